@@ -1,0 +1,48 @@
+"""Visual place recognition: images in, descriptors that are close when the place is the same."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+__version__ = version("netvlad")
+
+# Imported when first used: torch takes seconds, and `netvlad --help` should not.
+_PUBLIC = {
+    "ImageSet": "netvlad.types",
+    "Matches": "netvlad.types",
+    "PlaceDataset": "netvlad.types",
+    "Recalls": "netvlad.types",
+    "NetvladError": "netvlad.errors",
+    "open_dataset": "netvlad.datasets",
+    "PlaceModel": "netvlad.models",
+    "load_model": "netvlad.models",
+    "describe": "netvlad.descriptors",
+    "evaluate": "netvlad.evaluation",
+}
+__all__ = [
+    "ImageSet",
+    "Matches",
+    "NetvladError",
+    "PlaceDataset",
+    "PlaceModel",
+    "Recalls",
+    "__version__",
+    "describe",
+    "evaluate",
+    "load_model",
+    "open_dataset",
+]
+
+if TYPE_CHECKING:
+    from netvlad.datasets import open_dataset
+    from netvlad.descriptors import describe
+    from netvlad.errors import NetvladError
+    from netvlad.evaluation import evaluate
+    from netvlad.models import PlaceModel, load_model
+    from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'netvlad' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,0 +1,5 @@
+"""``python -m netvlad``."""
+
+from netvlad.cli.main import main
+
+main()

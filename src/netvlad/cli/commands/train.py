@@ -1,0 +1,91 @@
+"""``netvlad train``: weakly supervised training with mined hard negatives."""
+
+from pathlib import Path
+from typing import Literal
+
+from netvlad.cli.console import history_table, reporting, show
+from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
+from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
+from netvlad.cli.runs import new_run, store_settings
+from netvlad.cli.settings import tell, typed_flags
+from netvlad.models.loading import model_of
+from netvlad.storage import locked
+from netvlad.training import Machine, Trainer, TrainingState
+from netvlad.types import Note
+
+DEFAULTS = (DataFlags(), ModelFlags(), RecipeFlags(), MachineFlags())
+
+
+def train(
+    *,
+    data: DataFlags = DEFAULTS[0],
+    model: ModelFlags = DEFAULTS[1],
+    recipe: RecipeFlags = DEFAULTS[2],
+    machine: MachineFlags = DEFAULTS[3],
+    clusters: Path | None = None,
+    runs_dir: Path = Path("runs"),
+    resume: Path | None = None,
+    ckpt: Literal["latest", "best"] = "latest",
+) -> None:
+    """Train a model: refresh descriptors, mine hard negatives, step, validate.
+
+    Every run gets a folder below --runs-dir with its settings, TensorBoard curves, the latest
+    checkpoint and the best one (by recall@5 on the val split). A run that was stopped goes on with
+
+        netvlad train --resume runs/Nov23_12-00-00_vgg16_netvlad
+
+    and ends as if it had never stopped. What is typed beside --resume wins over what the run had.
+
+    Parameters
+    ----------
+    clusters
+        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+    runs_dir
+        Where runs and centroids are kept.
+    resume
+        Go on with a run of ours, in its folder; or start a new run from one of pytorch-NetVlad's.
+    ckpt
+        Which of its checkpoints: latest or best.
+    """
+    typed = typed_flags(data, model, recipe, machine)
+    with reporting() as report:
+        start = open_run(resume, ckpt, typed, report)
+        settings, checkpoint = start.settings, start.checkpoint
+        train_set = tell(settings.open("train"), report)
+        val_set = tell(settings.open("val"), report)
+        if checkpoint is not None and resume is not None:
+            network = model_of(checkpoint, resume)
+        else:
+            settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
+            network = untrained(settings, centres, report)
+        going_on = checkpoint is not None and not checkpoint.progress.get("foreign")
+        run = resume if resume is not None and going_on else new_run(runs_dir, settings)
+        with locked(run, "training"):
+            store_settings(run, settings)
+            report(Note(f"run folder: {run}"))
+            trainer = Trainer(
+                network,
+                train_set,
+                val_set,
+                settings.recipe,
+                run,
+                machine=Machine(choose_device(machine.device), machine.precision, machine.threads),
+                report=report,
+            )
+            if checkpoint is not None:
+                trainer.resume(checkpoint)
+            try:
+                state = trainer.run()
+            except KeyboardInterrupt:
+                report(Note(f"stopped; go on with: netvlad train --resume {run}"))
+                raise
+    _show(state, run)
+
+
+def _show(state: TrainingState, run: Path) -> None:
+    if state.history:
+        show(history_table(state.history))
+    if state.best is not None:
+        best = ", ".join(f"R@{n} {v:.4f}" for n, v in state.best.items() if n != "epoch")
+        show(f"best epoch {state.best['epoch']:.0f}: {best}")
+    show(f"{run}")

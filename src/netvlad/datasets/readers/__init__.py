@@ -1,0 +1,1 @@
+"""One file per on-disk format, each a ``read_<format>(root, split) -> PlaceDataset``."""

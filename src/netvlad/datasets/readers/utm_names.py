@@ -1,0 +1,150 @@
+"""Images whose file names say where they were taken: ``@easting@northing@zone@band@…@.jpg``.
+
+The format of the data sets that Berton et al. publish (Deep Visual Geo-localization Benchmark,
+SF-XL). Its fields are UTM easting, UTM northing, zone number, zone letter, latitude, longitude,
+panorama, tile, heading, pitch, roll, height, time stamp, note; any but the first two may be empty.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import DataError, SettingsError
+from netvlad.geography import parse_utm_zone, to_one_zone
+from netvlad.images import images_in
+from netvlad.types import ImageSet, PlaceDataset
+
+LAYOUT = (
+    "images/<split>/{database,queries}/ (or <split>/{database,queries}/) "
+    "with files named @easting@northing@zone@band@…@.jpg"
+)
+
+
+class _Fields(NamedTuple):
+    easting: float
+    northing: float
+    zone: str | None
+    heading: float
+    time: float
+
+
+class _Folder(NamedTuple):
+    names: tuple[str, ...]
+    fields: tuple[_Fields, ...]
+    note: tuple[str, ...]
+
+
+def read_utm_names(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+    """Open a split whose file names carry the positions.
+
+    Positions of several zones are brought into one. Files whose names cannot be parsed are left
+    out, and a note counts them.
+
+    Args:
+        root: the folder that holds ``images/<split>/`` or ``<split>/``.
+        split: the split's folder.
+        utm_zone: the zone to bring the positions to, or the zone they are in where the names do
+            not say; None takes the most common one.
+
+    Raises:
+        DataError: a folder is missing, has no images, or none of its names can be parsed.
+        SettingsError: ``utm_zone`` is not a zone.
+    """
+    places = [root / "images" / split, root / split]
+    folder = next((place for place in places if (place / "database").is_dir()), None)
+    if folder is None:
+        raise DataError(f"{places[0] / 'database'}: no such folder; expected {LAYOUT}")
+    database = _read_folder(root, folder / "database")
+    queries = _read_folder(root, folder / "queries")
+    fields = database.fields + queries.fields
+    positions, zone = _in_one_zone(folder, fields, utm_zone)
+    split_at = len(database.fields)
+    return PlaceDataset(
+        name="utm-names",
+        split=split,
+        database=_image_set(root, database, positions[:split_at], zone),
+        queries=_image_set(root, queries, positions[split_at:], zone),
+        notes=(*database.note, *queries.note, *_note_on_zones(fields, zone)),
+    )
+
+
+def _read_folder(root: Path, folder: Path) -> _Folder:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected {LAYOUT}")
+    names = images_in(folder)
+    if not names:
+        raise DataError(f"{folder}: has no images")
+    prefix = folder.relative_to(root).as_posix()
+    parsed = [(f"{prefix}/{name}", _parse(name)) for name in names]
+    good = [(name, fields) for name, fields in parsed if fields is not None]
+    bad = [name for name, fields in parsed if fields is None]
+    told = f"{len(bad)} of {len(names)} file names do not begin with @easting@northing@"
+    if not good:
+        raise DataError(f"{root / bad[0]}: {told}; expected {LAYOUT}")
+    note = (f"{told} and are left out (the first is {bad[0]}).",) if bad else ()
+    return _Folder(
+        names=tuple(name for name, _ in good), fields=tuple(f for _, f in good), note=note
+    )
+
+
+def _parse(name: str) -> _Fields | None:
+    parts = Path(name).stem.split("@")
+    if len(parts) < 3 or parts[0]:
+        return None
+    easting, northing = _number(parts[1]), _number(parts[2])
+    if math.isnan(easting) or math.isnan(northing):
+        return None
+    parts += [""] * (15 - len(parts))
+    zone = None
+    if parts[3].strip() and parts[4].strip():
+        try:
+            zone = parse_utm_zone(parts[3] + parts[4], letter_is_band=True).name
+        except SettingsError:
+            return None
+    return _Fields(easting, northing, zone, _number(parts[9]), _number(parts[13]))
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def _in_one_zone(
+    folder: Path, fields: tuple[_Fields, ...], utm_zone: str | None
+) -> tuple[NDArray[np.float64], str | None]:
+    positions = np.array([(image.easting, image.northing) for image in fields])
+    zones = [image.zone for image in fields if image.zone is not None]
+    if not zones:
+        return positions, parse_utm_zone(utm_zone).name if utm_zone else None
+    if len(zones) < len(fields):
+        raise DataError(
+            f"{folder}: {len(fields) - len(zones)} of {len(fields)} file names give no UTM zone "
+            "but others do; name them all alike"
+        )
+    return to_one_zone(positions, zones, utm_zone)
+
+
+def _note_on_zones(fields: tuple[_Fields, ...], zone: str | None) -> tuple[str, ...]:
+    moved = sum(image.zone not in (None, zone) for image in fields)
+    return (f"{moved} positions of other UTM zones were brought into {zone}.",) if moved else ()
+
+
+def _image_set(
+    root: Path, folder: _Folder, positions: NDArray[np.float64], zone: str | None
+) -> ImageSet:
+    headings = np.array([fields.heading for fields in folder.fields])
+    times = np.array([fields.time for fields in folder.fields])
+    return ImageSet(
+        root,
+        folder.names,
+        positions,
+        None if np.isnan(headings).all() else headings,
+        None if np.isnan(times).all() else times,
+        zone,
+    )

@@ -1,0 +1,1 @@
+"""The demo: a small rendered town, and what the command line shows with it."""

@@ -1,0 +1,53 @@
+"""Every kind of trouble this package reports, one exception type each.
+
+All derive from :class:`NetvladError`. A message names the file or the field, says what is wrong and
+what to do about it, in one line: the command line prints it as it is.
+"""
+
+from pathlib import Path
+
+
+class NetvladError(Exception):
+    """Base of all errors that a user can do something about."""
+
+
+class DataError(NetvladError):
+    """A data set is missing, incomplete or contradicts itself."""
+
+
+class ImageError(NetvladError):
+    """One image cannot be used.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong with it, without the file's name.
+    """
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class SettingsError(NetvladError):
+    """A setting has no valid value, or two settings contradict each other."""
+
+
+class ModelError(NetvladError):
+    """A model cannot be built, or is given something it cannot describe."""
+
+
+class WeightsError(NetvladError):
+    """Weights cannot be found, downloaded, verified or fitted into a model."""
+
+
+class CheckpointError(NetvladError):
+    """A run folder or a checkpoint cannot be read, or does not fit."""
+
+
+class ClusterError(NetvladError):
+    """Cluster centres cannot be computed, read, or do not fit the model."""
+
+
+class StorageError(NetvladError):
+    """A file or a folder cannot be written, locked or trusted."""

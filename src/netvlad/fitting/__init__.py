@@ -1,0 +1,10 @@
+"""What is learned without gradients."""
+
+from netvlad.fitting.clustering import (
+    Clusters,
+    compute_clusters,
+    read_clusters,
+    write_clusters,
+)
+
+__all__ = ["Clusters", "compute_clusters", "read_clusters", "write_clusters"]

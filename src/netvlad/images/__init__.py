@@ -1,0 +1,17 @@
+"""Image files: listing, decoding, and loading an :class:`ImageSet` as batches of uint8."""
+
+from netvlad.images.decoding import MAX_PIXELS, MAX_PIXELS_TO_RESIZE, check_resize, read_image
+from netvlad.images.listing import SUFFIXES, images_in
+from netvlad.images.loading import Batch, Unreadable, load_batches
+
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_PIXELS_TO_RESIZE",
+    "SUFFIXES",
+    "Batch",
+    "Unreadable",
+    "check_resize",
+    "images_in",
+    "load_batches",
+    "read_image",
+]

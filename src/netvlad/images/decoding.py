@@ -1,0 +1,184 @@
+"""Decoding one image file to upright 8-bit RGB."""
+
+import stat
+import struct
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from netvlad.errors import ImageError, SettingsError
+
+MAX_PIXELS = 50_000_000
+MAX_PIXELS_TO_RESIZE = 500_000_000
+
+# Photographs only. Among the other formats that Pillow knows is EPS, which runs a program.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF")
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Pixels = NDArray[np.uint8]
+
+
+def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pixels:
+    """Decode one image to upright 8-bit RGB.
+
+    The EXIF orientation is applied. Grey becomes three equal channels; 16-bit grey is divided by
+    257, so that white stays white; other integers beyond 16 bits, and floats outside 0…1 and
+    0…255, are stretched from their smallest to their largest value. Transparent pixels lie over
+    black, because the colour stored under them is arbitrary. Of an animation the first picture
+    counts.
+
+    Args:
+        path: the file.
+        resize: (height, width) of the result, by antialiased bilinear interpolation of the upright
+            image; None keeps its size.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the file is missing, is no image, is damaged, or has more than 50 megapixels
+            (500 when it is resized).
+        SettingsError: ``resize`` is not two positive numbers.
+    """
+    check_resize(resize)
+    try:
+        with _open_regular_file(path) as file, _open_image(file, path) as image:
+            _check_pixels(image, path, resize)
+            image.load()
+            upright = _turn_upright(image)
+            rgb = _to_rgb(upright)
+            if resize is not None and rgb.size != (resize[1], resize[0]):
+                rgb = rgb.resize((resize[1], resize[0]), Image.Resampling.BILINEAR)
+            return np.array(rgb)
+    except ImageError:
+        raise
+    except Exception as error:  # a decoder fed with damaged bytes may raise anything
+        raise ImageError(path, _reason(error)) from error
+
+
+def check_resize(resize: tuple[int, int] | None) -> None:
+    """Check a (height, width) before the first image is read.
+
+    Raises:
+        SettingsError: it is not two positive numbers with at most 50 megapixels together.
+    """
+    if resize is None:
+        return
+    if len(resize) != 2 or min(resize) < 1 or resize[0] * resize[1] > MAX_PIXELS:
+        raise SettingsError(
+            f"resize is {resize}; give a height and a width in pixels, such as 480 and 640"
+        )
+
+
+def _open_regular_file(path: Path | str) -> IO[bytes]:
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(path, "is a folder, not an image")
+        # Opening a pipe would wait for a writer, and a device never ends.
+        if not stat.S_ISREG(mode):
+            raise ImageError(path, "is not a regular file")
+        return Path(path).open("rb")
+    except FileNotFoundError as error:
+        raise ImageError(path, "the file does not exist") from error
+    except PermissionError as error:
+        raise ImageError(path, "may not be read (permission denied)") from error
+
+
+def _open_image(file: IO[bytes], path: Path | str) -> Image.Image:
+    # Image.open, but for its limit on pixels: that is one global for the whole process, which a
+    # library must not change, and it warns where this package has a limit of its own.
+    prefix = file.read(16)
+    if not prefix:
+        raise ImageError(path, "is an empty file (0 bytes)")
+    Image.init()
+    reason = "is not an image that can be read"
+    for name in _FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        accepted = accept is not None and accept(prefix)
+        # A text instead of True says that this build of Pillow lacks the format.
+        if factory is None or not accepted or isinstance(accepted, str):
+            continue
+        file.seek(0)
+        try:
+            return factory(file, str(path))
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            reason = f"starts like {name} but is truncated, damaged or of an unusual kind"
+    raise ImageError(path, reason)
+
+
+def _check_pixels(image: Image.Image, path: Path | str, resize: tuple[int, int] | None) -> None:
+    pixels = image.width * image.height
+    limit = MAX_PIXELS if resize is None else MAX_PIXELS_TO_RESIZE
+    if pixels > limit:
+        remedy = "make it smaller" if resize else "shrink it while reading with --resize HxW"
+        raise ImageError(
+            path,
+            f"has {pixels / 1e6:.0f} megapixels, more than the {limit / 1e6:.0f} allowed; {remedy}",
+        )
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # broken metadata is no reason to lose sound pixels
+        return image
+    if orientation not in _UPRIGHT:
+        return image
+    return image.transpose(_UPRIGHT[orientation])
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):
+        return _grey(_from_16_bit(np.asarray(image)))
+    if image.mode in ("I", "F"):
+        return _grey(_levels(np.asarray(image), image.mode))
+    if image.has_transparency_data:
+        over_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(over_black, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _levels(values: NDArray[np.int32] | NDArray[np.float32], mode: str) -> Pixels:
+    finite = np.where(np.isfinite(values), values, 0)
+    low, high = float(finite.min()), float(finite.max())
+    # Pillow widens some 16-bit files to mode I.
+    if mode == "I" and low >= 0 and high <= 65535:
+        return _from_16_bit(finite)
+    if mode == "F" and low >= 0 and high <= 255:
+        low, high = 0.0, 1.0 if high <= 1 else 255.0
+    scale = 255 / (high - low) if high > low else 0.0
+    return np.rint((finite - low) * scale).astype(np.uint8)
+
+
+def _from_16_bit(values: NDArray[np.generic]) -> Pixels:
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _grey(levels: Pixels) -> Image.Image:
+    return Image.fromarray(levels).convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, EOFError | struct.error) or "truncated" in text.lower():
+        return "is truncated"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory; shrink it while reading with --resize HxW"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
+    return f"is damaged ({' '.join(text.split()) or type(error).__name__})"

@@ -1,0 +1,119 @@
+"""NetVLAD: a vector of locally aggregated descriptors that can be trained (arXiv 1511.07247)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from netvlad.errors import ClusterError, ModelError
+from netvlad.models.aggregators.aggregator import Aggregator
+
+# At the start the nearest centre weighs about 100 times as much as the second nearest, on average.
+_SECOND_TO_FIRST = 0.01
+
+
+class NetVLAD(Aggregator):
+    """Sums, per cluster, how the local features differ from its centre.
+
+    Arandjelović et al., equation 4: V[k] = Σ_i a_k(x_i) (x_i − c_k) with the soft assignment
+    a = softmax_k(w_k·x + b_k), then intra-normalisation and L2 (their section 3.1). The centres and
+    the assignment's weights are separate parameters.
+
+    Attributes:
+        centroids: (K, D) the centres c_k.
+        conv: the 1×1 convolution with weights w_k (K, D, 1, 1) and, with ``vladv2``, biases b_k
+            (K).
+        num_clusters: K.
+        vladv2: whether the assignment has a bias, as in the paper; without it (the default)
+            clusters compete by the angle to their centre alone.
+        alpha: sharpness of the assignment as :meth:`init_from_clusters` chose it; None before.
+    """
+
+    def __init__(self, num_clusters: int, dim: int, vladv2: bool = False) -> None:
+        """Build the layer with random centres.
+
+        Raises:
+            ModelError: ``num_clusters`` or ``dim`` is below 1.
+        """
+        if num_clusters < 1:
+            raise ModelError(f"NetVLAD needs at least 1 cluster, got {num_clusters}")
+        super().__init__(dim, output_dim=num_clusters * dim)
+        self.num_clusters = num_clusters
+        self.vladv2 = vladv2
+        self.alpha: float | None = None
+        self.centroids = nn.Parameter(F.normalize(torch.randn(num_clusters, dim), dim=1))
+        self.conv = nn.Conv2d(dim, num_clusters, kernel_size=1, bias=vladv2)
+
+    def aggregate(self, features: Tensor) -> Tensor:
+        """Aggregate (N, D, H, W) into (N, K·D), cluster after cluster, L2-normalised."""
+        x = F.normalize(features, dim=1)
+        a = self.conv(x).softmax(dim=1).flatten(2)
+        # Σ a(x − c) = Σ a·x − c·Σ a: one matrix product, and no (N, K, D, H·W) in memory.
+        residuals = torch.bmm(a, x.flatten(2).transpose(1, 2))
+        residuals = residuals - a.sum(dim=2, keepdim=True) * self.centroids
+        return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
+
+    @torch.no_grad()
+    def init_from_clusters(self, centres: Tensor, descriptors: Tensor) -> None:
+        """Set all parameters from k-means, so that the layer starts as a VLAD.
+
+        Without a bias (v1) the assignment is softmax(alpha·ĉ_k·x) with ĉ = c/‖c‖, and alpha is
+        −ln 0.01 over the mean difference between the largest and the second largest ĉ·x. With a
+        bias (v2, equation 3 of the paper) it is softmax(−alpha‖x − c_k‖²), and alpha is −ln 0.01
+        over the mean of d₂² − d₁², the squared distances to the two nearest centres. A single
+        cluster always has weight 1; its alpha is −ln 0.01, as for a mean difference of 1.
+
+        Args:
+            centres: (K, D) cluster centres, as k-means gives them.
+            descriptors: (M, D) local features the centres were computed from, L2-normalised.
+
+        Raises:
+            ClusterError: a shape does not fit the layer, or the descriptors do not tell the
+                centres apart (no finite alpha).
+        """
+        self._check_clusters(centres, descriptors)
+        # Once per training: the accuracy of float64 costs nothing.
+        c = centres.to(self.centroids.device, torch.float64)
+        x = descriptors.to(self.centroids.device, torch.float64)
+        if self.vladv2:
+            closeness = 2 * x @ c.T - c.square().sum(dim=1)  # ‖x‖² − ‖x − c‖²
+            self.alpha = _sharpness(closeness)
+            weight = 2 * self.alpha * c
+        else:
+            directions = F.normalize(c, dim=1)
+            self.alpha = _sharpness(x @ directions.T)
+            weight = self.alpha * directions
+        self.centroids.copy_(c)
+        self.conv.weight.copy_(weight[:, :, None, None])
+        if self.conv.bias is not None:
+            self.conv.bias.copy_(-self.alpha * c.square().sum(dim=1))
+
+    def _check_clusters(self, centres: Tensor, descriptors: Tensor) -> None:
+        expected = (self.num_clusters, self.dim)
+        if tuple(centres.shape) != expected:
+            raise ClusterError(
+                f"cluster centres of shape {tuple(centres.shape)} do not fit a NetVLAD layer of "
+                f"shape {expected} (clusters, channels)"
+            )
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.dim or len(descriptors) == 0:
+            raise ClusterError(
+                f"training descriptors of shape {tuple(descriptors.shape)} do not fit a NetVLAD "
+                f"layer with {self.dim} channels"
+            )
+        if not (torch.isfinite(centres).all() and torch.isfinite(descriptors).all()):
+            raise ClusterError("cluster centres or training descriptors contain NaN or infinity")
+
+
+def _sharpness(closeness: Tensor) -> float:
+    """Alpha from (M, K) closeness of each descriptor to each centre, larger is closer."""
+    if closeness.shape[1] == 1:
+        return -math.log(_SECOND_TO_FIRST)
+    nearest = closeness.topk(2, dim=1).values
+    gap = (nearest[:, 0] - nearest[:, 1]).mean().item()
+    if gap <= 0:
+        raise ClusterError(
+            "cluster centres cannot be told apart by the training descriptors: every descriptor "
+            "is equally close to its two nearest centres; cluster again with fewer clusters"
+        )
+    return -math.log(_SECOND_TO_FIRST) / gap

@@ -1,0 +1,1 @@
+"""Convolutional networks cut before their classifier: an image goes in, a feature map comes out."""

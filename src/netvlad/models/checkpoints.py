@@ -1,0 +1,154 @@
+"""Our checkpoints: safetensors and JSON, written beside and renamed, never a pickle.
+
+A run folder holds::
+
+    settings.json               what the run was told, resolved
+    checkpoints/
+        latest.json, best.json  {"folder": "e0003-b01"}: which checkpoint that is
+        e0003-b01/
+            model.safetensors       the weights, under pytorch-NetVlad's names
+            training.safetensors    what training goes on with (optimiser, kept negatives)
+            checkpoint.json         the model's specification, progress, checksums
+
+A pointer changes only after the folder it names is whole on the disk.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from netvlad.errors import CheckpointError, NetvladError
+from netvlad.models.place_model import ModelSpec
+from netvlad.storage import folder_written_beside, read_json, write_json
+
+FORMAT = 1
+Which = Literal["latest", "best"]
+LATEST: Which = "latest"
+BEST: Which = "best"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model, and where its training stood.
+
+    Attributes:
+        spec: how to build the model.
+        weights: its state dict.
+        training: tensors that the training goes on with; empty for a model alone.
+        progress: what is not a tensor (epoch, best score, ...), JSON-able.
+    """
+
+    spec: ModelSpec
+    weights: Mapping[str, Tensor]
+    training: Mapping[str, Tensor] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_checkpoint(
+    run: Path, name: str, checkpoint: Checkpoint, pointers: tuple[str, ...] = (LATEST,)
+) -> Path:
+    """Write ``checkpoint`` as ``<run>/checkpoints/<name>``, point to it, drop what none points to.
+
+    Raises:
+        StorageError: it cannot be written; the earlier checkpoints and pointers are untouched.
+    """
+    folder = run / "checkpoints" / name
+    with folder_written_beside(folder) as temporary:
+        files = {
+            "model.safetensors": checkpoint.weights,
+            "training.safetensors": checkpoint.training,
+        }
+        for file, tensors in files.items():
+            try:
+                save_file({k: _plain(v) for k, v in tensors.items()}, temporary / file)
+            except safetensors.SafetensorError as error:
+                # Its only failures here are those of the disk.
+                raise OSError(str(error)) from error
+        write_json(
+            temporary / "checkpoint.json",
+            {
+                "format": FORMAT,
+                "model": checkpoint.spec.to_json(),
+                "progress": dict(checkpoint.progress),
+                "sha256": {file: _sha256(temporary / file) for file in files},
+            },
+        )
+    for pointer in pointers:
+        write_json(run / "checkpoints" / f"{pointer}.json", {"folder": name})
+    _drop_unused(run / "checkpoints")
+    return folder
+
+
+def read_checkpoint(run: Path, which: Which = LATEST) -> Checkpoint:
+    """Read the ``"latest"`` or ``"best"`` checkpoint of a run folder, or a checkpoint's own folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    folder = run if (run / "checkpoint.json").is_file() else _pointed_to(run, which)
+    record = read_json(folder / "checkpoint.json", error=CheckpointError)
+    try:
+        if record["format"] != FORMAT:
+            raise CheckpointError(
+                f"{folder}: was written in format {record['format']}, this version reads {FORMAT}; "
+                "install a newer netvlad"
+            )
+        for file, expected in record["sha256"].items():
+            if _sha256(folder / file) != expected:
+                raise CheckpointError(f"{folder / file}: is damaged (its checksum does not match)")
+        return Checkpoint(
+            spec=ModelSpec.from_json(record["model"]),
+            weights=load_file(folder / "model.safetensors"),
+            training=load_file(folder / "training.safetensors"),
+            progress=record["progress"],
+        )
+    except NetvladError:
+        raise
+    except (KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{folder}: is not a whole checkpoint ({error})") from error
+
+
+def is_run(folder: Path) -> bool:
+    """Whether ``folder`` is one of our run folders, or one of their checkpoints."""
+    return (folder / "checkpoint.json").is_file() or (folder / "checkpoints/latest.json").is_file()
+
+
+def _pointed_to(run: Path, which: str) -> Path:
+    pointer = run / "checkpoints" / f"{which}.json"
+    if not pointer.is_file():
+        reason = "is not a run folder" if not is_run(run) else f"has no {which} checkpoint yet"
+        raise CheckpointError(f"{run}: {reason} (no {pointer.relative_to(run)})")
+    record = read_json(pointer, error=CheckpointError)
+    name = record.get("folder") if isinstance(record, dict) else None
+    if not isinstance(name, str) or Path(name).name != name:
+        raise CheckpointError(f"{pointer}: does not name a checkpoint folder")
+    return pointer.parent / name
+
+
+def _drop_unused(checkpoints: Path) -> None:
+    used = set()
+    for pointer in (LATEST, BEST):
+        file = checkpoints / f"{pointer}.json"
+        if file.is_file():
+            used.add(read_json(file, error=CheckpointError)["folder"])
+    for folder in checkpoints.iterdir():
+        # Also sweeps what a killed run left half-written beside.
+        if folder.is_dir() and folder.name not in used:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous().clone()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""Whatever a caller calls an image (path, Pillow, numpy, torch), turned into (H, W, 3) uint8."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from netvlad.errors import ImageError, ModelError
+from netvlad.images import read_image
+
+OneImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+"""A file, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch."""
+
+_ACCEPTED = "give a path, a Pillow image, a uint8 array or tensor, or a list of these"
+
+ImageInput = OneImage | Sequence[OneImage]
+"""One image; or several: a sequence, (B, H, W, 3) uint8 numpy or (B, 3, H, W) uint8 torch."""
+
+
+def is_single(images: ImageInput) -> bool:
+    """Whether the caller gave one image rather than several.
+
+    Raises:
+        ModelError: it is neither; the message says what it was.
+    """
+    if isinstance(images, str | Path | Image.Image):
+        return True
+    if isinstance(images, np.ndarray | Tensor):
+        if images.ndim not in (3, 4):
+            raise ModelError(f"expected an image or a batch, got {_what(images)}")
+        return images.ndim == 3
+    if not isinstance(images, Sequence):
+        raise ModelError(f"cannot read {_what(images)} as an image; {_ACCEPTED}")
+    return False
+
+
+def each_image(
+    images: ImageInput, *, resize: tuple[int, int] | None, minimum_size: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode one image after another.
+
+    Args:
+        images: one or several.
+        resize: (height, width) in pixels that every image is brought to, None keeps their size.
+        minimum_size: the shortest side, in pixels, that is accepted.
+
+    Yields:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ModelError: an array is not uint8, has not three channels where they belong, or is too
+            small.
+        ImageError: a file cannot be used, or its image is too small.
+    """
+    several: Iterable[object] = [images] if is_single(images) else cast(Iterable[object], images)
+    for image in several:
+        if isinstance(image, str | Path):
+            pixels = read_image(image, resize=resize)
+        elif isinstance(image, Image.Image):
+            pixels = _resized(_upright_rgb(image), resize)
+        else:
+            pixels = _resized(_channels_last(image), resize)
+        height, width = pixels.shape[:2]
+        if min(height, width) < minimum_size:
+            reason = (
+                f"is {height}×{width} pixels (height×width); "
+                f"the model needs at least {minimum_size}×{minimum_size}"
+            )
+            if isinstance(image, str | Path):
+                raise ImageError(image, reason)
+            raise ModelError(f"the image {reason}")
+        yield pixels
+
+
+def _channels_last(image: object) -> NDArray[np.uint8]:
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ModelError(f"expected an (H, W, 3) uint8 numpy array, got {_what(image)}")
+        return image
+    if isinstance(image, Tensor):
+        if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
+            raise ModelError(f"expected a (3, H, W) uint8 torch tensor, got {_what(image)}")
+        array: NDArray[np.uint8] = image.permute(1, 2, 0).cpu().numpy()
+        return array
+    raise ModelError(f"cannot read {_what(image)} as an image; {_ACCEPTED}")
+
+
+def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey when it converts; here white stays white.
+        grey = np.asarray(upright).astype(np.uint32)
+        upright = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+    if upright.has_transparency_data:
+        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
+        upright = Image.alpha_composite(black, upright.convert("RGBA"))
+    return np.asarray(upright.convert("RGB"))
+
+
+def _resized(image: NDArray[np.uint8], resize: tuple[int, int] | None) -> NDArray[np.uint8]:
+    if resize is None or image.shape[:2] == resize or 0 in image.shape:
+        return image
+    height, width = resize
+    # Antialiased bilinear, as read_image does for files.
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _what(value: object) -> str:
+    if isinstance(value, np.ndarray | Tensor):
+        kind = "numpy array" if isinstance(value, np.ndarray) else "torch tensor"
+        return f"a {kind} of shape {tuple(value.shape)} and type {value.dtype}"
+    return f"a {type(value).__name__}"

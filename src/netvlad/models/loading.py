@@ -1,0 +1,68 @@
+"""One door to every stored model: our run folders, pytorch-NetVlad's, and single checkpoints."""
+
+from pathlib import Path
+
+from netvlad.errors import CheckpointError, WeightsError
+from netvlad.models.checkpoints import Checkpoint, Which, is_run, read_checkpoint
+from netvlad.models.foreign import is_pytorch_netvlad_run, read_pytorch_netvlad_run
+from netvlad.models.place_model import PlaceModel
+from netvlad.models.registry import build_model
+
+
+def load_model(source: str | Path, *, which: Which = "latest", device: str = "cpu") -> PlaceModel:
+    """Load a trained model; nothing is downloaded and no code from the file is run.
+
+    Args:
+        source: a run folder of ours or of pytorch-NetVlad's, or a checkpoint folder.
+        which: ``"latest"`` or ``"best"`` checkpoint of a run.
+        device: where to put it.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+    """
+    return model_of(load_checkpoint(Path(source), which), Path(source)).to(device)
+
+
+def load_checkpoint(source: Path, which: Which = "latest") -> Checkpoint:
+    """Read a checkpoint of ours, or one of pytorch-NetVlad's as one of ours.
+
+    Raises:
+        CheckpointError: ``source`` holds neither, or is damaged.
+    """
+    if is_run(source):
+        return read_checkpoint(source, which)
+    if is_pytorch_netvlad_run(source):
+        foreign = read_pytorch_netvlad_run(source, which=which)
+        return Checkpoint(
+            spec=foreign.spec,
+            weights=foreign.state_dict,
+            progress={
+                "foreign": True,
+                "epoch": foreign.epoch,
+                "recalls": {str(n): value for n, value in foreign.recalls.items()},
+                "settings": dict(foreign.settings),
+            },
+        )
+    reason = "is not a run folder" if source.is_dir() else "does not exist"
+    raise CheckpointError(
+        f"{source}: {reason}; expected checkpoints/latest.json (netvlad) or "
+        "checkpoints/checkpoint.pth.tar (pytorch-NetVlad) in it"
+    )
+
+
+def model_of(checkpoint: Checkpoint, source: Path) -> PlaceModel:
+    """Build the model of a checkpoint.
+
+    Raises:
+        CheckpointError: the weights do not fit the specification.
+    """
+    model = build_model(checkpoint.spec, weights=None)
+    try:
+        model.load_state_dict(dict(checkpoint.weights))
+    except (RuntimeError, WeightsError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"{source}: its weights do not fit its settings: {first}") from error
+    return model.eval()

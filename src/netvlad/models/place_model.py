@@ -1,0 +1,223 @@
+"""The model: an image goes in, a descriptor of unit length comes out."""
+
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netvlad.errors import ModelError
+from netvlad.models.aggregators.aggregator import Aggregator
+from netvlad.models.backbones.backbone import Backbone
+from netvlad.models.image_inputs import ImageInput, each_image, is_single
+from netvlad.models.preprocessing import Preprocessing
+from netvlad.models.spec import ModelSpec
+
+__all__ = ["ModelSpec", "PlaceModel"]
+
+
+class PlaceModel(nn.Module):
+    """A backbone and an aggregator.
+
+    ``forward`` is ``tail(trunk(images))``: the trunk is frozen, so its output can be computed once
+    and kept; the tail is what training changes.
+
+    Attributes:
+        encoder: the backbone, frozen up to its cut.
+        pool: the aggregator.
+        spec: what the model is made of.
+        channels_last: whether convolutions run in the channels-last memory format, which is faster
+            on CPUs and on GPUs with tensor cores, and gives the same numbers.
+    """
+
+    def __init__(
+        self,
+        encoder: Backbone,
+        pool: Aggregator,
+        spec: ModelSpec,
+        *,
+        channels_last: bool = True,
+    ) -> None:
+        """Join an encoder and an aggregator.
+
+        Raises:
+            ModelError: the aggregator expects another number of channels.
+        """
+        super().__init__()
+        if encoder.channels != pool.dim:
+            raise ModelError(
+                f"{encoder.name} gives {encoder.channels} channels but the aggregator "
+                f"takes {pool.dim}"
+            )
+        self.encoder = encoder
+        self.pool = pool
+        self.spec = spec
+        self.channels_last = channels_last
+        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        nn.utils.convert_conv2d_weight_memory_format(encoder, self._memory_format)
+        self.train(self.training)
+
+    @property
+    def descriptor_dim(self) -> int:
+        """Length of a descriptor."""
+        return self.pool.output_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.encoder.parameters()).device
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the backbone expects pixels; :meth:`trunk` applies it."""
+        return self.encoder.preprocessing
+
+    @property
+    def minimum_size(self) -> int:
+        """The smallest image side that can be described, in pixels."""
+        return self.encoder.minimum_size
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The parameters that training changes, encoder first."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self.encoder.trunk.eval()
+        if self.spec.freeze_batch_norm and not self.spec.from_scratch:
+            for module in self.encoder.tail.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Describe a batch of images of one size.
+
+        Args:
+            images: (B, 3, H, W) RGB on any device, uint8, or floating point in 0..255.
+
+        Returns:
+            (B, descriptor_dim) float32, L2-normalised, on the model's device.
+
+        Raises:
+            ModelError: the batch has another shape, or its images are too small.
+        """
+        return self.tail(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """Preprocess images and run the frozen layers, without gradients if there are any.
+
+        Args:
+            images: as for :meth:`forward`.
+
+        Returns:
+            (B, C, H', W') features where the backbone is cut (the preprocessed images themselves
+            when nothing is frozen), on the model's device.
+
+        Raises:
+            ModelError: the batch has another shape, or its images are too small.
+        """
+        self._check_batch(images)
+        weight = next(self.encoder.parameters())
+        images = images.to(weight.device, memory_format=self._memory_format)
+        prepared = self.preprocessing(images).to(weight.dtype)
+        if self.encoder.cut == 0:
+            return prepared
+        with torch.no_grad():
+            features: Tensor = self.encoder.trunk(prepared)
+        return features
+
+    def tail(self, features: Tensor) -> Tensor:
+        """Run the trained layers and the aggregator on what :meth:`trunk` returned.
+
+        Args:
+            features: (B, C, H', W'), from any device, in float32 or a kept half precision.
+
+        Returns:
+            (B, descriptor_dim) float32, L2-normalised, on the model's device.
+        """
+        weight = next(self.encoder.parameters())
+        features = features.to(weight.device, weight.dtype, memory_format=self._memory_format)
+        descriptors: Tensor = self.pool(self.encoder.tail(features))
+        return descriptors
+
+    @torch.no_grad()
+    def local_features(self, images: Tensor) -> Tensor:
+        """What the aggregator sees of each image: the encoder's map, L2-normalised over channels.
+
+        Args:
+            images: as for :meth:`forward`.
+
+        Returns:
+            (B, D, H'·W') float32.
+
+        Raises:
+            ModelError: the batch has another shape, or its images are too small.
+        """
+        maps = self.encoder.tail(self.trunk(images)).float()
+        return F.normalize(maps, dim=1).flatten(2)
+
+    def describe(self, images: ImageInput, *, batch_size: int = 8) -> NDArray[np.float32]:
+        """Describe one image or several, of whatever sizes, from files or memory.
+
+        Every image is brought to ``spec.resize`` first, if that is set. The model runs in
+        evaluation mode and returns to the mode it was in.
+
+        Args:
+            images: a path, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch; or
+                several: a sequence of these, (B, H, W, 3) uint8 numpy, (B, 3, H, W) uint8 torch.
+            batch_size: how many images of one size are described at once.
+
+        Returns:
+            (descriptor_dim,) float32 for one image, (B, descriptor_dim) for several, in the order
+            given; L2-normalised.
+
+        Raises:
+            ModelError: an array is not a uint8 RGB image, or is too small.
+            ImageError: a file cannot be used, or its image is too small.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            descriptors = self._describe_each(images, batch_size)
+        finally:
+            self.train(was_training)
+        return descriptors[0] if is_single(images) else descriptors
+
+    @torch.inference_mode()
+    def _describe_each(self, images: ImageInput, batch_size: int) -> NDArray[np.float32]:
+        rows: dict[int, NDArray[np.float32]] = {}
+        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+        decoded = each_image(images, resize=self.spec.resize, minimum_size=self.minimum_size)
+        for index, image in enumerate(decoded):
+            same_size = waiting.setdefault(image.shape, [])
+            same_size.append((index, image))
+            if len(same_size) >= batch_size:
+                rows.update(self._describe_batch(waiting.pop(image.shape)))
+        for same_size in waiting.values():
+            rows.update(self._describe_batch(same_size))
+        if not rows:
+            return np.empty((0, self.descriptor_dim), dtype=np.float32)
+        return np.stack([rows[index] for index in range(len(rows))])
+
+    def _describe_batch(
+        self, numbered: list[tuple[int, NDArray[np.uint8]]]
+    ) -> dict[int, NDArray[np.float32]]:
+        batch = torch.from_numpy(np.stack([image for _, image in numbered])).permute(0, 3, 1, 2)
+        descriptors = self(batch).float().cpu().numpy()
+        return {index: row for (index, _), row in zip(numbered, descriptors, strict=True)}
+
+    def _check_batch(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ModelError(f"expected images of shape (B, 3, H, W), got {tuple(images.shape)}")
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise ModelError(f"expected uint8 or floating-point images, got {images.dtype}")
+        height, width = images.shape[2:]
+        if min(height, width) < self.minimum_size:
+            raise ModelError(
+                f"an image of {height}×{width} pixels (height×width) is too small; "
+                f"{self.encoder.name} needs at least {self.minimum_size}×{self.minimum_size}"
+            )

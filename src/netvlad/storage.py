@@ -1,0 +1,153 @@
+"""Files that are either whole or absent: atomic writes, locks, free space, fingerprints."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from netvlad.errors import StorageError
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block succeeds.
+
+    The content reaches the disk before the rename, so after a crash ``path`` is the old file or
+    the new one, never half of one. When the block fails the temporary file is removed.
+
+    Raises:
+        StorageError: the file cannot be written (no space, no permission); ``path`` is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _flush_to_disk(temporary)
+        # mkstemp makes private files; results are ordinary files.
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_beside(path: Path) -> Iterator[Path]:
+    """Like :func:`written_beside` for a folder with several files: all of them appear, or none.
+
+    An existing folder of that name is replaced.
+
+    Raises:
+        StorageError: a file cannot be written; ``path`` is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        yield temporary
+        for file in temporary.iterdir():
+            _flush_to_disk(file)
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with written_beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, *, error: Callable[[str], Exception] = StorageError) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        error: the file is missing, unreadable or not JSON (:class:`StorageError` unless told).
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as trouble:
+        raise error(f"{path}: cannot be read: {trouble.strerror or trouble}") from trouble
+    except ValueError as trouble:
+        raise error(f"{path}: is not valid JSON ({trouble})") from trouble
+
+
+@contextlib.contextmanager
+def locked(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold ``folder`` for one writer; a second one is told so at once instead of waiting.
+
+    Raises:
+        StorageError: another process holds the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StorageError(
+            f"{folder}: another process is {purpose} here; wait for it or choose another folder"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be locked: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def require_space(folder: Path, needed_bytes: int, purpose: str) -> None:
+    """Check for disk space before long work instead of failing at its end.
+
+    Raises:
+        StorageError: less than ``needed_bytes`` are free on the disk of ``folder``.
+    """
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed_bytes:
+        raise StorageError(
+            f"{folder}: {purpose} needs {needed_bytes / 1e9:.2f} GB but only "
+            f"{free / 1e9:.2f} GB are free; free some space or choose another folder"
+        )
+
+
+def fingerprint(*parts: bytes | str) -> str:
+    """A short stable name (16 hex digits of SHA-256) for the given parts, in that order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        # Lengths first, so that ("ab", "c") differs from ("a", "bc").
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()[:16]
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

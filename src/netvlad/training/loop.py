@@ -1,0 +1,366 @@
+"""The training loop of the NetVLAD paper: refresh, mine, step, validate.
+
+Arandjelović et al., "NetVLAD: CNN architecture for weakly supervised place recognition", CVPR 2016,
+section 4.2 and appendix A.
+"""
+
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netvlad.descriptors import Descriptors
+from netvlad.errors import CheckpointError, DataError, ModelError
+from netvlad.evaluation.evaluate import evaluate_descriptors
+from netvlad.geography import radius_neighbours
+from netvlad.models import PlaceModel
+from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
+from netvlad.training.batches import TupleBatch, tuple_batches
+from netvlad.training.curves import Curves
+from netvlad.training.features import TrunkFeatures
+from netvlad.training.losses import multi_similarity_loss, triplet_loss
+from netvlad.training.mining import Mined, MiningTask, mine
+from netvlad.training.recipes import Recipe
+from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
+from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
+
+_FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a training runs, without influence on what it learns (up to rounding)."""
+
+    device: str = "cpu"
+    precision: str = "32"
+    threads: int = 8
+
+
+class Trainer:
+    """One training of one model on one data set, in one run folder."""
+
+    def __init__(
+        self,
+        model: PlaceModel,
+        train: PlaceDataset,
+        val: PlaceDataset | None,
+        recipe: Recipe,
+        run: Path,
+        *,
+        machine: Machine = Machine(),
+        report: Reporter = silent,
+    ) -> None:
+        """Prepare a training; nothing is computed or written yet.
+
+        Args:
+            model: trained in place.
+            train: needs positions on both sides.
+            val: validated on after each ``recipe.eval_every`` epochs; None never validates.
+            recipe: every setting.
+            run: the run folder; checkpoints and curves go there.
+            machine: device, precision, decoding threads.
+            report: receives progress and notes.
+
+        Raises:
+            DataError: positions are missing, or no query has a potential positive.
+        """
+        self.model, self.train_set, self.val_set = model, train, val
+        self.recipe, self.run_folder, self.machine, self.report = recipe, run, machine, report
+        self.state = TrainingState()
+        self.fabric = Fabric(
+            accelerator="cuda" if machine.device == "cuda" else "cpu",
+            devices=1,
+            precision=_FABRIC_PRECISION[machine.precision],
+        )
+        model.to(self.fabric.device)
+        self.optimiser = _optimiser(model, recipe)
+        # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
+        self._stepper = cast(torch.optim.Optimizer, self.fabric.setup_optimizers(self.optimiser))
+        self.task = _mining_task(train, recipe)
+        self.usable_queries = np.flatnonzero(self.task.potential_positives.counts() > 0)
+        if len(self.usable_queries) == 0:
+            raise DataError(
+                f"{train.name} {train.split}: no query has a database image within "
+                f"{train.train_radius_m:g} m to learn from"
+            )
+        options = {"threads": machine.threads, "precision": machine.precision, "report": report}
+        joined = train.database.joined(train.queries)
+        self.train_features = TrunkFeatures(model, joined, **options)  # type: ignore[arg-type]
+        self.val_features = None
+        if val is not None:
+            self.val_features = TrunkFeatures(
+                model,
+                val.database.joined(val.queries),
+                **options,  # type: ignore[arg-type]
+            )
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where ``checkpoint`` (of a run of ours) stood; the model has its weights already.
+
+        Raises:
+            CheckpointError: it lacks the training state, or belongs to other trained layers.
+        """
+        if "state" not in checkpoint.progress:
+            raise CheckpointError("this checkpoint holds a model but no training to go on with")
+        self.state = TrainingState.from_parts(checkpoint.training, checkpoint.progress["state"])
+        self.state.finished = self.state.epoch > self.recipe.epochs or self._out_of_patience()
+        if checkpoint.progress["optim"] != self.recipe.optim:
+            self.report(Note(f"the optimiser is now {self.recipe.optim}: it starts without memory"))
+            return
+        restore_optimiser(self.optimiser, checkpoint.training, checkpoint.progress["optimiser"])
+
+    def run(self) -> TrainingState:
+        """Train to the end: for each epoch refresh, mine and step by blocks, then validate.
+
+        A checkpoint is written after every block, so a killed run loses one block at most.
+
+        Returns:
+            The final state, with its history and its best validation.
+
+        Raises:
+            ModelError: the loss is no longer finite.
+            StorageError: a checkpoint cannot be written (the last one stays readable).
+        """
+        with Curves(self.run_folder, step=self.state.step) as curves:
+            if not self.state.finished:
+                self._hold_features()
+            while not self.state.finished:
+                started = time.perf_counter()
+                self._epoch(curves)
+                self._close_epoch(curves, time.perf_counter() - started)
+        return self.state
+
+    def _hold_features(self) -> None:
+        size = self.recipe.cache_batch_size
+        self.train_features.hold(batch_size=size, stage="Frozen trunk, training images")
+        if self.val_features is not None:
+            self.val_features.hold(batch_size=size, stage="Frozen trunk, validation images")
+
+    def _epoch(self, curves: Curves) -> None:
+        order = self._random(0).permutation(self.usable_queries)
+        blocks = _blocks(order, self.recipe.cache_refresh_rate)
+        for number in range(self.state.block, len(blocks)):
+            descriptors = self._refresh()
+            mined = self._mine(blocks[number], descriptors, number)
+            del descriptors  # the largest thing here; the steps do not need it
+            self._steps(mined, number, len(blocks), curves)
+            self.state.block = number + 1
+            self._save(f"e{self.state.epoch:04d}-b{number + 1:02d}", (LATEST,))
+
+    def _refresh(self) -> NDArray[np.float32]:
+        return self.train_features.describe(
+            batch_size=self.recipe.cache_batch_size,
+            stage=f"Epoch {self.state.epoch}: refreshing descriptors",
+        )
+
+    def _mine(
+        self, queries: NDArray[np.int64], descriptors: NDArray[np.float32], block: int
+    ) -> Mined:
+        split = len(self.train_set.database)
+        readable = self.train_features.readable
+        mined = mine(
+            self.task,
+            queries,
+            descriptors[split:],
+            descriptors[:split],
+            self.state.kept,
+            self._random(block + 1),
+            query_readable=readable[split:],
+            database_readable=readable[:split],
+            device=self.fabric.device,
+        )
+        self.state.kept.update(mined.kept)
+        self.state.mined += len(mined.tuples)
+        self.state.skipped += mined.without_violator
+        return mined
+
+    def _steps(self, mined: Mined, block: int, blocks: int, curves: Curves) -> None:
+        self.model.train()
+        started, seen = time.perf_counter(), 0
+        total = math.ceil(len(mined.tuples) / self.recipe.batch_size)
+        batches = tuple_batches(mined.tuples, self.train_set, self.recipe.batch_size)
+        for done, batch in enumerate(batches, start=1):
+            rate = self._learning_rate((block + (done - 1) / total) / blocks)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss = self._step(batch)
+            seen += len(batch.images)
+            self.state.step += 1
+            self.state.loss_sum += loss
+            self.state.loss_count += 1
+            curves.step(self.state.step, loss=loss, triplets=len(batch.triplets), rate=rate)
+            queries = self.state.mined + self.state.skipped
+            self.report(
+                Progress(
+                    f"Epoch {self.state.epoch}: training, block {block + 1} of {blocks}",
+                    done,
+                    total,
+                    "steps",
+                    {
+                        "loss": self.state.average_loss,
+                        "violators": self.state.mined / max(1, queries),
+                        "images/s": seen / (time.perf_counter() - started),
+                    },
+                )
+            )
+
+    def _step(self, batch: TupleBatch) -> float:
+        self.optimiser.zero_grad()
+        loss = self._loss(batch)
+        self.fabric.backward(loss)
+        self._stepper.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ModelError(
+                f"the loss is {value} in epoch {self.state.epoch}: lower --lr and go on from "
+                f"{self.run_folder} with --resume"
+            )
+        return value
+
+    def _loss(self, batch: TupleBatch) -> Tensor:
+        device = self.fabric.device
+        with self.fabric.autocast():
+            descriptors = self._describe(batch.images).float()
+        if self.recipe.loss == "triplet":
+            return triplet_loss(descriptors, batch.triplets.to(device), margin=self.recipe.margin)
+        return multi_similarity_loss(
+            descriptors, batch.positive_pairs.to(device), batch.negative_pairs.to(device)
+        )
+
+    def _describe(self, images: NDArray[np.int64]) -> Tensor:
+        """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
+        parts, where = [], []
+        for part in self.train_features.batches(images, len(images)):
+            parts.append(self.model.tail(part.features))
+            where.append(part.indices)
+        order = np.argsort(np.concatenate(where))
+        return torch.cat(parts)[torch.from_numpy(order).to(self.fabric.device)]
+
+    def _learning_rate(self, share_of_epoch: float) -> float:
+        recipe = self.recipe
+        if recipe.schedule == "step":
+            return float(recipe.lr * recipe.lr_gamma ** (self.state.epoch // recipe.lr_step))
+        done = (self.state.epoch - 1 + share_of_epoch) / recipe.epochs
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def _close_epoch(self, curves: Curves, seconds: float) -> None:
+        state, epoch = self.state, self.state.epoch
+        row = {
+            "epoch": float(epoch),
+            "loss": state.average_loss,
+            "violators": state.mined / max(1, state.mined + state.skipped),
+            "seconds": seconds,
+        }
+        if state.mined == 0:
+            self.report(Note(f"epoch {epoch}: no query has a violating negative; nothing learned"))
+        pointers: tuple[str, ...] = (LATEST,)
+        last = epoch == self.recipe.epochs
+        if self.val_set is not None and (epoch % self.recipe.eval_every == 0 or last):
+            recalls = self._validate()
+            row |= {f"recall@{n}": value for n, value in recalls.at.items()}
+            if self._is_best(recalls):
+                pointers = (LATEST, BEST)
+            curves.validation(epoch, recalls)
+        elif self.val_set is None:
+            pointers = (LATEST, BEST)
+        curves.epoch(epoch, row)
+        state.history.append(row)
+        state.finished = last or self._out_of_patience()
+        state.next_epoch()
+        self._save(f"e{epoch:04d}", pointers)
+
+    def _validate(self) -> Recalls:
+        assert self.val_set is not None and self.val_features is not None
+        values = self.val_features.describe(
+            batch_size=self.recipe.cache_batch_size, stage=f"Epoch {self.state.epoch}: validating"
+        )
+        split, readable = len(self.val_set.database), self.val_features.readable
+        evaluation = evaluate_descriptors(
+            self.val_set,
+            Descriptors(values[:split], readable[:split]),
+            Descriptors(values[split:], readable[split:]),
+            device=str(self.fabric.device),
+            report=self.report,
+        )
+        return evaluation.recalls
+
+    def _is_best(self, recalls: Recalls) -> bool:
+        """Best by recall@5, ties by recall@1, then by the loss (without steps there is none)."""
+        state = self.state
+        loss = state.average_loss if state.loss_count else sys.float_info.max
+        key = (recalls.at[5], recalls.at[1], -loss)
+        if state.best_key is not None and key <= state.best_key:
+            state.since_best += 1
+            return False
+        state.best_key, state.since_best = key, 0
+        state.best = {str(n): value for n, value in recalls.at.items()} | {"epoch": state.epoch}
+        return True
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.recipe.patience <= self.state.since_best
+
+    def _save(self, name: str, pointers: tuple[str, ...]) -> None:
+        tensors, rest = self.state.to_parts()
+        optimiser_tensors, optimiser_rest = optimiser_to_parts(self.optimiser)
+        write_checkpoint(
+            self.run_folder,
+            name,
+            Checkpoint(
+                spec=self.model.spec,
+                weights=self.model.state_dict(),
+                training=tensors | optimiser_tensors,
+                progress={
+                    "state": rest,
+                    "optim": self.recipe.optim,
+                    "optimiser": optimiser_rest,
+                    "recipe": asdict(self.recipe),
+                },
+            ),
+            pointers,
+        )
+
+    def _random(self, purpose: int) -> np.random.Generator:
+        """A generator of its own for each epoch's order (0) and each block's sample (1, 2, ...)."""
+        return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose])
+
+
+def _optimiser(model: PlaceModel, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = model.trainable_parameters()
+    if recipe.optim == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    if recipe.optim == "adam":
+        return torch.optim.Adam(parameters, lr=recipe.lr)
+    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
+    database, queries = train.database.positions, train.queries.positions
+    if database is None or queries is None:
+        raise DataError(f"{train.name} {train.split}: training needs positions of all images")
+    return MiningTask(
+        potential_positives=radius_neighbours(queries, database, train.train_radius_m),
+        not_negatives=radius_neighbours(queries, database, train.radius_m),
+        num_negatives=recipe.negatives,
+        pool_size=recipe.negative_pool,
+        margin=recipe.margin,
+    )
+
+
+def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:
+    """``order`` in nearly equal blocks of at most ``rate``; one block when rate is 0."""
+    count = 1 if rate == 0 else math.ceil(len(order) / rate)
+    return np.array_split(order, count)

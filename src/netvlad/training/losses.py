@@ -1,0 +1,64 @@
+"""The losses: a pure function each, on descriptors and index arrays, without Python loops."""
+
+import torch
+from torch import Tensor
+
+
+def triplet_loss(descriptors: Tensor, triplets: Tensor, *, margin: float) -> Tensor:
+    """The ranking loss of pytorch-NetVlad: mean of max(0, ‖q − p‖ − ‖q − n‖ + √margin).
+
+    The NetVLAD paper (Arandjelović et al., CVPR 2016, equation 7) has squared distances and
+    ``margin`` itself; the square roots are what pytorch-NetVlad's published numbers were got with.
+
+    Args:
+        descriptors: (U, D), each image of the batch once.
+        triplets: (T, 3) int64 rows of ``descriptors``: query, positive, negative.
+        margin: the paper's m; its root is added to distances.
+
+    Returns:
+        A scalar.
+    """
+    query, positive, negative = descriptors[triplets].unbind(1)
+    gap = _distance(query, positive) - _distance(query, negative)
+    return torch.relu(gap + margin**0.5).mean()
+
+
+def multi_similarity_loss(
+    descriptors: Tensor,
+    positive_pairs: Tensor,
+    negative_pairs: Tensor,
+    *,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+) -> Tensor:
+    """Multi-Similarity loss (Wang et al., CVPR 2019, equation 15) over the pairs of a batch.
+
+    Args:
+        descriptors: (U, D), L2-normalised.
+        positive_pairs: (U, U) bool, which pairs show the same place; the diagonal is False.
+        negative_pairs: (U, U) bool, which pairs show different places; pairs in neither mask
+            (too far to be sure, too near to be wrong) do not count.
+        alpha: weight of positive pairs.
+        beta: weight of negative pairs.
+        base: the similarity λ that separates the two.
+
+    Returns:
+        A scalar: the mean over the images that have at least one pair.
+    """
+    similarity = descriptors @ descriptors.T
+    pull = _soft_sum(-alpha * (similarity - base), positive_pairs) / alpha
+    push = _soft_sum(beta * (similarity - base), negative_pairs) / beta
+    counted = (positive_pairs | negative_pairs).any(1)
+    return (pull + push)[counted].mean()
+
+
+def _soft_sum(exponents: Tensor, mask: Tensor) -> Tensor:
+    """log(1 + Σ exp) over the masked entries of each row, without overflow."""
+    zero = exponents.new_zeros(len(exponents), 1)
+    return torch.cat([zero, exponents.masked_fill(~mask, -torch.inf)], dim=1).logsumexp(1)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    # The square root has no gradient at 0, which two identical images would meet.
+    return (a - b).square().sum(1).clamp_min(1e-12).sqrt()

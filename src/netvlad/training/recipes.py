@@ -1,0 +1,98 @@
+"""How to train: one frozen record of settings per architecture.
+
+The values of ``vgg16`` and ``alexnet`` are pytorch-NetVlad's. Those of ``efficientnet-lite0`` were
+chosen on held-out streets; docs/training.md tells how.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netvlad.errors import SettingsError
+
+OPTIMISERS = ("sgd", "adam", "adamw")
+LOSSES = ("triplet", "multi-similarity")
+SCHEDULES = ("step", "cosine")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a training, with pytorch-NetVlad's defaults.
+
+    Attributes:
+        epochs: walks over all training queries.
+        batch_size: queries (with their positive and negatives) per optimiser step.
+        cache_batch_size: images per forward pass without gradients.
+        cache_refresh_rate: queries between two refreshes of all descriptors; 0: once an epoch.
+        optim: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        lr: learning rate.
+        schedule: ``"step"``: lr·lr_gamma^⌊epoch/lr_step⌋, epochs counted from 1; ``"cosine"``:
+            down to nothing over all epochs, by step.
+        lr_step: see ``schedule``.
+        lr_gamma: see ``schedule``.
+        weight_decay: for ``"sgd"`` and ``"adamw"``.
+        momentum: for ``"sgd"``.
+        loss: ``"triplet"`` or ``"multi-similarity"``.
+        margin: m of the triplet loss, and of what mining calls a violator.
+        negatives: hard negatives per query.
+        negative_pool: random negatives looked at per query; 0 looks at all.
+        eval_every: epochs between two validations.
+        patience: validations without a new best after which training stops; 0 never stops.
+        seed: governs order, mining and initialisation.
+    """
+
+    epochs: int = 30
+    batch_size: int = 4
+    cache_batch_size: int = 24
+    cache_refresh_rate: int = 1000
+    optim: str = "sgd"
+    lr: float = 1e-4
+    schedule: str = "step"
+    lr_step: int = 5
+    lr_gamma: float = 0.5
+    weight_decay: float = 1e-3
+    momentum: float = 0.9
+    loss: str = "triplet"
+    margin: float = 0.1
+    negatives: int = 10
+    negative_pool: int = 1000
+    eval_every: int = 1
+    patience: int = 10
+    seed: int = 123
+
+    def __post_init__(self) -> None:
+        for name, choices in (("optim", OPTIMISERS), ("loss", LOSSES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise SettingsError(
+                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}"
+                )
+        for name in (
+            "epochs",
+            "batch_size",
+            "cache_batch_size",
+            "negatives",
+            "eval_every",
+            "lr_step",
+        ):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("cache_refresh_rate", "negative_pool", "patience", "margin", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it cannot be negative")
+        if not self.lr > 0:
+            raise SettingsError(f"lr is {self.lr}; it must be above 0")
+
+    def changed(self, settings: Mapping[str, Any]) -> "Recipe":
+        """This recipe with those of ``settings`` that are not None and belong to a recipe."""
+        known = {field.name for field in dataclasses.fields(self)}
+        return dataclasses.replace(
+            self, **{k: v for k, v in settings.items() if k in known and v is not None}
+        )
+
+
+RECIPES: dict[str, Recipe] = {
+    "vgg16": Recipe(),
+    "alexnet": Recipe(),
+    "efficientnet-lite0": Recipe(),
+}

@@ -1,0 +1,135 @@
+"""Where a training stands: everything that a resumed run needs to end like one never stopped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netvlad.errors import CheckpointError
+
+
+@dataclass
+class TrainingState:
+    """Progress of a training. Random numbers need no place here: each epoch's order and each
+    block's sample come from generators seeded by (seed, epoch, block).
+
+    Attributes:
+        epoch: the epoch under way (or next), counted from 1.
+        block: blocks of this epoch that are done.
+        step: optimiser steps so far.
+        loss_sum: sum of the losses of this epoch's steps.
+        loss_count: how many steps that sum has.
+        mined: queries of this epoch that had a violator.
+        skipped: queries of this epoch that had none.
+        kept: query -> negatives to look at again.
+        best: recalls of the best validation, as ``{"5": 0.9, ...}``, with ``"epoch"``; or None.
+        best_key: what the best was best by.
+        since_best: validations since then.
+        finished: no epoch is left, or patience ran out.
+        history: one row per finished epoch.
+    """
+
+    epoch: int = 1
+    block: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    mined: int = 0
+    skipped: int = 0
+    kept: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    best: dict[str, float] | None = None
+    best_key: tuple[float, float, float] | None = None
+    since_best: int = 0
+    finished: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def average_loss(self) -> float:
+        """The mean loss of this epoch's steps so far; 0 before the first."""
+        return self.loss_sum / self.loss_count if self.loss_count else 0.0
+
+    def next_epoch(self) -> None:
+        """Start counting anew."""
+        self.epoch += 1
+        self.block = self.mined = self.skipped = self.loss_count = 0
+        self.loss_sum = 0.0
+
+    def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The state as (tensors, JSON-able rest), for a checkpoint."""
+        queries = sorted(self.kept)
+        counts = [len(self.kept[q]) for q in queries]
+        flat = [self.kept[q] for q in queries]
+        tensors = {
+            "kept.queries": torch.tensor(queries, dtype=torch.int64),
+            "kept.offsets": torch.tensor(np.cumsum([0, *counts]), dtype=torch.int64),
+            "kept.negatives": torch.from_numpy(
+                np.concatenate(flat) if flat else np.zeros(0, dtype=np.int64)
+            ),
+        }
+        rest = {k: v for k, v in vars(self).items() if k != "kept"}
+        return tensors, rest
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> "TrainingState":
+        """The inverse of :meth:`to_parts`.
+
+        Raises:
+            CheckpointError: something is missing.
+        """
+        try:
+            offsets = tensors["kept.offsets"].tolist()
+            negatives = tensors["kept.negatives"].numpy().astype(np.int64)
+            kept = {
+                int(query): negatives[start:end]
+                for query, start, end in zip(
+                    tensors["kept.queries"].tolist(), offsets[:-1], offsets[1:], strict=True
+                )
+            }
+            state = cls(**rest, kept=kept)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint's training state is incomplete: {error}"
+            ) from error
+        if state.best_key is not None:
+            state.best_key = (state.best_key[0], state.best_key[1], state.best_key[2])
+        return state
+
+
+def optimiser_to_parts(
+    optimiser: torch.optim.Optimizer,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as (tensors, JSON-able rest)."""
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    saved = optimiser.state_dict()
+    for index, entries in saved["state"].items():
+        for name, value in entries.items():
+            key = f"optimiser.{index}.{name}"
+            if isinstance(value, Tensor):
+                tensors[key] = value
+            else:
+                scalars[key] = value
+    return tensors, {"scalars": scalars, "groups": saved["param_groups"]}
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]
+) -> None:
+    """Put back what :func:`optimiser_to_parts` gave; the learning rate is set by the schedule.
+
+    Raises:
+        CheckpointError: the state belongs to other parameters or another optimiser.
+    """
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in (*tensors.items(), *rest["scalars"].items()):
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    if [len(g["params"]) for g in groups] != [len(g["params"]) for g in rest["groups"]]:
+        raise CheckpointError("the optimiser's state is of a model with other trained layers")
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,44 @@
+"""What several tests share: the folder of real data, when it is there."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images, weights and golden numbers, which does not ship."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("NETVLAD_SHARED", default))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"real data is not at {folder} (set NETVLAD_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set in the csv layout: 3 splits of 12 places with 2 database images and 1 query each.
+
+    Each place is a random mosaic of coloured tiles; its other images are the same mosaic shifted
+    and dimmed, so a network can tell the places apart, and mistakes some.
+    """
+    root = tmp_path_factory.mktemp("tiny")
+    for number, split in enumerate(("train", "val", "test")):
+        random = np.random.default_rng(number)
+        rows = ["image,easting,northing,role"]
+        (root / split).mkdir()
+        for place in range(12):
+            tiles = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            mosaic = np.kron(tiles, np.ones((12, 12, 1), dtype=np.uint8))
+            for view, role in enumerate(("database", "database", "query")):
+                shifted = np.roll(mosaic, random.integers(0, 24, 2), axis=(0, 1))[:80, :96]
+                noise = random.normal(0, 20, shifted.shape)
+                pixels = np.clip(shifted * random.uniform(0.5, 1.0) + noise, 0, 255)
+                name = f"{split}/{place:02d}_{view}.jpg"
+                Image.fromarray(pixels.astype(np.uint8)).save(root / name)
+                rows.append(f"{name},{500_000 + 100 * place + 3 * view},5000000,{role}")
+        (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    return root

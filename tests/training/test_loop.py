@@ -1,0 +1,217 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from netvlad.datasets import open_dataset
+from netvlad.errors import DataError, ModelError, StorageError
+from netvlad.fitting import compute_clusters
+from netvlad.models import ModelSpec, build_model
+from netvlad.models.checkpoints import read_checkpoint
+from netvlad.models.loading import model_of
+from netvlad.training import Machine, Recipe, Trainer, loop
+from netvlad.types import ImageSet, Progress
+
+RECIPE = Recipe(
+    epochs=2, cache_refresh_rate=5, batch_size=2, negatives=3, negative_pool=8, lr=1e-2, patience=0
+)
+
+
+@pytest.fixture(scope="module")
+def data(tiny_data):
+    return open_dataset("csv", tiny_data, "train"), open_dataset("csv", tiny_data, "val")
+
+
+@pytest.fixture(scope="module")
+def clusters(data):
+    model = build_model(ModelSpec(arch="efficientnet-lite0"), weights="imagenet")
+    return compute_clusters(model, data[0].database, 4, seed=0)
+
+
+def start(clusters, pooling="netvlad"):
+    torch.manual_seed(0)
+    spec = ModelSpec(arch="efficientnet-lite0", pooling=pooling, num_clusters=4)
+    model = build_model(spec, weights="imagenet")
+    if pooling == "netvlad":
+        model.pool.init_from_clusters(
+            torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
+        )
+    return model
+
+
+def trainer(run, data, clusters, recipe=RECIPE, threads=0, model=None, **options):
+    model = model or start(clusters)
+    return Trainer(model, *data, recipe, run, machine=Machine(threads=threads), **options)
+
+
+def weights_of(run, which="latest"):
+    return read_checkpoint(run, which).weights
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory, data, clusters):
+    run = tmp_path_factory.mktemp("whole")
+    state = trainer(run, data, clusters).run()
+    return run, state
+
+
+def test_training_changes_the_tail_and_only_the_tail(whole_run, clusters):
+    run, state = whole_run
+    before = start(clusters).state_dict()
+    after = weights_of(run)
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert "pool.centroids" in changed
+    assert "pool.conv.weight" in changed
+    assert all(name.startswith(("encoder.stage5", "pool.")) for name in changed)
+    assert [row["epoch"] for row in state.history] == [1, 2]
+    assert state.finished
+
+
+def test_training_makes_the_training_triplets_easier(tmp_path, data, clusters):
+    recipe = replace(RECIPE, epochs=6)
+    state = trainer(tmp_path, data, clusters, recipe).run()
+    losses = [row["loss"] for row in state.history if row["loss"]]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("stop_at", ["e0001-b02", "e0001", "e0002-b01"])
+def test_a_stopped_run_ends_with_the_same_weights(tmp_path, data, clusters, whole_run, stop_at):
+    class Killed(Exception):
+        pass
+
+    stopped = trainer(tmp_path, data, clusters)
+    save = stopped._save
+
+    def save_and_die(name, pointers):
+        save(name, pointers)
+        if name == stop_at:
+            raise Killed
+
+    stopped._save = save_and_die
+    with pytest.raises(Killed):
+        stopped.run()
+    checkpoint = read_checkpoint(tmp_path)
+    resumed = trainer(tmp_path, data, clusters, model=model_of(checkpoint, tmp_path))
+    resumed.resume(checkpoint)
+    state = resumed.run()
+    whole, whole_state = whole_run
+    assert_equal_weights(weights_of(tmp_path), weights_of(whole))
+    assert_equal_weights(weights_of(tmp_path, "best"), weights_of(whole, "best"))
+    assert (state.best, state.since_best) == (whole_state.best, whole_state.since_best)
+    assert [r["loss"] for r in state.history] == [r["loss"] for r in whole_state.history]
+    assert {q: n.tolist() for q, n in state.kept.items()} == {
+        q: n.tolist() for q, n in whole_state.kept.items()
+    }
+
+
+def test_kept_negatives_survive_with_and_without_workers(tmp_path, data, clusters):
+    kept = []
+    for threads in (0, 2):
+        run = trainer(tmp_path / str(threads), data, clusters, threads=threads)
+        kept.append({q: n.tolist() for q, n in run.run().kept.items()})
+    assert kept[0] == kept[1]
+    assert kept[0]
+    assert all(kept[0].values())
+
+
+def test_features_held_in_memory_give_what_computed_ones_give(tmp_path, data, clusters):
+    held = trainer(tmp_path, data, clusters).train_features
+    fresh = trainer(tmp_path, data, clusters).train_features
+    assert held.hold(stage="x")
+    assert not fresh.hold(stage="x", budget_bytes=10)
+    one = held.describe(batch_size=5, stage="x")
+    other = fresh.describe(batch_size=7, stage="x")
+    np.testing.assert_allclose(one, other, atol=2e-3)  # half precision in between
+    assert np.linalg.norm(one - other, axis=1).max() < 1e-2
+
+
+def test_an_epoch_without_a_violator_is_said_and_survived(tmp_path, data, clusters):
+    notes = []
+    recipe = replace(RECIPE, margin=0.0, epochs=1)
+    run = trainer(
+        tmp_path,
+        data,
+        clusters,
+        recipe,
+        report=lambda e: None if isinstance(e, Progress) else notes.append(e.text),
+    )
+    # With all descriptors alike nothing is nearer than the positive.
+    run._refresh = lambda: np.ones((36, run.model.descriptor_dim), dtype=np.float32)
+    state = run.run()
+    assert state.history[0]["loss"] == 0
+    assert any("no query has a violating negative" in note for note in notes)
+    assert read_checkpoint(tmp_path).progress["state"]["finished"]
+
+
+def test_patience_stops_and_stays_stopped(tmp_path, data, clusters):
+    recipe = replace(RECIPE, epochs=9, patience=2, lr=1e-12)
+    state = trainer(tmp_path, data, clusters, recipe).run()
+    assert len(state.history) < 9
+    checkpoint = read_checkpoint(tmp_path)
+    again = trainer(tmp_path, data, clusters, recipe, model=model_of(checkpoint, tmp_path))
+    again.resume(checkpoint)
+    assert again.state.finished
+
+
+def test_a_diverging_run_is_told_apart_and_keeps_its_checkpoint(tmp_path, data, clusters):
+    run = trainer(tmp_path, data, clusters)
+    original, calls = run._loss, []
+
+    def explode(batch):
+        calls.append(1)
+        return original(batch) * (float("nan") if len(calls) > 4 else 1.0)
+
+    run._loss = explode
+    with pytest.raises(ModelError, match="lower --lr"):
+        run.run()
+    for value in weights_of(tmp_path).values():
+        assert torch.isfinite(value.float()).all()
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, data, clusters, monkeypatch):
+    run = trainer(tmp_path, data, clusters)
+    write, calls = loop.write_checkpoint, []
+
+    def full(*arguments):
+        calls.append(1)
+        if len(calls) > 2:
+            raise StorageError("no space left")
+        return write(*arguments)
+
+    monkeypatch.setattr(loop, "write_checkpoint", full)
+    with pytest.raises(StorageError):
+        run.run()
+    assert read_checkpoint(tmp_path).progress["state"]["block"] == 2
+
+
+def test_unreadable_images_are_left_out(tmp_path, data, clusters):
+    train, val = data
+    broken = ImageSet(
+        train.database.root,
+        ("not-there.jpg", *train.database.names[1:]),
+        train.database.positions,
+    )
+    run = trainer(tmp_path, (replace(train, database=broken), val), clusters)
+    state = run.run()
+    assert not run.train_features.readable[0]
+    assert all(0 not in negatives for negatives in state.kept.values())
+
+
+def test_data_without_positives_is_refused(tmp_path, data, clusters):
+    train, val = data
+    far = replace(train.queries, positions=train.queries.positions + 1e5)
+    with pytest.raises(DataError, match="no query has a database image within 10 m"):
+        trainer(tmp_path, (replace(train, queries=far), val), clusters)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "gem", "max"])
+def test_other_poolings_train(tmp_path, data, clusters, pooling):
+    state = trainer(tmp_path, data, clusters, model=start(clusters, pooling)).run()
+    assert len(state.history) == 2

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from netvlad.training.losses import multi_similarity_loss, triplet_loss
+
+
+def unit_rows(count, dim, seed=0):
+    rows = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+def test_triplet_loss_equals_torch_and_a_loop():
+    x = unit_rows(9, 5).double()
+    triplets = torch.tensor([[0, 1, 2], [0, 1, 3], [4, 5, 6], [4, 5, 8]])
+    reference = torch.nn.TripletMarginLoss(margin=0.1**0.5, reduction="sum")
+    slow = sum(reference(x[q][None], x[p][None], x[n][None]) for q, p, n in triplets.tolist())
+    assert triplet_loss(x, triplets, margin=0.1).item() == pytest.approx(slow.item() / 4, abs=2e-6)
+
+
+def test_triplet_loss_has_a_gradient_where_images_are_identical():
+    x = unit_rows(1, 4).repeat(3, 1).requires_grad_()
+    triplet_loss(x, torch.tensor([[0, 1, 2]]), margin=0.1).backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_multi_similarity_loss_equals_its_equation():
+    x = unit_rows(6, 4, seed=3).double()
+    places = np.array([0, 0, 1, 1, 2, 3])
+    positive = torch.from_numpy(places[:, None] == places) & ~torch.eye(6, dtype=torch.bool)
+    negative = torch.from_numpy(places[:, None] != places)
+    negative[4, 5] = negative[5, 4] = False  # one pair that is neither
+    s = (x @ x.T).numpy()
+    rows = []
+    for i in range(6):
+        pull = sum(np.exp(-2.0 * (s[i, j] - 0.5)) for j in range(6) if positive[i, j])
+        push = sum(np.exp(50.0 * (s[i, j] - 0.5)) for j in range(6) if negative[i, j])
+        rows.append(np.log1p(pull) / 2.0 + np.log1p(push) / 50.0)
+    assert multi_similarity_loss(x, positive, negative).item() == pytest.approx(np.mean(rows))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gradients_in_float64(seed):
+    x = unit_rows(5, 3, seed).double().requires_grad_()
+    triplets = torch.tensor([[0, 1, 2], [3, 4, 2]])
+    assert torch.autograd.gradcheck(lambda d: triplet_loss(d, triplets, margin=0.1), (x,))
+    positive = torch.zeros(5, 5, dtype=torch.bool)
+    positive[0, 1] = positive[1, 0] = True
+    negative = ~positive & ~torch.eye(5, dtype=torch.bool)
+    assert torch.autograd.gradcheck(lambda d: multi_similarity_loss(d, positive, negative), (x,))
