@@ -1,5 +1,4 @@
 import errno
-import os
 import subprocess
 import sys
 
@@ -25,7 +24,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert read_json(target) == {"old": 1}
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
@@ -40,7 +39,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         folder_written_beside(tmp_path / "b") as f,
     ):
         (f / "x").write_text("x")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_get_ordinary_permissions(tmp_path):

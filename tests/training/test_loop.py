@@ -83,7 +83,7 @@ def test_training_makes_the_training_triplets_easier(tmp_path, data, clusters):
 
 @pytest.mark.parametrize("stop_at", ["e0001-b02", "e0001", "e0002-b01"])
 def test_a_stopped_run_ends_with_the_same_weights(tmp_path, data, clusters, whole_run, stop_at):
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     stopped = trainer(tmp_path, data, clusters)
@@ -92,10 +92,10 @@ def test_a_stopped_run_ends_with_the_same_weights(tmp_path, data, clusters, whol
     def save_and_die(name, pointers):
         save(name, pointers)
         if name == stop_at:
-            raise Killed
+            raise KilledError
 
     stopped._save = save_and_die
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         stopped.run()
     checkpoint = read_checkpoint(tmp_path)
     resumed = trainer(tmp_path, data, clusters, model=model_of(checkpoint, tmp_path))

@@ -8,6 +8,7 @@ import cyclopts
 
 import netvlad
 from netvlad.cli.commands.cluster import cluster
+from netvlad.cli.commands.demo import demo
 from netvlad.cli.commands.test import test
 from netvlad.cli.commands.train import train
 from netvlad.errors import NetvladError
@@ -21,7 +22,7 @@ app = cyclopts.App(
     version=netvlad.__version__,
     help_format="markdown",
 )
-for command in (cluster, train, test):
+for command in (demo, cluster, train, test):
     app.command(command)
 
 

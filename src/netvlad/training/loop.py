@@ -48,6 +48,9 @@ class Machine:
     threads: int = 8
 
 
+CPU = Machine()
+
+
 class Trainer:
     """One training of one model on one data set, in one run folder."""
 
@@ -59,7 +62,7 @@ class Trainer:
         recipe: Recipe,
         run: Path,
         *,
-        machine: Machine = Machine(),
+        machine: Machine = CPU,
         report: Reporter = silent,
     ) -> None:
         """Prepare a training; nothing is computed or written yet.
