@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from netvlad.demo.town.plan import Block, Building, FacadeStyle, Fence, Point, Sprite, Street
+from netvlad.demo.town.plan import (
+    Block,
+    Building,
+    FacadeStyle,
+    Fence,
+    FenceKind,
+    Point,
+    Sprite,
+    Street,
+)
 from netvlad.demo.town.styles import WALLS, pick, vary
 
 
@@ -100,7 +109,7 @@ def furnish_block(
 
 def _park_fence(rng: np.random.Generator, block: Block) -> list[Fence]:
     """A hedge or railing around the park, with a gate in the middle of every side."""
-    kind = "hedge" if rng.random() < 0.5 else "railing"
+    kind: FenceKind = "hedge" if rng.random() < 0.5 else "railing"
     corners = (
         (block.left, block.bottom),
         (block.right, block.bottom),
@@ -114,9 +123,7 @@ def _park_fence(rng: np.random.Generator, block: Block) -> list[Fence]:
                 (start[0] + s * (end[0] - start[0]), start[1] + s * (end[1] - start[1]))
                 for s in (low, high)
             ]
-            fences.append(
-                Fence(ends[0], ends[1], 1.1, "hedge" if kind == "hedge" else "railing", 5)
-            )
+            fences.append(Fence(ends[0], ends[1], 1.1, kind, 5))
     return fences
 
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from netvlad.demo.town.plan import Building, Fence, Point, Sprite
+from netvlad.demo.town.plan import Building, Fence, FenceKind, Point, Sprite
 from netvlad.demo.town.styles import Neighbourhood, draw_style, pick_weighted
 
-FENCES = ("wall", "hedge", "railing", "hoarding")
+FENCES: tuple[FenceKind, ...] = ("wall", "hedge", "railing", "hoarding")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _garden(rng: np.random.Generator, lot: Building) -> tuple[Fence, list[Sprite
     """A fence along the street, and trees and bushes behind it."""
     kind = FENCES[int(rng.integers(len(FENCES)))]
     height = {"wall": 2.2, "hedge": 1.4, "railing": 1.5, "hoarding": 2.5}[kind]
-    fence = Fence(lot.at(0.0, 0.0), lot.at(lot.width, 0.0), height, kind, lot.style.seed)  # type: ignore[arg-type]
+    fence = Fence(lot.at(0.0, 0.0), lot.at(lot.width, 0.0), height, kind, lot.style.seed)
     trees = [
         Sprite(
             "tree",

@@ -18,6 +18,7 @@ Window = Literal["plain", "cross", "arched", "wide", "tall", "pair", "pointed"]
 GroundFloor = Literal["shop", "door", "garage", "none"]
 Roof = Literal["flat", "ridge", "gable", "steps", "spire"]
 Surface = Literal["asphalt", "cobbles", "concrete"]
+FenceKind = Literal["wall", "hedge", "railing", "hoarding"]
 BlockKind = Literal["built", "park", "square"]
 Split = Literal["train", "val", "test"]
 SpriteKind = Literal["tree", "lamp", "sign", "bush", "bench", "kiosk", "bollard"]
@@ -94,7 +95,7 @@ class Fence:
     start: Point
     end: Point
     height: float
-    kind: Literal["wall", "hedge", "railing", "hoarding"]
+    kind: FenceKind
     seed: int
 
 
