@@ -16,10 +16,24 @@ import torch
 from netvlad.models import load_model, write_pytorch_netvlad_run
 from netvlad.models.checkpoints import read_checkpoint
 
-TRAINING = (
-    "--epochs 3 --cache-refresh-rate 5 --batch-size 2 --negatives 3 --negative-pool 8 --lr 0.01 "
-    "--schedule step --patience 0"
-).split()
+TRAINING = [
+    "--epochs",
+    "3",
+    "--cache-refresh-rate",
+    "5",
+    "--batch-size",
+    "2",
+    "--negatives",
+    "3",
+    "--negative-pool",
+    "8",
+    "--lr",
+    "0.01",
+    "--schedule",
+    "step",
+    "--patience",
+    "0",
+]
 # One thread: the tests must not depend on how many cores there are, nor fight over them.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
@@ -206,7 +220,7 @@ def test_a_checkpoint_of_pytorch_netvlad_is_tested_and_resumed(tmp_path, tiny_da
         epoch=2,
         recalls={1: 0.1, 5: 0.2},
         best_score=0.2,
-        settings={"nEpochs": 1, "lr": 0.002, "seed": 5},
+        settings={"nEpochs": 3, "lr": 0.002, "seed": 5},
     )
     if prefix:  # as several GPUs wrote it
         file = theirs / "checkpoints/checkpoint.pth.tar"
@@ -224,7 +238,7 @@ def test_a_checkpoint_of_pytorch_netvlad_is_tested_and_resumed(tmp_path, tiny_da
     assert sorted(p.name for p in theirs.rglob("*")) == before  # their folder stays as it was
     (ours,) = (tmp_path / "runs").iterdir()
     stored = json.loads((ours / "settings.json").read_text())
-    assert (stored["lr"], stored["seed"], stored["epochs"]) == (0.002, 5, 1)
+    assert (stored["lr"], stored["seed"], stored["epochs"]) == (0.002, 5, 3)
     trained = load_model(ours).state_dict()
     assert torch.equal(trained["encoder.0.weight"], model.state_dict()["encoder.0.weight"])
 
@@ -237,9 +251,9 @@ def test_interrupting_says_how_to_go_on(folder, data):
             "netvlad",
             "train",
             *map(str, data),
-            *TRAINING,
             "--epochs",
             "500",
+            *TRAINING[2:],
             "--runs-dir",
             "interrupted",
             "--clusters",
@@ -279,10 +293,20 @@ def test_interrupting_says_how_to_go_on(folder, data):
 def test_bad_input_is_one_line(folder, data, arguments, expected):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    done = netvlad("test", *data, *arguments, folder=folder, expect=2)
+    # What is tried replaces the good value of the same flag.
+    good = [x for pair in zip(data[::2], data[1::2], strict=True) if pair[0] not in arguments
+            for x in pair]
+    done = netvlad("test", *good, *arguments, folder=folder, expect=2)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("netvlad: ")
     assert expected in last
+
+
+def test_a_wrong_flag_is_one_line(folder, data):
+    for arguments in (["--epoks", "3"], ["--lr", "fast"], ["--epochs", "1", "--epochs", "2"]):
+        done = netvlad("train", *data, *arguments, folder=folder, expect=2)
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert done.stderr.startswith("netvlad: ")
 
 
 def test_a_setting_out_of_range_names_itself(folder, data):

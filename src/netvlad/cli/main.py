@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import cyclopts
 
 import netvlad
-from netvlad.cli.commands.cluster import cluster
-from netvlad.cli.commands.demo import demo
-from netvlad.cli.commands.test import test
-from netvlad.cli.commands.train import train
 from netvlad.errors import NetvladError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+
+# What `netvlad --help` lists. The commands themselves are imported when they are called: they
+# bring torch, which takes seconds.
+COMMANDS = {
+    "demo": "Cluster, train and test on a small rendered town: minutes, no network, no data needed.",
+    "cluster": "Compute the cluster centres that an untrained NetVLAD layer starts from.",
+    "train": "Train a model: refresh descriptors, mine hard negatives, step, validate.",
+    "test": "Measure recall@1, 5, 10 and 20 of a model on a split.",
+}
 
 app = cyclopts.App(
     name="netvlad",
@@ -22,19 +27,24 @@ app = cyclopts.App(
     version=netvlad.__version__,
     help_format="markdown",
 )
-for command in (demo, cluster, train, test):
-    app.command(command)
+for place, (name, summary) in enumerate(COMMANDS.items()):
+    app.command(f"netvlad.cli.commands.{name}:{name}", name=name, help=summary, sort_key=place)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 2 on bad input, 130 on Ctrl-C."""
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(tokens, result_action="return_value")
-    except NetvladError as error:
+        app(
+            tokens,
+            result_action="return_value",
+            exit_on_error=False,
+            print_error=False,
+        )
+    except (NetvladError, cyclopts.CycloptsError) as error:
         if "--debug" in tokens:
             raise
-        print(f"netvlad: {error}", file=sys.stderr)
+        print(f"netvlad: {_one_line(error)}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("netvlad: interrupted", file=sys.stderr)
@@ -43,3 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -6,7 +6,7 @@ from typing import Any
 
 from netvlad.cli.settings import SPEC_NAMES, Settings
 from netvlad.errors import CheckpointError, StorageError
-from netvlad.models.checkpoints import Checkpoint
+from netvlad.models.checkpoints import Checkpoint, is_run
 from netvlad.storage import read_json, write_json
 
 SETTINGS = "settings.json"
@@ -64,7 +64,7 @@ def stored_settings(run: Path | None, checkpoint: Checkpoint | None) -> dict[str
     """
     if run is None or checkpoint is None:
         return {}
-    if checkpoint.progress.get("foreign"):
+    if not is_run(run):
         flags = checkpoint.progress["settings"]
         stored = {ours: flags[theirs] for theirs, ours in _FOREIGN_NAMES.items() if theirs in flags}
         if "optim" in stored:

@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import torch
+
 from netvlad.errors import CheckpointError, WeightsError
 from netvlad.models.checkpoints import Checkpoint, Which, is_run, read_checkpoint
-from netvlad.models.foreign import is_pytorch_netvlad_run, read_pytorch_netvlad_run
+from netvlad.models.foreign import (
+    ForeignCheckpoint,
+    is_pytorch_netvlad_run,
+    read_pytorch_netvlad_run,
+)
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.registry import build_model
 
@@ -36,20 +42,38 @@ def load_checkpoint(source: Path, which: Which = "latest") -> Checkpoint:
         return read_checkpoint(source, which)
     if is_pytorch_netvlad_run(source):
         foreign = read_pytorch_netvlad_run(source, which=which)
-        return Checkpoint(
-            spec=foreign.spec,
-            weights=foreign.state_dict,
-            progress={
-                "foreign": True,
-                "epoch": foreign.epoch,
-                "recalls": {str(n): value for n, value in foreign.recalls.items()},
-                "settings": dict(foreign.settings),
-            },
-        )
+        return _translated(foreign)
     reason = "is not a run folder" if source.is_dir() else "does not exist"
     raise CheckpointError(
         f"{source}: {reason}; expected checkpoints/latest.json (netvlad) or "
         "checkpoints/checkpoint.pth.tar (pytorch-NetVlad) in it"
+    )
+
+
+def _translated(foreign: ForeignCheckpoint) -> Checkpoint:
+    """A checkpoint of pytorch-NetVlad's as one of ours, its optimiser's memory included."""
+    optimiser = foreign.optimizer or {"state": {}, "param_groups": []}
+    # Old versions of torch numbered parameters by their address: what counts is their order.
+    order = [p for group in optimiser["param_groups"] for p in group["params"]]
+    tensors = {
+        f"optimiser.{order.index(p)}.{name}": value
+        for p, entries in optimiser["state"].items()
+        for name, value in entries.items()
+        if isinstance(value, torch.Tensor)
+    }
+    return Checkpoint(
+        spec=foreign.spec,
+        weights=foreign.state_dict,
+        training=tensors,
+        progress={
+            "foreign": True,
+            "epoch": foreign.epoch,
+            "best_score": foreign.best_score,
+            "recalls": {str(n): value for n, value in foreign.recalls.items()},
+            "settings": dict(foreign.settings),
+            "optim": str(foreign.settings.get("optim", "")).lower(),
+            "optimiser": {"scalars": {}, "groups": [{"params": list(range(len(order)))}]},
+        },
     )
 
 

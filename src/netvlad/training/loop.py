@@ -110,19 +110,25 @@ class Trainer:
             )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on where ``checkpoint`` (of a run of ours) stood; the model has its weights already.
+        """Go on where ``checkpoint`` stood; the model has its weights already.
 
         Raises:
             CheckpointError: it lacks the training state, or belongs to other trained layers.
         """
-        if "state" not in checkpoint.progress:
+        progress = checkpoint.progress
+        if progress.get("foreign"):
+            self.state = TrainingState.after_epoch(
+                progress["epoch"], progress["best_score"], progress["recalls"]
+            )
+        elif "state" in progress:
+            self.state = TrainingState.from_parts(checkpoint.training, progress["state"])
+        else:
             raise CheckpointError("this checkpoint holds a model but no training to go on with")
-        self.state = TrainingState.from_parts(checkpoint.training, checkpoint.progress["state"])
         self.state.finished = self.state.epoch > self.recipe.epochs or self._out_of_patience()
-        if checkpoint.progress["optim"] != self.recipe.optim:
+        if progress["optim"] != self.recipe.optim:
             self.report(Note(f"the optimiser is now {self.recipe.optim}: it starts without memory"))
             return
-        restore_optimiser(self.optimiser, checkpoint.training, checkpoint.progress["optimiser"])
+        restore_optimiser(self.optimiser, checkpoint.training, progress["optimiser"])
 
     def run(self) -> TrainingState:
         """Train to the end: for each epoch refresh, mine and step by blocks, then validate.

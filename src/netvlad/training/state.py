@@ -1,5 +1,6 @@
 """Where a training stands: everything that a resumed run needs to end like one never stopped."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,23 @@ class TrainingState:
         self.epoch += 1
         self.block = self.mined = self.skipped = self.loss_count = 0
         self.loss_sum = 0.0
+
+    @classmethod
+    def after_epoch(
+        cls, epoch: int, best_score: float, recalls: Mapping[str, float]
+    ) -> "TrainingState":
+        """Where a training of pytorch-NetVlad's stands after ``epoch``, as far as it says.
+
+        Args:
+            epoch: finished epochs.
+            best_score: the best recall@5 of its run.
+            recalls: those of its last validation, by N; may be empty.
+        """
+        state = cls(epoch=epoch + 1)
+        if recalls:
+            state.best = {**recalls, "5": best_score, "epoch": float(epoch)}
+            state.best_key = (best_score, recalls.get("1", 0.0), -sys.float_info.max)
+        return state
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The state as (tensors, JSON-able rest), for a checkpoint."""

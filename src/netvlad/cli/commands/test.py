@@ -1,5 +1,6 @@
 """``netvlad test``: recall@N of one model on one split."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,6 @@ from netvlad.cli.console import recall_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.settings import tell, typed_flags
-from netvlad.errors import NetvladError
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.models.loading import model_of
 from netvlad.storage import write_json, written_beside
@@ -83,7 +83,9 @@ def test(
                 np.save(file, evaluation.matches.indices)
     _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:
-        raise NetvladError(f"{len(evaluation.unreadable)} images could not be used (--strict)")
+        count = len(evaluation.unreadable)
+        print(f"netvlad: {count} images could not be used (--strict)", file=sys.stderr)
+        sys.exit(1)
 
 
 def figures(evaluation: Evaluation) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """``netvlad train``: weakly supervised training with mined hard negatives."""
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,9 @@ from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.runs import new_run, store_settings
 from netvlad.cli.settings import tell, typed_flags
-from netvlad.models.loading import model_of
+from netvlad.errors import CheckpointError
+from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
+from netvlad.models.loading import load_checkpoint, model_of
 from netvlad.storage import locked
 from netvlad.training import Machine, Trainer, TrainingState
 from netvlad.types import Note
@@ -58,7 +61,7 @@ def train(
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
             network = untrained(settings, centres, report)
-        going_on = checkpoint is not None and not checkpoint.progress.get("foreign")
+        going_on = resume is not None and is_run(resume)
         run = resume if resume is not None and going_on else new_run(runs_dir, settings)
         with locked(run, "training"):
             store_settings(run, settings)
@@ -72,14 +75,23 @@ def train(
                 machine=Machine(choose_device(machine.device), machine.precision, machine.threads),
                 report=report,
             )
-            if checkpoint is not None:
+            if checkpoint is not None and resume is not None:
                 trainer.resume(checkpoint)
+                if not going_on:
+                    _adopt(run, resume, checkpoint)
             try:
                 state = trainer.run()
             except KeyboardInterrupt:
                 report(Note(f"stopped; go on with: netvlad train --resume {run}"))
                 raise
     _show(state, run)
+
+
+def _adopt(run: Path, source: Path, checkpoint: Checkpoint) -> None:
+    """Begin a new run folder with what it comes from, the best of that run included."""
+    write_checkpoint(run, "start", checkpoint, (LATEST, BEST))
+    with contextlib.suppress(CheckpointError):  # an early run has no best yet
+        write_checkpoint(run, "start-best", load_checkpoint(source, "best"), (BEST,))
 
 
 def _show(state: TrainingState, run: Path) -> None:
