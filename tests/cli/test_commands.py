@@ -294,8 +294,12 @@ def test_bad_input_is_one_line(folder, data, arguments, expected):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     # What is tried replaces the good value of the same flag.
-    good = [x for pair in zip(data[::2], data[1::2], strict=True) if pair[0] not in arguments
-            for x in pair]
+    good = [
+        x
+        for pair in zip(data[::2], data[1::2], strict=True)
+        if pair[0] not in arguments
+        for x in pair
+    ]
     done = netvlad("test", *good, *arguments, folder=folder, expect=2)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("netvlad: ")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from netvlad.training.losses import multi_similarity_loss, triplet_loss
+from netvlad.training.losses import hardest_triplets_loss, multi_similarity_loss, triplet_loss
 
 
 def unit_rows(count, dim, seed=0):
@@ -37,6 +37,26 @@ def test_multi_similarity_loss_equals_its_equation():
         push = sum(np.exp(50.0 * (s[i, j] - 0.5)) for j in range(6) if negative[i, j])
         rows.append(np.log1p(pull) / 2.0 + np.log1p(push) / 50.0)
     assert multi_similarity_loss(x, positive, negative).item() == pytest.approx(np.mean(rows))
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_hardest_triplets_equal_a_loop(count):
+    x = unit_rows(7, 4, seed=5).double()
+    places = np.array([0, 0, 0, 1, 1, 2, 3])
+    positive = torch.from_numpy(places[:, None] == places) & ~torch.eye(7, dtype=torch.bool)
+    negative = torch.from_numpy(places[:, None] != places)
+    violations = []
+    for a, p in positive.nonzero().tolist():
+        gaps = [
+            (x[a] - x[p]).norm() - (x[a] - x[n]).norm() + 0.1**0.5
+            for n in range(7)
+            if negative[a, n]
+        ]
+        violations += [g.item() for g in sorted(gaps, reverse=True)[:count] if g > 0]
+    loss = hardest_triplets_loss(x, positive, negative, margin=0.1, negatives=count)
+    assert loss.item() == pytest.approx(np.mean(violations), abs=1e-6)
+    easy = torch.eye(7).double()[[0, 0, 0, 1, 1, 2, 3]]
+    assert hardest_triplets_loss(easy, positive, negative, margin=0.1, negatives=2).item() == 0
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -27,7 +27,9 @@ def task(queries, database, **settings):
     )
 
 
-def slow_mine(queries, database, q, d, order, kept, random, *, pool, count=10, margin=0.1):
+def slow_mine(
+    queries, database, q, d, order, kept, random, *, pool, count=10, margin=0.1, num_positives=1
+):
     """The obvious way, a query at a time, with distances measured anew."""
     found = {}
     for i in order:
@@ -47,24 +49,40 @@ def slow_mine(queries, database, q, d, order, kept, random, *, pool, count=10, m
         hard = [j for j in candidates if distance[j] < distance[positive] + margin**0.5]
         hard.sort(key=lambda j: (distance[j], j))
         if hard:
-            found[i] = (positive, hard[:count])
+            nearest = sorted(positives, key=lambda j: (distance[j], j))
+            found[i] = (nearest[:num_positives], hard[:count])
     return found
 
 
 @pytest.mark.parametrize("pool", [0, 20, 100, 5000])
-@pytest.mark.parametrize("at_once", [1, 16_000_000])
-def test_equals_the_slow_way(pool, at_once, monkeypatch):
+@pytest.mark.parametrize(("at_once", "positives"), [(1, 1), (16_000_000, 1), (16_000_000, 3)])
+def test_equals_the_slow_way(pool, at_once, positives, monkeypatch):
     monkeypatch.setattr(mining, "DISTANCES_AT_ONCE", at_once)
     queries, database, q, d = scene()
     order = np.random.default_rng(5).permutation(len(queries))
     kept = {0: np.array([1, 2, 3]), 7: np.array([200, 250])}
     mined = mine(
-        task(queries, database, pool_size=pool), order, q, d, kept, np.random.default_rng(9)
+        task(queries, database, pool_size=pool, num_positives=positives),
+        order,
+        q,
+        d,
+        kept,
+        np.random.default_rng(9),
     )
-    slow = slow_mine(queries, database, q, d, order, kept, np.random.default_rng(9), pool=pool)
+    slow = slow_mine(
+        queries,
+        database,
+        q,
+        d,
+        order,
+        kept,
+        np.random.default_rng(9),
+        pool=pool,
+        num_positives=positives,
+    )
     assert [t.query for t in mined.tuples] == list(slow)
     for t in mined.tuples:
-        assert (t.positive, t.negatives.tolist()) == slow[t.query]
+        assert (t.positives.tolist(), t.negatives.tolist()) == slow[t.query]
     assert len(mined.tuples) > 10
     assert mined.without_positive + mined.without_violator + len(mined.tuples) == len(order)
 
@@ -120,4 +138,4 @@ def test_unreadable_images_are_neither_asked_nor_chosen():
     assert mined.tuples
     for t in mined.tuples:
         assert t.query != 4
-        assert readable[t.positive] and readable[t.negatives].all()
+        assert readable[t.positives].all() and readable[t.negatives].all()

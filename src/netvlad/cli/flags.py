@@ -91,10 +91,16 @@ class RecipeFlags:
     """Momentum, for sgd [default: 0.9]."""
 
     loss: str | None = None
-    """triplet or multi-similarity [default: triplet]."""
+    """triplet, hardest-triplets or multi-similarity [default: triplet]."""
 
     margin: float | None = None
     """Margin of the triplet loss and of what mining calls a violator [default: 0.1]."""
+
+    positives: int | None = None
+    """Positives per query, the nearest in descriptor space [default: 1]."""
+
+    positive_radius_m: float | None = None
+    """How far from the query a positive may be, in metres [default: 10]."""
 
     negatives: int | None = None
     """Hard negatives per query [default: 10]."""

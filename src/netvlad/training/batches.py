@@ -19,8 +19,8 @@ class TupleBatch:
     Attributes:
         images: (U,) distinct image numbers, ascending.
         triplets: (T, 3) rows of ``images``: query, positive, negative.
-        positive_pairs: (U, U) bool, mined pairs of one place, and all pairs within the training
-            radius that mining chose; symmetric.
+        positive_pairs: (U, U) bool, each query with its positives; symmetric. Other pairs of one
+            place are left out: they may look in different directions.
         negative_pairs: (U, U) bool, pairs farther apart than the data set's radius; symmetric.
     """
 
@@ -41,18 +41,21 @@ def tuple_batches(
 def assemble(tuples: Sequence[MinedQuery], dataset: PlaceDataset) -> TupleBatch:
     """One batch; see :class:`TupleBatch`."""
     num_database = len(dataset.database)
-    numbered = np.array(
-        [
-            (num_database + t.query, t.positive, negative)
-            for t in tuples
+    triplets, pairs = [], []
+    for t in tuples:
+        query = num_database + t.query
+        pairs += [(query, positive) for positive in t.positives.tolist()]
+        triplets += [
+            (*pair, negative)
+            for pair in pairs[-len(t.positives) :]
             for negative in t.negatives.tolist()
-        ],
-        dtype=np.int64,
-    )
-    images, rows = np.unique(numbered, return_inverse=True)
-    rows = rows.reshape(numbered.shape)
+        ]
+    images, rows = np.unique(np.array(triplets, dtype=np.int64), return_inverse=True)
+    row_of = {image: row for row, image in enumerate(images.tolist())}
+    rows = rows.reshape(-1, 3)
     positive_pairs = np.zeros((len(images), len(images)), dtype=np.bool_)
-    positive_pairs[rows[:, 0], rows[:, 1]] = True
+    for query, positive in pairs:
+        positive_pairs[row_of[query], row_of[positive]] = True
     positive_pairs |= positive_pairs.T
     far = _far_apart(images, dataset)
     return TupleBatch(

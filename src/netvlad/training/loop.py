@@ -26,7 +26,7 @@ from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoin
 from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
-from netvlad.training.losses import multi_similarity_loss, triplet_loss
+from netvlad.training.losses import hardest_triplets_loss, multi_similarity_loss, triplet_loss
 from netvlad.training.mining import Mined, MiningTask, mine
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
@@ -49,6 +49,7 @@ class Machine:
 
 
 CPU = Machine()
+NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
 
 
 class Trainer:
@@ -242,11 +243,15 @@ class Trainer:
         device = self.fabric.device
         with self.fabric.autocast():
             descriptors = self._describe(batch.images).float()
-        if self.recipe.loss == "triplet":
-            return triplet_loss(descriptors, batch.triplets.to(device), margin=self.recipe.margin)
-        return multi_similarity_loss(
-            descriptors, batch.positive_pairs.to(device), batch.negative_pairs.to(device)
-        )
+        recipe = self.recipe
+        if recipe.loss == "triplet":
+            return triplet_loss(descriptors, batch.triplets.to(device), margin=recipe.margin)
+        pairs = batch.positive_pairs.to(device), batch.negative_pairs.to(device)
+        if recipe.loss == "hardest-triplets":
+            return hardest_triplets_loss(
+                descriptors, *pairs, margin=recipe.margin, negatives=NEGATIVES_PER_PAIR
+            )
+        return multi_similarity_loss(descriptors, *pairs)
 
     def _describe(self, images: NDArray[np.int64]) -> Tensor:
         """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
@@ -360,9 +365,12 @@ def _mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
     database, queries = train.database.positions, train.queries.positions
     if database is None or queries is None:
         raise DataError(f"{train.name} {train.split}: training needs positions of all images")
+    # A positive beyond the radius could be mined as a negative as well.
+    reach = min(recipe.positive_radius_m or train.train_radius_m, train.radius_m)
     return MiningTask(
-        potential_positives=radius_neighbours(queries, database, train.train_radius_m),
+        potential_positives=radius_neighbours(queries, database, reach),
         not_negatives=radius_neighbours(queries, database, train.radius_m),
+        num_positives=recipe.positives,
         num_negatives=recipe.negatives,
         pool_size=recipe.negative_pool,
         margin=recipe.margin,

@@ -23,6 +23,40 @@ def triplet_loss(descriptors: Tensor, triplets: Tensor, *, margin: float) -> Ten
     return torch.relu(gap + margin**0.5).mean()
 
 
+def hardest_triplets_loss(
+    descriptors: Tensor,
+    positive_pairs: Tensor,
+    negative_pairs: Tensor,
+    *,
+    margin: float,
+    negatives: int,
+) -> Tensor:
+    """The ranking loss over all positive pairs of a batch, each against its hardest negatives.
+
+    Every image of a positive pair is in turn the anchor; its negatives are the ``negatives``
+    nearest images of the *whole* batch that show other places, not only those mined for it ("batch
+    hard", Hermans et al., arXiv 1703.07737, section 2). The mean is over triplets that violate the margin,
+    as those that do not would only shrink the gradient while training succeeds.
+
+    Args:
+        descriptors: (U, D), L2-normalised.
+        positive_pairs: (U, U) bool, symmetric; the diagonal is False.
+        negative_pairs: (U, U) bool, symmetric.
+        margin: as in :func:`triplet_loss`.
+        negatives: how many negatives per anchor and positive.
+
+    Returns:
+        A scalar; 0 when nothing violates the margin.
+    """
+    anchor, positive = positive_pairs.nonzero(as_tuple=True)
+    squared = 2 - 2 * descriptors @ descriptors.T
+    distance = squared.clamp_min(1e-9).sqrt()
+    gap = distance[anchor, positive][:, None] - distance[anchor] + margin**0.5
+    gap = gap.masked_fill(~negative_pairs[anchor], -torch.inf)
+    worst = torch.relu(gap.topk(min(negatives, gap.shape[1]), dim=1).values)
+    return worst.sum() / (worst > 0).sum().clamp_min(1)
+
+
 def multi_similarity_loss(
     descriptors: Tensor,
     positive_pairs: Tensor,

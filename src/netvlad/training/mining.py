@@ -24,6 +24,7 @@ class MiningTask:
     Attributes:
         potential_positives: per query, database images near enough to show the same place.
         not_negatives: per query, database images too near to be a negative.
+        num_positives: the most positives per query.
         num_negatives: the most negatives per query.
         pool_size: random negatives looked at per query; 0 looks at all of them.
         margin: the loss's margin; a negative counts when it violates it.
@@ -31,6 +32,7 @@ class MiningTask:
 
     potential_positives: Neighbours
     not_negatives: Neighbours
+    num_positives: int = 1
     num_negatives: int = 10
     pool_size: int = 1000
     margin: float = 0.1
@@ -38,10 +40,10 @@ class MiningTask:
 
 @dataclass(frozen=True, eq=False)
 class MinedQuery:
-    """One training tuple: a query, its positive, its negatives (hardest first)."""
+    """One training tuple: a query, its positives (nearest first), its negatives (hardest first)."""
 
     query: int
-    positive: int
+    positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
 
 
@@ -75,9 +77,10 @@ def mine(
     database_readable: NDArray[np.bool_] | None = None,
     device: torch.device | str = "cpu",
 ) -> Mined:
-    """Find the positive and the hard negatives of a block of queries.
+    """Find the positives and the hard negatives of a block of queries.
 
-    A negative n of query q violates the margin when ‖q − n‖ < ‖q − p‖ + √margin.
+    A negative n of query q violates the margin when ‖q − n‖ < ‖q − p‖ + √margin, p being the
+    nearest positive.
 
     Args:
         task: neighbours and settings.
@@ -109,29 +112,27 @@ def mine(
         squared += points.square().sum(1, keepdim=True)
         distances = squared.clamp_min_(0.0).sqrt_().cpu().numpy()
         for query, row in zip(block.tolist(), distances, strict=True):
-            positive = _nearest(task.potential_positives.row(query), row, usable)
-            if positive is None or (query_readable is not None and not query_readable[query]):
+            possible = task.potential_positives.row(query)
+            positives = _nearest(possible[usable[possible]], row, task.num_positives)
+            if len(positives) == 0 or (query_readable is not None and not query_readable[query]):
                 without_positive += 1
                 continue
             candidates = _candidates(task, query, usable, kept.get(query), random)
-            violators = candidates[row[candidates] < row[positive] + task.margin**0.5]
+            violators = candidates[row[candidates] < row[positives[0]] + task.margin**0.5]
             if len(violators) == 0:
                 without_violator += 1
                 continue
-            hardest = violators[np.argsort(row[violators], kind="stable")][: task.num_negatives]
-            tuples.append(MinedQuery(query, positive, hardest))
+            hardest = _nearest(violators, row, task.num_negatives)
+            tuples.append(MinedQuery(query, positives, hardest))
     return Mined(
         tuple(tuples), {t.query: t.negatives for t in tuples}, without_positive, without_violator
     )
 
 
 def _nearest(
-    candidates: NDArray[np.int64], distances: NDArray[np.float32], usable: NDArray[np.bool_]
-) -> int | None:
-    candidates = candidates[usable[candidates]]
-    if len(candidates) == 0:
-        return None
-    return int(candidates[np.argmin(distances[candidates])])
+    candidates: NDArray[np.int64], distances: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    return candidates[np.argsort(distances[candidates], kind="stable")[:count]]
 
 
 def _candidates(

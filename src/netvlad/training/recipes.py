@@ -12,7 +12,7 @@ from typing import Any
 from netvlad.errors import SettingsError
 
 OPTIMISERS = ("sgd", "adam", "adamw")
-LOSSES = ("triplet", "multi-similarity")
+LOSSES = ("triplet", "hardest-triplets", "multi-similarity")
 SCHEDULES = ("step", "cosine")
 
 
@@ -33,8 +33,12 @@ class Recipe:
         lr_gamma: see ``schedule``.
         weight_decay: for ``"sgd"`` and ``"adamw"``.
         momentum: for ``"sgd"``.
-        loss: ``"triplet"`` or ``"multi-similarity"``.
-        margin: m of the triplet loss, and of what mining calls a violator.
+        loss: ``"triplet"`` (each query with its positive and its negatives), ``"hardest-triplets"``
+            or ``"multi-similarity"`` (all pairs of the batch).
+        margin: m of the triplet losses, and of what mining calls a violator.
+        positives: positives per query, the nearest in descriptor space.
+        positive_radius_m: how far from the query a positive may be (metres); None takes the data
+            set's (10 m).
         negatives: hard negatives per query.
         negative_pool: random negatives looked at per query; 0 looks at all.
         eval_every: epochs between two validations.
@@ -55,6 +59,8 @@ class Recipe:
     momentum: float = 0.9
     loss: str = "triplet"
     margin: float = 0.1
+    positives: int = 1
+    positive_radius_m: float | None = None
     negatives: int = 10
     negative_pool: int = 1000
     eval_every: int = 1
@@ -71,6 +77,7 @@ class Recipe:
             "epochs",
             "batch_size",
             "cache_batch_size",
+            "positives",
             "negatives",
             "eval_every",
             "lr_step",
@@ -80,6 +87,8 @@ class Recipe:
         for name in ("cache_refresh_rate", "negative_pool", "patience", "margin", "weight_decay"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it cannot be negative")
+        if self.positive_radius_m is not None and not self.positive_radius_m > 0:
+            raise SettingsError(f"positive_radius_m is {self.positive_radius_m}; it must exceed 0")
         if not self.lr > 0:
             raise SettingsError(f"lr is {self.lr}; it must be above 0")
 
