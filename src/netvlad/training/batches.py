@@ -41,21 +41,20 @@ def tuple_batches(
 def assemble(tuples: Sequence[MinedQuery], dataset: PlaceDataset) -> TupleBatch:
     """One batch; see :class:`TupleBatch`."""
     num_database = len(dataset.database)
-    triplets, pairs = [], []
-    for t in tuples:
-        query = num_database + t.query
-        pairs += [(query, positive) for positive in t.positives.tolist()]
-        triplets += [
-            (*pair, negative)
-            for pair in pairs[-len(t.positives) :]
-            for negative in t.negatives.tolist()
-        ]
+    pairs = [
+        (num_database + t.query, positive) for t in tuples for positive in t.positives.tolist()
+    ]
+    triplets = [
+        (num_database + t.query, positive, negative)
+        for t in tuples
+        for positive in t.positives.tolist()
+        for negative in t.negatives.tolist()
+    ]
     images, rows = np.unique(np.array(triplets, dtype=np.int64), return_inverse=True)
-    row_of = {image: row for row, image in enumerate(images.tolist())}
     rows = rows.reshape(-1, 3)
+    query_rows, positive_rows = np.searchsorted(images, np.array(pairs, dtype=np.int64)).T
     positive_pairs = np.zeros((len(images), len(images)), dtype=np.bool_)
-    for query, positive in pairs:
-        positive_pairs[row_of[query], row_of[positive]] = True
+    positive_pairs[query_rows, positive_rows] = True
     positive_pairs |= positive_pairs.T
     far = _far_apart(images, dataset)
     return TupleBatch(

@@ -34,9 +34,9 @@ def hardest_triplets_loss(
     """The ranking loss over all positive pairs of a batch, each against its hardest negatives.
 
     Every image of a positive pair is in turn the anchor; its negatives are the ``negatives``
-    nearest images of the *whole* batch that show other places, not only those mined for it ("batch
-    hard", Hermans et al., arXiv 1703.07737, section 2). The mean is over triplets that violate the margin,
-    as those that do not would only shrink the gradient while training succeeds.
+    nearest images of the *whole* batch that show other places, not only those mined for it
+    ("batch hard", Hermans et al., arXiv 1703.07737, section 2). The mean is over the triplets that
+    violate the margin: the others would only shrink the gradient while training succeeds.
 
     Args:
         descriptors: (U, D), L2-normalised.

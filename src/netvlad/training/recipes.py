@@ -103,5 +103,16 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "vgg16": Recipe(),
     "alexnet": Recipe(),
-    "efficientnet-lite0": Recipe(),
+    "efficientnet-lite0": Recipe(
+        epochs=5,
+        batch_size=10,
+        optim="adamw",
+        lr=2e-4,
+        schedule="cosine",
+        weight_decay=0.0,
+        loss="hardest-triplets",
+        positives=3,
+        positive_radius_m=25.0,
+        negatives=2,
+    ),
 }

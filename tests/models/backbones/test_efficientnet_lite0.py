@@ -143,3 +143,31 @@ def test_same_padding(kernel: int, stride: int, size: int) -> None:
     layer = SamePaddedConv2d(2, 3, kernel, stride=stride)
     x = torch.randn(1, 2, size, 5)
     torch.testing.assert_close(layer(x), same_convolution(x, layer.weight, stride))
+
+
+def test_a_normalisation_that_keeps_its_statistics_is_folded_exactly():
+    torch.manual_seed(0)
+    block = efficientnet_lite0(last_stage=1)[0]  # the stem
+    norm = block.norm
+    with torch.no_grad():
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        norm.weight.uniform_(0.5, 2)
+        norm.bias.normal_()
+    block.requires_grad_().double().eval()
+    images = torch.randn(2, 3, 13, 18, dtype=torch.float64)
+
+    def outputs_and_gradients(function):
+        block.zero_grad()
+        output = function(images)
+        output.square().sum().backward()
+        return [output, *(p.grad.clone() for p in block.parameters())]
+
+    folded = outputs_and_gradients(block)
+    plain = outputs_and_gradients(lambda x: torch.nn.Sequential.forward(block, x))
+    for one, other in zip(folded, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    block.train()
+    before = norm.running_mean.clone()
+    block(images)
+    assert not torch.equal(before, norm.running_mean)  # training mode still gathers statistics
