@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cyclopts
 
 import netvlad
+from netvlad.cli.memory import keep_freed_memory
 from netvlad.errors import NetvladError
 
 BAD_INPUT = 2
@@ -33,6 +34,7 @@ for place, (name, summary) in enumerate(COMMANDS.items()):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 2 on bad input, 130 on Ctrl-C."""
+    keep_freed_memory()
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:
         app(
