@@ -12,8 +12,8 @@ def keep_freed_memory() -> None:
     """Ask glibc to reuse freed blocks below 1 GiB instead of handing them back to the system.
 
     Every layer of every batch allocates maps of tens of megabytes. By default each is fetched from
-    the system, page by page, and handed back: on two cores a third of the time of EfficientNet-Lite0
-    went there. Does nothing where the C library is another one.
+    the system, page by page, and handed back; the processor spent nearly as long on that as on
+    EfficientNet-Lite0 itself. Does nothing where the C library is another one.
     """
     if not sys.platform.startswith("linux"):
         return
