@@ -20,14 +20,13 @@ from torch import Tensor
 from netvlad.descriptors import Descriptors
 from netvlad.errors import CheckpointError, DataError, ModelError
 from netvlad.evaluation.evaluate import evaluate_descriptors
-from netvlad.geography import radius_neighbours
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
 from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
-from netvlad.training.losses import hardest_triplets_loss, multi_similarity_loss, triplet_loss
-from netvlad.training.mining import Mined, MiningTask, mine
+from netvlad.training.mining import Mined, mine, mining_task
+from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
@@ -49,7 +48,6 @@ class Machine:
 
 
 CPU = Machine()
-NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
 
 
 class Trainer:
@@ -89,10 +87,10 @@ class Trainer:
             precision=_FABRIC_PRECISION[machine.precision],
         )
         model.to(self.fabric.device)
-        self.optimiser = _optimiser(model, recipe)
+        self.optimiser = build_optimiser(model.trainable_parameters(), recipe)
         # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
         self._stepper = cast(torch.optim.Optimizer, self.fabric.setup_optimizers(self.optimiser))
-        self.task = _mining_task(train, recipe)
+        self.task = mining_task(train, recipe)
         self.usable_queries = np.flatnonzero(self.task.potential_positives.counts() > 0)
         if len(self.usable_queries) == 0:
             raise DataError(
@@ -202,7 +200,8 @@ class Trainer:
         total = math.ceil(len(mined.tuples) / self.recipe.batch_size)
         batches = tuple_batches(mined.tuples, self.train_set, self.recipe.batch_size)
         for done, batch in enumerate(batches, start=1):
-            rate = self._learning_rate((block + (done - 1) / total) / blocks)
+            share = (block + (done - 1) / total) / blocks
+            rate = learning_rate(self.recipe, self.state.epoch, share)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             loss = self._step(batch)
@@ -240,18 +239,9 @@ class Trainer:
         return value
 
     def _loss(self, batch: TupleBatch) -> Tensor:
-        device = self.fabric.device
         with self.fabric.autocast():
             descriptors = self._describe(batch.images).float()
-        recipe = self.recipe
-        if recipe.loss == "triplet":
-            return triplet_loss(descriptors, batch.triplets.to(device), margin=recipe.margin)
-        pairs = batch.positive_pairs.to(device), batch.negative_pairs.to(device)
-        if recipe.loss == "hardest-triplets":
-            return hardest_triplets_loss(
-                descriptors, *pairs, margin=recipe.margin, negatives=NEGATIVES_PER_PAIR
-            )
-        return multi_similarity_loss(descriptors, *pairs)
+        return batch_loss(descriptors, batch, self.recipe)
 
     def _describe(self, images: NDArray[np.int64]) -> Tensor:
         """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
@@ -261,13 +251,6 @@ class Trainer:
             where.append(part.indices)
         order = np.argsort(np.concatenate(where))
         return torch.cat(parts)[torch.from_numpy(order).to(self.fabric.device)]
-
-    def _learning_rate(self, share_of_epoch: float) -> float:
-        recipe = self.recipe
-        if recipe.schedule == "step":
-            return float(recipe.lr * recipe.lr_gamma ** (self.state.epoch // recipe.lr_step))
-        done = (self.state.epoch - 1 + share_of_epoch) / recipe.epochs
-        return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
     def _close_epoch(self, curves: Curves, seconds: float) -> None:
         state, epoch = self.state, self.state.epoch
@@ -348,33 +331,6 @@ class Trainer:
     def _random(self, purpose: int) -> np.random.Generator:
         """A generator of its own for each epoch's order (0) and each block's sample (1, 2, ...)."""
         return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose])
-
-
-def _optimiser(model: PlaceModel, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = model.trainable_parameters()
-    if recipe.optim == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    if recipe.optim == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr)
-    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-
-def _mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
-    database, queries = train.database.positions, train.queries.positions
-    if database is None or queries is None:
-        raise DataError(f"{train.name} {train.split}: training needs positions of all images")
-    # A positive beyond the radius could be mined as a negative as well.
-    reach = min(recipe.positive_radius_m or train.train_radius_m, train.radius_m)
-    return MiningTask(
-        potential_positives=radius_neighbours(queries, database, reach),
-        not_negatives=radius_neighbours(queries, database, train.radius_m),
-        num_positives=recipe.positives,
-        num_negatives=recipe.negatives,
-        pool_size=recipe.negative_pool,
-        margin=recipe.margin,
-    )
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:

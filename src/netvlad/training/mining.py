@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from netvlad.geography import Neighbours
+from netvlad.errors import DataError
+from netvlad.geography import Neighbours, radius_neighbours
+from netvlad.training.recipes import Recipe
+from netvlad.types import PlaceDataset
 
 DISTANCES_AT_ONCE = 16_000_000  # floats of one sub-block of the distance matrix: 64 MB
 
@@ -36,6 +39,27 @@ class MiningTask:
     num_negatives: int = 10
     pool_size: int = 1000
     margin: float = 0.1
+
+
+def mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
+    """The neighbours of a training split, and what a recipe wants mined.
+
+    Raises:
+        DataError: the data set has no positions.
+    """
+    database, queries = train.database.positions, train.queries.positions
+    if database is None or queries is None:
+        raise DataError(f"{train.name} {train.split}: training needs positions of all images")
+    # A positive beyond the radius could be mined as a negative as well.
+    reach = min(recipe.positive_radius_m or train.train_radius_m, train.radius_m)
+    return MiningTask(
+        potential_positives=radius_neighbours(queries, database, reach),
+        not_negatives=radius_neighbours(queries, database, train.radius_m),
+        num_positives=recipe.positives,
+        num_negatives=recipe.negatives,
+        pool_size=recipe.negative_pool,
+        margin=recipe.margin,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+import netvlad
+from netvlad.errors import DataError
+from netvlad.models import ModelSpec, build_model
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data):
+    return netvlad.open_dataset("csv", tiny_data, "test")
+
+
+def test_a_model_and_its_descriptors_get_the_same_figures(dataset):
+    model = build_model(ModelSpec(arch="efficientnet-lite0", pooling="avg"), weights="imagenet")
+    by_model = netvlad.evaluate(model, dataset)
+    by_descriptors = netvlad.evaluate(
+        dataset,
+        database_descriptors=netvlad.describe(model, dataset.database).values,
+        query_descriptors=netvlad.describe(model, dataset.queries).values,
+    )
+    assert by_model.recalls.at == by_descriptors.recalls.at
+    assert 0 < by_model.recalls.at[1] <= by_model.recalls.at[20] == 1
+    np.testing.assert_array_equal(by_model.matches.indices, by_descriptors.matches.indices)
+
+
+def test_perfect_and_hopeless_descriptors(dataset):
+    places = np.eye(12, dtype=np.float32)
+    perfect = netvlad.evaluate(
+        dataset, database_descriptors=np.repeat(places, 2, axis=0), query_descriptors=places
+    )
+    assert perfect.recalls.at[1] == 1
+    hopeless = netvlad.evaluate(
+        dataset,
+        database_descriptors=np.repeat(places, 2, axis=0),
+        query_descriptors=np.roll(places, 1, axis=0),
+    )
+    assert hopeless.recalls.at[1] == 0
+
+
+def test_rows_that_are_not_finite_are_missed_and_never_returned(dataset):
+    places = np.eye(12, dtype=np.float32)
+    database = np.repeat(places, 2, axis=0)
+    database[0] = np.nan
+    queries = places.copy()
+    queries[3] = np.inf
+    evaluation = netvlad.evaluate(dataset, database_descriptors=database, query_descriptors=queries)
+    assert evaluation.recalls.at[1] == pytest.approx(11 / 12)
+    assert (evaluation.recalls.unreadable_queries, evaluation.recalls.unreadable_database) == (1, 1)
+    assert 0 not in evaluation.matches.indices
+    assert (evaluation.matches.indices[3] == -1).all()
+
+
+def test_wrong_counts_name_the_side(dataset):
+    with pytest.raises(DataError, match=r"query_descriptors has shape \(5, 3\).* 12 images"):
+        netvlad.evaluate(
+            dataset,
+            database_descriptors=np.zeros((24, 3), np.float32),
+            query_descriptors=np.zeros((5, 3), np.float32),
+        )
+    with pytest.raises(DataError, match="needs database_descriptors and query_descriptors"):
+        netvlad.evaluate(dataset)

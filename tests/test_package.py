@@ -1,0 +1,18 @@
+import subprocess
+import sys
+
+import pytest
+
+import netvlad
+
+
+def test_every_public_name_is_there():
+    for name in netvlad.__all__:
+        assert getattr(netvlad, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = netvlad.nothing
+
+
+def test_importing_the_package_does_not_bring_torch():
+    code = "import sys, netvlad; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
