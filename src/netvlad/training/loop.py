@@ -22,6 +22,7 @@ from netvlad.errors import CheckpointError, DataError, ModelError
 from netvlad.evaluation.evaluate import evaluate_descriptors
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
+from netvlad.training.augmentation import Augmentation
 from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
@@ -48,6 +49,7 @@ class Machine:
 
 
 CPU = Machine()
+ORDER, MINING, AUGMENTATION = range(3)  # what random numbers are drawn for
 
 
 class Trainer:
@@ -157,7 +159,7 @@ class Trainer:
             self.val_features.hold(batch_size=size, stage="Frozen trunk, validation images")
 
     def _epoch(self, curves: Curves) -> None:
-        order = self._random(0).permutation(self.usable_queries)
+        order = self._random(ORDER, 0).permutation(self.usable_queries)
         blocks = _blocks(order, self.recipe.cache_refresh_rate)
         for number in range(self.state.block, len(blocks)):
             descriptors = self._refresh()
@@ -184,7 +186,7 @@ class Trainer:
             descriptors[split:],
             descriptors[:split],
             self.state.kept,
-            self._random(block + 1),
+            self._random(MINING, block),
             query_readable=readable[split:],
             database_readable=readable[:split],
             device=self.fabric.device,
@@ -199,12 +201,13 @@ class Trainer:
         started, seen = time.perf_counter(), 0
         total = math.ceil(len(mined.tuples) / self.recipe.batch_size)
         batches = tuple_batches(mined.tuples, self.train_set, self.recipe.batch_size)
+        augment = Augmentation(self._random(AUGMENTATION, block)) if self.recipe.augment else None
         for done, batch in enumerate(batches, start=1):
             share = (block + (done - 1) / total) / blocks
             rate = learning_rate(self.recipe, self.state.epoch, share)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss = self._step(batch)
+            loss = self._step(batch, augment)
             seen += len(batch.images)
             self.state.step += 1
             self.state.loss_sum += loss
@@ -225,9 +228,9 @@ class Trainer:
                 )
             )
 
-    def _step(self, batch: TupleBatch) -> float:
+    def _step(self, batch: TupleBatch, augment: Augmentation | None) -> float:
         self.optimiser.zero_grad()
-        loss = self._loss(batch)
+        loss = self._loss(batch, augment)
         self.fabric.backward(loss)
         self._stepper.step()
         value = loss.item()
@@ -238,16 +241,19 @@ class Trainer:
             )
         return value
 
-    def _loss(self, batch: TupleBatch) -> Tensor:
+    def _loss(self, batch: TupleBatch, augment: Augmentation | None) -> Tensor:
         with self.fabric.autocast():
-            descriptors = self._describe(batch.images).float()
+            descriptors = self._describe(batch.images, augment).float()
         return batch_loss(descriptors, batch, self.recipe)
 
-    def _describe(self, images: NDArray[np.int64]) -> Tensor:
+    def _describe(self, images: NDArray[np.int64], augment: Augmentation | None) -> Tensor:
         """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
         parts, where = [], []
+        if augment is not None:
+            augment.next_batch()
         for part in self.train_features.batches(images, len(images)):
-            parts.append(self.model.tail(part.features))
+            features = part.features if augment is None else augment(part.features)
+            parts.append(self.model.tail(features))
             where.append(part.indices)
         order = np.argsort(np.concatenate(where))
         return torch.cat(parts)[torch.from_numpy(order).to(self.fabric.device)]
@@ -328,9 +334,9 @@ class Trainer:
             pointers,
         )
 
-    def _random(self, purpose: int) -> np.random.Generator:
-        """A generator of its own for each epoch's order (0) and each block's sample (1, 2, ...)."""
-        return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose])
+    def _random(self, purpose: int, block: int) -> np.random.Generator:
+        """A generator of its own for each purpose, epoch and block: there is no state to save."""
+        return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose, block])
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:

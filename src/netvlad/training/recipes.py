@@ -41,6 +41,7 @@ class Recipe:
             set's (10 m).
         negatives: hard negatives per query.
         negative_pool: random negatives looked at per query; 0 looks at all.
+        augment: whether training sees random windows of the trunk's output, and mirrored batches.
         eval_every: epochs between two validations.
         patience: validations without a new best after which training stops; 0 never stops.
         seed: governs order, mining and initialisation.
@@ -63,6 +64,7 @@ class Recipe:
     positive_radius_m: float | None = None
     negatives: int = 10
     negative_pool: int = 1000
+    augment: bool = False
     eval_every: int = 1
     patience: int = 10
     seed: int = 123
