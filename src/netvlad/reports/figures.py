@@ -44,7 +44,7 @@ class AnswerMap:
         parts = [f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" class="map">']
         for place in np.unique(self.database.round(1), axis=0):
             x, y = at(place)
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="place"/>')
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" class="place"/>')
         for query, answer, right in zip(self.queries, self.answers, self.correct, strict=True):
             if not right and answer >= 0:
                 (x1, y1), (x2, y2) = at(query), at(self.database[answer])
@@ -83,7 +83,8 @@ def curve_svg(series: Mapping[str, Sequence[float]], epochs: Sequence[float]) ->
         return x, y
 
     parts = [f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" class="curve">']
-    for tick in np.linspace(low, 1, 5):
+    step = 0.1 if low > 0.4 else 0.2
+    for tick in np.arange(1, low - 1e-9, -step):
         _, y = at(0, float(tick))
         parts.append(f'<path d="M{left} {y:.1f}H{width - 70:.0f}" class="grid"/>')
         parts.append(f'<text x="2" y="{y + 4:.1f}">{tick:.2f}</text>')
