@@ -6,7 +6,7 @@ import pytest
 from netvlad.demo.pipeline import run_demo
 from netvlad.demo.town import TownSize
 from netvlad.reports.demo_page import write_demo_page
-from netvlad.training import RECIPES
+from netvlad.training.recipes import RECIPES
 from netvlad.types import Progress
 
 SMALL = TownSize(train=(1, 1), val=(1, 1), test=(1, 1), queries=(0.4, 0.4, 0.4))

@@ -10,7 +10,9 @@ from netvlad.fitting import compute_clusters
 from netvlad.models import ModelSpec, build_model
 from netvlad.models.checkpoints import read_checkpoint
 from netvlad.models.loading import model_of
-from netvlad.training import Machine, Recipe, Trainer, loop
+from netvlad.training import loop
+from netvlad.training.loop import Machine, Trainer
+from netvlad.training.recipes import Recipe
 from netvlad.types import ImageSet, Progress
 
 RECIPE = Recipe(

@@ -12,7 +12,9 @@ from netvlad.evaluation import Evaluation, evaluate
 from netvlad.fitting import compute_clusters
 from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
 from netvlad.models.loading import load_model
-from netvlad.training import RECIPES, Machine, Recipe, Trainer, TrainingState
+from netvlad.training.loop import Machine, Trainer
+from netvlad.training.recipes import RECIPES, Recipe
+from netvlad.training.state import TrainingState
 from netvlad.types import Note, PlaceDataset, Progress, Reporter, silent
 
 ARCH = "efficientnet-lite0"

@@ -12,7 +12,7 @@ from netvlad.evaluation.recall import first_correct
 from netvlad.reports.figures import AnswerMap, curve_svg
 from netvlad.reports.gallery import QueryRow, query_rows
 from netvlad.reports.pages import write_page
-from netvlad.training import TrainingState
+from netvlad.training.state import TrainingState
 from netvlad.types import PlaceDataset
 
 ROWS = 6

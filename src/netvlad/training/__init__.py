@@ -1,7 +1,5 @@
-"""Learning with gradients."""
+"""Learning with gradients.
 
-from netvlad.training.loop import Machine, Trainer
-from netvlad.training.recipes import RECIPES, Recipe
-from netvlad.training.state import TrainingState
-
-__all__ = ["RECIPES", "Machine", "Recipe", "Trainer", "TrainingState"]
+Nothing is imported here: every command wants the settings (``recipes``), only training the loop and
+what it brings (Fabric and TensorBoard take seconds to import).
+"""

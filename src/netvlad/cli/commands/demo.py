@@ -9,7 +9,7 @@ from netvlad.cli.models import choose_device
 from netvlad.demo.pipeline import run_demo
 from netvlad.reports.demo_page import write_demo_page
 from netvlad.storage import locked
-from netvlad.training import Machine
+from netvlad.training.loop import Machine
 
 DEFAULTS = MachineFlags()
 

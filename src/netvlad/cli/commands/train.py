@@ -13,7 +13,8 @@ from netvlad.errors import CheckpointError
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
 from netvlad.models.loading import load_checkpoint, model_of
 from netvlad.storage import locked
-from netvlad.training import Machine, Trainer, TrainingState
+from netvlad.training.loop import Machine, Trainer
+from netvlad.training.state import TrainingState
 from netvlad.types import Note
 
 DEFAULTS = (DataFlags(), ModelFlags(), RecipeFlags(), MachineFlags())
