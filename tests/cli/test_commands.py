@@ -89,6 +89,13 @@ def test_cluster_writes_where_train_and_test_look(folder, tiny_data):
     assert not list(tiny_data.rglob("*.hdf5"))  # nothing is written beside the data
 
 
+def test_a_trained_model_is_clustered_anew(folder, run):
+    done = netvlad("cluster", "--resume", run, "--num-clusters", "3", folder=folder)
+    assert "efficientnet-lite0_csv_3_desc_cen.hdf5: 3 clusters of 720 features" in done.stdout
+    done = netvlad("cluster", "--pooling", "avg", folder=folder, expect=2)
+    assert "--pooling avg needs no clusters" in done.stderr
+
+
 def test_train_leaves_a_run_folder(run):
     assert run.name.endswith("_efficientnet-lite0_netvlad")
     stored = json.loads((run / "settings.json").read_text())

@@ -6,12 +6,12 @@ from typing import Literal
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
-from netvlad.cli.models import choose_device, clusters_path
-from netvlad.cli.settings import resolve, tell, typed_flags
+from netvlad.cli.models import choose_device, clusters_path, open_run
+from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.fitting import compute_clusters, write_clusters
-from netvlad.models import build_model, load_model
-from netvlad.types import Note
+from netvlad.models import build_model
+from netvlad.models.loading import model_of
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
 
@@ -46,17 +46,17 @@ def cluster(
         Which of its checkpoints: latest or best.
     """
     typed = typed_flags(data, model, machine)
-    settings = resolve(typed=typed)
-    if settings.model["pooling"] != "netvlad":
-        raise SettingsError(
-            f"--pooling {settings.model['pooling']} needs no clusters; only netvlad does"
-        )
-    path = output or clusters_path(settings, runs_dir)
+    if typed["pooling"] not in (None, "netvlad"):
+        raise SettingsError(f"--pooling {typed['pooling']} needs no clusters; only netvlad does")
+    # A trained model of any pooling, and with any number of clusters, can be clustered anew.
+    wanted = {name: typed.pop(name) for name in ("pooling", "num_clusters", "vladv2")}
     with reporting() as report:
+        start = open_run(resume, ckpt, typed, report)
+        layer = {name: value for name, value in wanted.items() if value is not None}
+        settings = replace(start.settings, model={**start.settings.model, **layer})
         dataset = tell(settings.open("train"), report)
-        if resume is not None:
-            network = load_model(resume, which=ckpt)
-            report(Note(f"features of the {ckpt} checkpoint of {resume}: {network.spec.arch}"))
+        if start.checkpoint is not None and resume is not None:
+            network = model_of(start.checkpoint, resume)
         else:
             network = build_model(settings.spec, weights=settings.weights)
         clusters = compute_clusters(
@@ -75,5 +75,6 @@ def cluster(
             "weights": str(settings.weights) if resume is None else str(resume),
             "seed": str(settings.recipe.seed),
         }
+        path = output or clusters_path(settings, runs_dir)
         write_clusters(path, replace(clusters, made_by=made_by))
     show(f"{path}: {len(clusters.centroids)} clusters of {len(clusters.descriptors)} features")
