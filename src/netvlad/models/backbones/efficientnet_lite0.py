@@ -82,8 +82,8 @@ class Convolution(nn.Sequential):
     """Convolution, batch normalisation, and perhaps an activation.
 
     While the normalisation keeps its statistics it is a scale and a shift, which are folded into
-    the weights on every call: exact up to rounding, gradients included, and a third faster, because
-    no large map is read and written once more.
+    the weights on every call: exact up to rounding, gradients included, and no large map is read
+    and written once more.
     """
 
     conv: SamePaddedConv2d
