@@ -21,8 +21,8 @@ class ImageSet:
             nothing is known about any image.
         headings: (N,) float64 degrees clockwise from north, NaN where unknown; or None.
         times: (N,) float64 time stamps in the data set's own unit, NaN where unknown; or None.
-        utm_zone: zone number and hemisphere or band such as ``"31N"``; None when the format does
-            not say and nobody else did.
+        utm_zone: zone number and hemisphere, such as ``"31N"`` or ``"17S"`` (south); None when the
+            format does not say and nobody else did.
     """
 
     root: Path
