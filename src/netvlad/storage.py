@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy as np
+from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
 
@@ -140,6 +143,19 @@ def fingerprint(*parts: bytes | str) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()[:16]
+
+
+def drop_pages(array: NDArray[Any]) -> None:
+    """Take the pages of a memory-mapped array out of this process; they stay in the file.
+
+    A mapping counts as the process's memory once it was touched, though the system could take it
+    back at any time. Whoever walks through a large file calls this behind every block. Does
+    nothing for ordinary arrays, and where the system has no such call.
+    """
+    # A private mapping (mode "c") would lose what was changed in it.
+    if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        mapping: mmap.mmap = array._mmap  # type: ignore[attr-defined]
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _flush_to_disk(path: Path) -> None:
