@@ -95,16 +95,35 @@ def read_json(path: Path, *, error: Callable[[str], Exception] = StorageError) -
 
 
 @contextlib.contextmanager
-def locked(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold ``folder`` for one writer; a second one is told so at once instead of waiting.
+def locked(
+    folder: Path,
+    purpose: str,
+    *,
+    name: str = ".lock",
+    waiting: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """Hold ``folder`` for one writer; a second one is told so at once, or waits.
+
+    Args:
+        folder: made if need be.
+        purpose: what the holder does, for the message (``"training"``).
+        name: the lock's file, where a folder has several.
+        waiting: called once before a wait for the present holder, which lasts as long as that one
+            lives; None does not wait.
 
     Raises:
         StorageError: another process holds the folder.
     """
+    lock = filelock.FileLock(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if waiting is None:
+                raise
+            waiting()
+            lock.acquire(poll_interval=0.5)
     except filelock.Timeout as error:
         raise StorageError(
             f"{folder}: another process is {purpose} here; wait for it or choose another folder"
@@ -143,6 +162,66 @@ def fingerprint(*parts: bytes | str) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()[:16]
+
+
+class Journal:
+    """What long work has finished so far, one JSON line for each part, so that it can be resumed.
+
+    A line is added after what it tells about has reached the disk. A line that a crash has cut off
+    is dropped, and so is everything when the work's identity is another one.
+
+    Attributes:
+        entries: the parts finished before and since, in their order.
+    """
+
+    def __init__(self, path: Path, identity: Any) -> None:
+        """Open the journal at ``path``, or begin one.
+
+        Args:
+            path: its file; the folder must exist.
+            identity: what the work depends on, as JSON types.
+
+        Raises:
+            StorageError: the file cannot be read or written.
+        """
+        self.path = path
+        self._header = json.dumps({"identity": identity})
+        try:
+            lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+            if not lines or lines[0] != self._header.encode():
+                lines = [self._header.encode()]
+            self.entries: list[Any] = []
+            for line in lines[1:]:
+                try:
+                    self.entries.append(json.loads(line))
+                except ValueError:
+                    break
+            kept = b"".join(line + b"\n" for line in lines[: len(self.entries) + 1])
+            with written_beside(path) as temporary:
+                temporary.write_bytes(kept)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    def add(self, entry: Any) -> None:
+        """Note a finished part.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            with self.path.open("ab") as file:
+                file.write(json.dumps(entry).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(
+                f"{self.path}: cannot be written: {error.strerror or error}"
+            ) from error
+        self.entries.append(entry)
+
+    def remove(self) -> None:
+        """Forget everything: the work is finished or void."""
+        self.path.unlink(missing_ok=True)
 
 
 def drop_pages(array: NDArray[Any]) -> None:

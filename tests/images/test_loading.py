@@ -46,7 +46,7 @@ def test_batches_hold_one_size_and_do_not_depend_on_threads(mixed, threads):
     for batch in results:
         if isinstance(batch, Batch):
             assert batch.images.dtype == torch.uint8
-            assert batch.images.is_contiguous()
+            assert batch.images.is_contiguous(memory_format=torch.channels_last)
             assert batch.indices.dtype == np.int64
             for index, image in zip(batch.indices, batch.images, strict=True):
                 expected = read_image(mixed.path(index)).transpose(2, 0, 1)
@@ -57,6 +57,19 @@ def test_batches_hold_one_size_and_do_not_depend_on_threads(mixed, threads):
 def test_chosen_indices_keep_their_order_and_may_repeat(mixed, threads):
     results = load_batches(mixed, indices=[8, 0, 8, 2, 0], batch_size=2, threads=threads)
     assert [batch.indices.tolist() for batch in results] == [[8, 0], [8, 2], [0]]
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_nothing_of_a_section_waits_for_the_next(mixed, threads):
+    results = load_batches(
+        mixed, indices=[0, 1, 4, 2, 5, 6, 8], sections=[4, 0, 3], batch_size=3, threads=threads
+    )
+    assert [entry[0] for entry in flat(results)] == [4, [0, 2], [1], [5], [6, 8]]
+
+
+def test_sections_that_do_not_add_up_are_refused_at_once(mixed):
+    with pytest.raises(SettingsError, match="sections of 3 images for 9 to load"):
+        load_batches(mixed, batch_size=2, sections=[1, 2])
 
 
 def test_resize_makes_one_size(mixed):

@@ -123,17 +123,6 @@ def test_kept_negatives_survive_with_and_without_workers(tmp_path, data, cluster
     assert all(kept[0].values())
 
 
-def test_features_held_in_memory_give_what_computed_ones_give(tmp_path, data, clusters):
-    held = trainer(tmp_path, data, clusters).train_features
-    fresh = trainer(tmp_path, data, clusters).train_features
-    assert held.hold(stage="x")
-    assert not fresh.hold(stage="x", budget_bytes=10)
-    one = held.describe(batch_size=5, stage="x")
-    other = fresh.describe(batch_size=7, stage="x")
-    np.testing.assert_allclose(one, other, atol=2e-3)  # half precision in between
-    assert np.linalg.norm(one - other, axis=1).max() < 1e-2
-
-
 def test_an_epoch_without_a_violator_is_said_and_survived(tmp_path, data, clusters):
     notes = []
     recipe = replace(RECIPE, margin=0.0, epochs=1)

@@ -108,8 +108,9 @@ class RecipeFlags:
     negative_pool: int | None = None
     """Random negatives looked at per query; 0: all of them [default: 1000]."""
 
-    augment: bool | None = None
-    """Train on random windows of the trunk's output, and on mirrored batches [default: no]."""
+    augment: str | None = None
+    """Vary what is trained on: none; features (windows of the trunk's output, mirrored batches); or
+    images (light, colour, window), which makes every step run the whole network [default: none]."""
 
     eval_every: int | None = None
     """Epochs between two validations [default: 1]."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "cluster": "Compute the cluster centres that an untrained NetVLAD layer starts from.",
     "train": "Train a model: refresh descriptors, mine hard negatives, step, validate.",
     "test": "Measure recall@1, 5, 10 and 20 of a model on a split.",
+    "cache": "List and remove trunk caches: what trainings keep of the frozen layers.",
 }
 
 app = cyclopts.App(

@@ -76,4 +76,6 @@ def stored_settings(run: Path | None, checkpoint: Checkpoint | None) -> dict[str
         stored = read_json(file, error=CheckpointError) if file.is_file() else {}
         if not isinstance(stored, dict):
             raise CheckpointError(f"{file}: is not a list of settings")
+        if isinstance(stored.get("augment"), bool):  # runs of the first weeks
+            stored["augment"] = "features" if stored["augment"] else "none"
     return stored | {name: getattr(checkpoint.spec, name) for name in (*SPEC_NAMES, "resize")}

@@ -139,7 +139,7 @@ def _parsed(name: str, value: Any) -> Any:
         if not match or min(int(match[1]), int(match[2])) < 1:
             raise SettingsError(f"--resize {value}: expected HEIGHTxWIDTH, such as 480x640")
         return int(match[1]), int(match[2])
-    if name in ("optim", "loss", "schedule", "arch", "pooling", "dataset"):
+    if name in ("optim", "loss", "schedule", "augment", "arch", "pooling", "dataset"):
         return str(value).lower()
     if name == "data_dir":
         return str(Path(value).absolute())

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,10 @@ from netvlad.errors import DataError
 from netvlad.evaluation.recall import CUTOFFS, positives_of, recall_at
 from netvlad.models import PlaceModel
 from netvlad.search import search_exact
+from netvlad.storage import drop_pages
 from netvlad.types import Matches, Note, PlaceDataset, Recalls, Reporter, silent
+
+_VALUES_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +43,10 @@ def evaluate(
     model_or_dataset: PlaceModel | PlaceDataset,
     dataset: PlaceDataset | None = None,
     *,
-    database_descriptors: NDArray[np.float32] | None = None,
-    query_descriptors: NDArray[np.float32] | None = None,
+    database_descriptors: NDArray[np.floating[Any]] | None = None,
+    query_descriptors: NDArray[np.floating[Any]] | None = None,
+    descriptors: Path | None = None,
+    storage: str = "32",
     cutoffs: Sequence[int] = CUTOFFS,
     batch_size: int = 24,
     threads: int = 8,
@@ -57,6 +64,10 @@ def evaluate(
         dataset: the data set when a model is given.
         database_descriptors: (N, D), with ``query_descriptors`` (Q, D).
         query_descriptors: see above.
+        descriptors: a folder for ``database.npy`` and ``queries.npy``; memory then stays bounded
+            whatever the number of images, and a run that was killed goes on. None keeps the
+            descriptors in memory.
+        storage: ``"32"`` or ``"16"``: how the descriptors are kept.
         cutoffs: the N of recall@N.
         batch_size: images per forward pass.
         threads: decoding threads.
@@ -65,6 +76,7 @@ def evaluate(
 
     Raises:
         DataError: no positions, or descriptors whose counts do not fit the data set.
+        StorageError: ``descriptors`` holds those of something else, or cannot be written.
     """
     if isinstance(model_or_dataset, PlaceDataset):
         dataset = model_or_dataset
@@ -75,18 +87,17 @@ def evaluate(
         if database_descriptors is not None or query_descriptors is not None:
             raise DataError("give evaluate a model or descriptors, not both")
         sides = []
-        for images, stage in (
-            (dataset.database, "Describing the database"),
-            (dataset.queries, "Describing the queries"),
-        ):
+        for images, what in ((dataset.database, "database"), (dataset.queries, "queries")):
             sides.append(
                 describe(
                     model_or_dataset,
                     images,
+                    output=None if descriptors is None else descriptors / f"{what}.npy",
+                    storage=storage,
                     batch_size=batch_size,
                     threads=threads,
                     precision=precision,
-                    stage=stage,
+                    stage=f"Describing the {what}",
                     report=report,
                 )
             )
@@ -148,8 +159,8 @@ def evaluate_descriptors(
 
 def _given(
     dataset: PlaceDataset,
-    database: NDArray[np.float32] | None,
-    queries: NDArray[np.float32] | None,
+    database: NDArray[np.floating[Any]] | None,
+    queries: NDArray[np.floating[Any]] | None,
 ) -> tuple[Descriptors, Descriptors]:
     if database is None or queries is None:
         raise DataError("evaluate(dataset) needs database_descriptors and query_descriptors")
@@ -163,7 +174,15 @@ def _given(
                 f"{name} has shape {values.shape}, but {dataset.name} {dataset.split} has "
                 f"{len(images)} images on that side"
             )
-        readable = np.asarray(np.isfinite(values).all(axis=1))
-        clean = np.where(readable[:, None], values, 0).astype(np.float32)
-        sides.append(Descriptors(clean, readable))
+        sides.append(Descriptors(values, _finite_rows(values)))
     return sides[0], sides[1]
+
+
+def _finite_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which rows are finite, a block at a time: the array may be larger than memory."""
+    finite = np.empty(len(values), dtype=np.bool_)
+    rows = max(1, _VALUES_AT_ONCE // max(1, values.shape[1]))
+    for start in range(0, len(values), rows):
+        finite[start : start + rows] = np.isfinite(values[start : start + rows]).all(axis=1)
+        drop_pages(values)
+    return finite

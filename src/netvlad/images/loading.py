@@ -1,7 +1,7 @@
 """An :class:`ImageSet` as batches of uint8 images, decoded in several threads."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ class Batch:
 
     Attributes:
         indices: (B,) int64, where they stand in their image set.
-        images: (B, 3, H, W) uint8 RGB, contiguous, on the CPU.
+        images: (B, 3, H, W) uint8 RGB on the CPU, in the channels-last memory format: as decoders
+            write pixels, and as convolutions like to read them.
     """
 
     indices: NDArray[np.int64]
@@ -51,8 +52,10 @@ def load_batches(
     batch_size: int,
     indices: Sequence[int] | NDArray[np.integer] | None = None,
     resize: tuple[int, int] | None = None,
+    sections: Sequence[int] | None = None,
     minimum_size: int = 1,
     threads: int = 8,
+    pin_memory: bool = False,
 ) -> Iterator[Batch | Unreadable]:
     """Decode the images of a set in several threads and hand them out in batches of one size.
 
@@ -61,13 +64,21 @@ def load_batches(
     about one batch is decoded ahead, and at most 8 batches, or 1 GiB, wait; beyond that
     the size with the most waiting images is handed out early.
 
+    With ``sections``, nothing of one section waits for the next, while decoding goes on across
+    them: the batches of a section depend on that section alone, so that work can be taken up again
+    at its beginning and come out the same, and so that a training step gets its images together.
+
     Args:
         image_set: the images.
         batch_size: how many images make a full batch.
         indices: which images, in which order; None takes all.
         resize: (height, width) for every image; None keeps each size.
+        sections: how many of the images, in their order, make up each section; they add up to all.
+            None is one section.
         minimum_size: an image with a shorter side counts as unreadable (pixels, after resizing).
         threads: how many decode at once; 0 decodes in the calling thread.
+        pin_memory: whether batches lie in page-locked memory, from which a GPU fetches them while
+            the processor goes on; needs one.
 
     Yields:
         a :class:`Batch`, or an :class:`Unreadable` as soon as one is met. What is left at the end
@@ -84,7 +95,11 @@ def load_batches(
     order = np.arange(len(image_set)) if indices is None else np.asarray(indices, np.int64)
     if len(order) and (order.min() < 0 or order.max() >= len(image_set)):
         raise SettingsError(f"indices reach beyond the {len(image_set)} images of {image_set.root}")
-    return _batches(_Loader(image_set, resize, minimum_size, threads), order, batch_size)
+    ends = np.cumsum([len(order)] if sections is None else sections).tolist()
+    if (ends or [0])[-1] != len(order):
+        raise SettingsError(f"sections of {sum(sections or ())} images for {len(order)} to load")
+    loader = _Loader(image_set, resize, minimum_size, threads)
+    return _batches(loader, order, ends, batch_size, pin_memory)
 
 
 @dataclass(frozen=True)
@@ -133,36 +148,50 @@ class _Loader:
 
 
 def _batches(
-    loader: _Loader, order: NDArray[np.int64], batch_size: int
+    loader: _Loader,
+    order: NDArray[np.int64],
+    section_ends: list[int],
+    batch_size: int,
+    pin_memory: bool,
 ) -> Iterator[Batch | Unreadable]:
+    with closing(loader.in_order(order, ahead=batch_size)) as results:
+        done = 0
+        for end in section_ends:
+            for members in _by_size(islice(results, end - done), batch_size):
+                yield members if isinstance(members, Unreadable) else _stack(members, pin_memory)
+            done = end
+
+
+def _by_size(
+    results: Iterable[tuple[int, Pixels | ImageError]], batch_size: int
+) -> Iterator[list[tuple[int, Pixels]] | Unreadable]:
+    """Group decoded images of one size, as :func:`load_batches` says."""
     waiting: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
     number, size_bytes = 0, 0
-    with closing(loader.in_order(order, ahead=batch_size)) as results:
-        for index, result in results:
-            if isinstance(result, ImageError):
-                yield Unreadable(index, result)
+    for index, result in results:
+        if isinstance(result, ImageError):
+            yield Unreadable(index, result)
+            continue
+        bucket = result.shape
+        waiting.setdefault(bucket, []).append((index, result))
+        number, size_bytes = number + 1, size_bytes + result.nbytes
+        if len(waiting[bucket]) < batch_size:
+            if number <= _WAITING_BATCHES * batch_size and size_bytes <= _WAITING_BYTES:
                 continue
-            bucket = result.shape
-            waiting.setdefault(bucket, []).append((index, result))
-            number, size_bytes = number + 1, size_bytes + result.nbytes
-            if len(waiting[bucket]) < batch_size:
-                if number <= _WAITING_BATCHES * batch_size and size_bytes <= _WAITING_BYTES:
-                    continue
-                # The order of arrival breaks ties, so the choice depends on the images alone.
-                bucket = max(waiting, key=lambda shape: len(waiting[shape]))
-            members = waiting.pop(bucket)
-            number -= len(members)
-            size_bytes -= sum(pixels.nbytes for _, pixels in members)
-            yield _stack(members)
+            # The order of arrival breaks ties, so the choice depends on the images alone.
+            bucket = max(waiting, key=lambda shape: len(waiting[shape]))
+        members = waiting.pop(bucket)
+        number -= len(members)
+        size_bytes -= sum(pixels.nbytes for _, pixels in members)
+        yield members
     while waiting:
-        yield _stack(waiting.pop(next(iter(waiting))))
+        yield waiting.pop(next(iter(waiting)))
 
 
-def _stack(members: list[tuple[int, Pixels]]) -> Batch:
-    height, width, channels = members[0][1].shape
-    # numpy's strided copy is several times faster than torch's on one thread.
-    images = np.empty((len(members), channels, height, width), np.uint8)
-    for target, (_, pixels) in zip(images, members, strict=True):
-        np.copyto(target, pixels.transpose(2, 0, 1))
+def _stack(members: list[tuple[int, Pixels]], pin_memory: bool) -> Batch:
+    shape = (len(members), *members[0][1].shape)
+    stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=pin_memory)
+    for target, (_, pixels) in zip(stacked.numpy(), members, strict=True):
+        np.copyto(target, pixels)
     indices = np.array([index for index, _ in members], np.int64)
-    return Batch(indices, torch.from_numpy(images))
+    return Batch(indices, stacked.permute(0, 3, 1, 2))

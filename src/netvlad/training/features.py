@@ -1,11 +1,16 @@
-"""The frozen trunk's output of every training image: held in memory, or computed when asked.
+"""The frozen trunk's output of every training image: read from the trunk cache, or computed.
 
 Nothing before the cut ever changes, and neither do the images; only the tail is worth computing
 again and again.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,7 +21,11 @@ from torch import Tensor
 from netvlad.descriptors import autocast
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
+from netvlad.trunk_cache import TrunkCache, open_trunk_cache
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent
+
+ImageChange = Callable[[Tensor], Tensor]
+"""Changes a batch of uint8 images (B, 3, H, W) on the device; gives uint8 or floats in 0…255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +34,7 @@ class FeatureBatch:
 
     Attributes:
         indices: (B,) which images.
-        features: (B, C, H, W) on the model's device, float32.
+        features: (B, C, H, W) on the model's device, channels last; half precision from a cache.
     """
 
     indices: NDArray[np.int64]
@@ -37,6 +46,7 @@ class TrunkFeatures:
 
     Attributes:
         readable: (N,) False for images found unusable so far.
+        cache: the open cache; None when outputs are computed.
     """
 
     def __init__(
@@ -44,99 +54,211 @@ class TrunkFeatures:
         model: PlaceModel,
         images: ImageSet,
         *,
+        cache: Path | None = None,
         threads: int = 8,
         precision: str = "32",
         report: Reporter = silent,
     ) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            model: whose trunk it is.
+            images: N images.
+            cache: the folder of trunk caches; None computes every output when it is asked for.
+            threads: decoding threads.
+            precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+            report: receives progress and notes.
+        """
         self.model = model
         self.images = images
         self.threads = threads
         self.precision = precision
         self.report = report
         self.readable = np.ones(len(images), dtype=np.bool_)
-        self._held: dict[int, Tensor] = {}
+        self.cache: TrunkCache | None = None
+        self._cache_folder = cache
+        self._resident: Tensor | None = None
 
-    def hold(self, *, batch_size: int = 24, budget_bytes: int | None = None, stage: str) -> bool:
-        """Compute all outputs once and keep them in memory, half precision.
-
-        Does nothing when there is no frozen trunk, or when they would not fit; what is computed
-        from them is then computed from the images again, with the same result up to rounding.
+    def prepare(self, *, batch_size: int = 24, stage: str, keep_unfinished: bool = True) -> None:
+        """Open the trunk cache, computing what is missing; does nothing without one.
 
         Args:
             batch_size: images per forward pass.
-            budget_bytes: the most memory to take; by default half of what is free.
             stage: the progress bar's label.
+            keep_unfinished: see :func:`~netvlad.trunk_cache.open_trunk_cache`.
+
+        Raises:
+            StorageError: the cache cannot be written.
+        """
+        if self._cache_folder is None or self.model.encoder.cut == 0 or self.cache is not None:
+            return
+        self.cache = open_trunk_cache(
+            self.model,
+            self.images,
+            self._cache_folder,
+            batch_size=batch_size,
+            threads=self.threads,
+            precision=self.precision,
+            stage=stage,
+            keep_unfinished=keep_unfinished,
+            report=self.report,
+        )
+        self.readable[[image.index for image in self.cache.unreadable]] = False
+        if self.model.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.model.device)
+            self.keep_on_device(free // 2)
+
+    def keep_on_device(self, budget_bytes: int) -> bool:
+        """Copy the cache to the model's device, if it fits and all images have one size.
+
+        Without this the system keeps as much of the file in memory as it can spare.
 
         Returns:
-            Whether they are held now.
+            Whether it lies there now.
         """
-        if self.model.encoder.cut == 0 or self._held:
-            return bool(self._held)
-        if budget_bytes is None:
-            budget_bytes = psutil.virtual_memory().available // 2
-        done = 0
-        for batch in self._computed(np.arange(len(self.images)), batch_size):
-            half = batch.features.half().cpu()
-            if half[0].nbytes * len(self.images) > budget_bytes or not torch.isfinite(half).all():
-                self.report(
-                    Note(
-                        f"the trunk's output of {len(self.images)} images would take "
-                        f"{half[0].nbytes * len(self.images) / 1e9:.1f} GB of memory: computing it "
-                        "anew each time"
-                    )
-                )
-                self._held.clear()
-                return False
-            # Cloned one by one: a view would keep its whole batch alive.
-            self._held.update((int(i), f.clone()) for i, f in zip(batch.indices, half, strict=True))
-            done += len(batch.indices)
-            self.report(Progress(stage, done + int(np.sum(~self.readable)), len(self.images)))
+        cache = self.cache
+        usable = np.flatnonzero(self.readable)
+        if cache is None or cache.size_bytes > budget_bytes or len(usable) == 0:
+            return False
+        if (cache.shapes[usable] != cache.shapes[usable[0]]).any():
+            return False
+        height, width, channels = cache.shapes[usable[0]].tolist()
+        resident = torch.empty(
+            (len(self.images), height, width, channels), dtype=cache.dtype, device=self.model.device
+        )
+        for start in range(0, len(usable), 256):
+            part = usable[start : start + 256]
+            maps = cache.read(part).permute(0, 2, 3, 1)
+            resident[torch.from_numpy(part).to(resident.device)] = maps.to(resident.device)
+        self._resident = resident
         return True
 
-    def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[FeatureBatch]:
-        """The outputs of ``indices`` (distinct), batched by size; unusable images are left out."""
-        wanted = indices[self.readable[indices]]
-        if not self._held:
-            yield from self._computed(wanted, batch_size)
-            return
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index in wanted.tolist():
-            by_shape.setdefault(tuple(self._held[index].shape), []).append(index)
-        for group in by_shape.values():
-            for start in range(0, len(group), batch_size):
-                part = group[start : start + batch_size]
-                features = torch.stack([self._held[i] for i in part]).to(self.model.device)
-                yield FeatureBatch(np.array(part), features.float())
+    def stream(
+        self, groups: Sequence[NDArray[np.int64]], *, change: ImageChange | None = None
+    ) -> Iterator[list[FeatureBatch]]:
+        """The outputs of one group of images after the other; the next ones are fetched meanwhile.
 
-    def _computed(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[FeatureBatch]:
+        Args:
+            groups: distinct image numbers each.
+            change: what is done to the images first. Their outputs are then computed from the
+                changed images, cache or not.
+
+        Yields:
+            for each group its outputs, batched by size; unusable images are left out.
+        """
+        wanted = [group[self.readable[group]] for group in groups]
+        if self.cache is None or change is not None:
+            yield from self._computed_groups(wanted, change)
+            return
+        # One thread: reading is copying, and the processor is wanted elsewhere.
+        with ThreadPoolExecutor(1, thread_name_prefix="netvlad-features") as reader:
+            todo = iter(wanted)
+            pending = deque(reader.submit(self._read, group) for group in islice(todo, 2))
+            while pending:
+                parts = pending.popleft().result()
+                pending.extend(reader.submit(self._read, group) for group in islice(todo, 1))
+                device = self.model.device
+                yield [
+                    FeatureBatch(part.indices, part.features.to(device, non_blocking=True))
+                    for part in parts
+                ]
+
+    @torch.no_grad()
+    def describe(self, *, batch_size: int, stage: str) -> NDArray[np.floating[Any]]:
+        """Descriptors of all images by the model as it is now.
+
+        Returns:
+            (N, D) float32, or float16 where float32 would take more than half of what memory is
+            free; zero rows for unusable images.
+        """
+        shape = (len(self.images), self.model.descriptor_dim)
+        values: NDArray[np.floating[Any]] = np.zeros(shape, self._descriptor_type(shape))
+        was_training = self.model.training
+        self.model.eval()
+        done = 0
+        for batch in self._all(batch_size):
+            with autocast(self.model.device, self.precision):
+                described = self.model.tail(batch.features)
+            values[batch.indices] = described.float().cpu().numpy()
+            done += len(batch.indices)
+            self.report(Progress(stage, done, int(self.readable.sum())))
+        self.model.train(was_training)
+        return values
+
+    def _descriptor_type(self, shape: tuple[int, int]) -> type[np.floating[Any]]:
+        if shape[0] * shape[1] * 4 <= psutil.virtual_memory().available // 2:
+            return np.float32
+        self.report(Note("descriptors are kept in half precision: in full they would not fit"))
+        return np.float16
+
+    def _all(self, batch_size: int) -> Iterator[FeatureBatch]:
+        everything = np.flatnonzero(self.readable)
+        if self.cache is None:
+            for batch in self._computed(everything, [len(everything)], batch_size, None):
+                if isinstance(batch, FeatureBatch):
+                    yield batch
+            return
+        # Images of one size together, so that batches are full.
+        by_shape = everything[np.lexsort(self.cache.shapes[everything].T)]
+        for parts in self.stream(
+            [by_shape[start : start + batch_size] for start in range(0, len(by_shape), batch_size)]
+        ):
+            yield from parts
+
+    def _read(self, group: NDArray[np.int64]) -> list[FeatureBatch]:
+        assert self.cache is not None
+        if self._resident is not None:
+            where = torch.from_numpy(group).to(self._resident.device)
+            return [FeatureBatch(group, self._resident[where].permute(0, 3, 1, 2))]
+        if len(group) == 0:
+            return []
+        pin = self.model.device.type == "cuda"
+        _, which = np.unique(self.cache.shapes[group], axis=0, return_inverse=True)
+        parts = [group[which.ravel() == number] for number in range(which.max() + 1)]
+        return [FeatureBatch(part, self.cache.read(part, pin_memory=pin)) for part in parts]
+
+    def _computed_groups(
+        self, groups: Sequence[NDArray[np.int64]], change: ImageChange | None
+    ) -> Iterator[list[FeatureBatch]]:
+        sizes = [len(group) for group in groups]
+        if not sizes:
+            return
+        batches = self._computed(np.concatenate(groups), sizes, max(1, *sizes), change)
+        for size in sizes:
+            parts: list[FeatureBatch] = []
+            met = 0
+            while met < size:
+                batch = next(batches)
+                if isinstance(batch, Unreadable):
+                    met += 1
+                else:
+                    met += len(batch.indices)
+                    parts.append(batch)
+            yield parts
+
+    def _computed(
+        self,
+        indices: NDArray[np.int64],
+        sections: Sequence[int],
+        batch_size: int,
+        change: ImageChange | None,
+    ) -> Iterator[FeatureBatch | Unreadable]:
         for batch in load_batches(
             self.images,
             indices=indices,
             batch_size=batch_size,
             resize=self.model.spec.resize,
+            sections=sections,
             minimum_size=self.model.minimum_size,
             threads=self.threads,
+            pin_memory=self.model.device.type == "cuda",
         ):
             if isinstance(batch, Unreadable):
                 self.readable[batch.index] = False
                 self.report(Note(f"left out of training: {batch.error}"))
+                yield batch
                 continue
+            images = batch.images.to(self.model.device, non_blocking=True)
             with autocast(self.model.device, self.precision):
-                features = self.model.trunk(batch.images.to(self.model.device, non_blocking=True))
-            yield FeatureBatch(batch.indices, features.float())
-
-    @torch.no_grad()
-    def describe(self, *, batch_size: int, stage: str) -> NDArray[np.float32]:
-        """Descriptors of all images by the model as it is now: (N, D), zero where unusable."""
-        values = np.zeros((len(self.images), self.model.descriptor_dim), dtype=np.float32)
-        was_training = self.model.training
-        self.model.eval()
-        done = 0
-        for batch in self.batches(np.arange(len(self.images)), batch_size):
-            with autocast(self.model.device, self.precision):
-                described = self.model.tail(batch.features)
-            values[batch.indices] = described.float().cpu().numpy()
-            done += len(batch.indices)
-            self.report(Progress(stage, done, len(self.images)))
-        self.model.train(was_training)
-        return values
+                features = self.model.trunk(images if change is None else change(images))
+            yield FeatureBatch(batch.indices, features)

@@ -7,9 +7,10 @@ section 4.2 and appendix A.
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -18,15 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.descriptors import Descriptors
-from netvlad.errors import CheckpointError, DataError, ModelError
+from netvlad.errors import CheckpointError, DataError, ModelError, StorageError
 from netvlad.evaluation.evaluate import evaluate_descriptors
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
-from netvlad.training.augmentation import Augmentation
+from netvlad.training.augmentation import FeatureWindows, ImageChanges
 from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.curves import Curves
-from netvlad.training.features import TrunkFeatures
-from netvlad.training.mining import Mined, mine, mining_task
+from netvlad.training.features import FeatureBatch, TrunkFeatures
+from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
 from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
@@ -63,6 +64,7 @@ class Trainer:
         recipe: Recipe,
         run: Path,
         *,
+        trunk_cache: Path | Literal["auto", "off"] = "auto",
         machine: Machine = CPU,
         report: Reporter = silent,
     ) -> None:
@@ -74,6 +76,9 @@ class Trainer:
             val: validated on after each ``recipe.eval_every`` epochs; None never validates.
             recipe: every setting.
             run: the run folder; checkpoints and curves go there.
+            trunk_cache: the folder where the frozen trunk's output of all images is kept;
+                ``"auto"`` is ``cache`` beside the run folder, and goes without where there is no
+                room; ``"off"`` computes it whenever it is needed.
             machine: device, precision, decoding threads.
             report: receives progress and notes.
 
@@ -99,16 +104,20 @@ class Trainer:
                 f"{train.name} {train.split}: no query has a database image within "
                 f"{train.train_radius_m:g} m to learn from"
             )
-        options = {"threads": machine.threads, "precision": machine.precision, "report": report}
-        joined = train.database.joined(train.queries)
-        self.train_features = TrunkFeatures(model, joined, **options)  # type: ignore[arg-type]
-        self.val_features = None
-        if val is not None:
-            self.val_features = TrunkFeatures(
-                model,
-                val.database.joined(val.queries),
-                **options,  # type: ignore[arg-type]
-            )
+        self._cache_is_optional = trunk_cache == "auto"
+        self._cache_folder = _cache_folder(trunk_cache, run)
+        self.train_features = self._features_of(train)
+        self.val_features = None if val is None else self._features_of(val)
+
+    def _features_of(self, dataset: PlaceDataset) -> TrunkFeatures:
+        return TrunkFeatures(
+            self.model,
+            dataset.database.joined(dataset.queries),
+            cache=self._cache_folder,
+            threads=self.machine.threads,
+            precision=self.machine.precision,
+            report=self.report,
+        )
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where ``checkpoint`` stood; the model has its weights already.
@@ -145,18 +154,39 @@ class Trainer:
         """
         with Curves(self.run_folder, step=self.state.step) as curves:
             if not self.state.finished:
-                self._hold_features()
+                self._prepare_features()
             while not self.state.finished:
                 started = time.perf_counter()
                 self._epoch(curves)
                 self._close_epoch(curves, time.perf_counter() - started)
         return self.state
 
-    def _hold_features(self) -> None:
-        size = self.recipe.cache_batch_size
-        self.train_features.hold(batch_size=size, stage="Frozen trunk, training images")
-        if self.val_features is not None:
-            self.val_features.hold(batch_size=size, stage="Frozen trunk, validation images")
+    def _prepare_features(self) -> None:
+        if self._cache_folder is not None and self.model.encoder.cut == 0:
+            self.report(Note("no trunk cache: every layer is trained, so there is no frozen trunk"))
+        elif self._cache_folder is not None and self.recipe.augment == "images":
+            self.report(
+                Note(
+                    "the trunk cache serves refreshes and validation only: --augment images "
+                    "changes the images of every step, so steps run the whole network"
+                )
+            )
+        for features, what in (
+            (self.train_features, "training"),
+            (self.val_features, "validation"),
+        ):
+            if features is None:
+                continue
+            try:
+                features.prepare(
+                    batch_size=self.recipe.cache_batch_size,
+                    stage=f"Frozen trunk, {what} images",
+                    keep_unfinished=not self._cache_is_optional,
+                )
+            except StorageError as error:
+                if not self._cache_is_optional:
+                    raise
+                self.report(Note(f"no trunk cache ({error}): computing its content anew each time"))
 
     def _epoch(self, curves: Curves) -> None:
         order = self._random(ORDER, 0).permutation(self.usable_queries)
@@ -165,18 +195,18 @@ class Trainer:
             descriptors = self._refresh()
             mined = self._mine(blocks[number], descriptors, number)
             del descriptors  # the largest thing here; the steps do not need it
-            self._steps(mined, number, len(blocks), curves)
+            self.steps(mined.tuples, block=number, blocks=len(blocks), curves=curves)
             self.state.block = number + 1
             self._save(f"e{self.state.epoch:04d}-b{number + 1:02d}", (LATEST,))
 
-    def _refresh(self) -> NDArray[np.float32]:
+    def _refresh(self) -> NDArray[np.floating[Any]]:
         return self.train_features.describe(
             batch_size=self.recipe.cache_batch_size,
             stage=f"Epoch {self.state.epoch}: refreshing descriptors",
         )
 
     def _mine(
-        self, queries: NDArray[np.int64], descriptors: NDArray[np.float32], block: int
+        self, queries: NDArray[np.int64], descriptors: NDArray[np.floating[Any]], block: int
     ) -> Mined:
         split = len(self.train_set.database)
         readable = self.train_features.readable
@@ -196,23 +226,46 @@ class Trainer:
         self.state.skipped += mined.without_violator
         return mined
 
-    def _steps(self, mined: Mined, block: int, blocks: int, curves: Curves) -> None:
+    def steps(
+        self,
+        tuples: Sequence[MinedQuery],
+        *,
+        block: int = 0,
+        blocks: int = 1,
+        curves: Curves | None = None,
+    ) -> None:
+        """The optimiser's steps over mined tuples, ``recipe.batch_size`` queries each.
+
+        Args:
+            tuples: what to learn from, in this order.
+            block: which block of the epoch's queries they are of.
+            blocks: how many there are.
+            curves: receives the loss of each step.
+
+        Raises:
+            ModelError: the loss is no longer finite.
+            DataError: an image cannot be read any more.
+        """
         self.model.train()
         started, seen = time.perf_counter(), 0
-        total = math.ceil(len(mined.tuples) / self.recipe.batch_size)
-        batches = tuple_batches(mined.tuples, self.train_set, self.recipe.batch_size)
-        augment = Augmentation(self._random(AUGMENTATION, block)) if self.recipe.augment else None
-        for done, batch in enumerate(batches, start=1):
+        batches = list(tuple_batches(tuples, self.train_set, self.recipe.batch_size))
+        total = len(batches)
+        random = self._random(AUGMENTATION, block)
+        windows = FeatureWindows(random) if self.recipe.augment == "features" else None
+        change = ImageChanges(random) if self.recipe.augment == "images" else None
+        features = self.train_features.stream([batch.images for batch in batches], change=change)
+        for done, (batch, parts) in enumerate(zip(batches, features, strict=True), start=1):
             share = (block + (done - 1) / total) / blocks
             rate = learning_rate(self.recipe, self.state.epoch, share)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss = self._step(batch, augment)
+            loss = self._step(batch, parts, windows)
             seen += len(batch.images)
             self.state.step += 1
             self.state.loss_sum += loss
             self.state.loss_count += 1
-            curves.step(self.state.step, loss=loss, triplets=len(batch.triplets), rate=rate)
+            if curves is not None:
+                curves.step(self.state.step, loss=loss, triplets=len(batch.triplets), rate=rate)
             queries = self.state.mined + self.state.skipped
             self.report(
                 Progress(
@@ -228,9 +281,11 @@ class Trainer:
                 )
             )
 
-    def _step(self, batch: TupleBatch, augment: Augmentation | None) -> float:
+    def _step(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> float:
         self.optimiser.zero_grad()
-        loss = self._loss(batch, augment)
+        loss = self._loss(batch, parts, windows)
         self.fabric.backward(loss)
         self._stepper.step()
         value = loss.item()
@@ -241,22 +296,32 @@ class Trainer:
             )
         return value
 
-    def _loss(self, batch: TupleBatch, augment: Augmentation | None) -> Tensor:
+    def _loss(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> Tensor:
         with self.fabric.autocast():
-            descriptors = self._describe(batch.images, augment).float()
+            descriptors = self._describe(batch, parts, windows).float()
         return batch_loss(descriptors, batch, self.recipe)
 
-    def _describe(self, images: NDArray[np.int64], augment: Augmentation | None) -> Tensor:
+    def _describe(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> Tensor:
         """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
-        parts, where = [], []
-        if augment is not None:
-            augment.next_batch()
-        for part in self.train_features.batches(images, len(images)):
-            features = part.features if augment is None else augment(part.features)
-            parts.append(self.model.tail(features))
-            where.append(part.indices)
-        order = np.argsort(np.concatenate(where))
-        return torch.cat(parts)[torch.from_numpy(order).to(self.fabric.device)]
+        where = np.concatenate([np.empty(0, np.int64), *(part.indices for part in parts)])
+        if len(where) < len(batch.images):
+            gone = self.train_features.images.path(int(np.setdiff1d(batch.images, where)[0]))
+            raise DataError(
+                f"{gone}: cannot be read any more; bring it back and go on with "
+                f"netvlad train --resume {self.run_folder}"
+            )
+        if windows is not None:
+            windows.next_batch()
+        described = [
+            self.model.tail(part.features if windows is None else windows(part.features))
+            for part in parts
+        ]
+        order = torch.from_numpy(np.argsort(where)).to(self.fabric.device)
+        return torch.cat(described)[order]
 
     def _close_epoch(self, curves: Curves, seconds: float) -> None:
         state, epoch = self.state, self.state.epoch
@@ -337,6 +402,12 @@ class Trainer:
     def _random(self, purpose: int, block: int) -> np.random.Generator:
         """A generator of its own for each purpose, epoch and block: there is no state to save."""
         return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose, block])
+
+
+def _cache_folder(wanted: Path | Literal["auto", "off"], run: Path) -> Path | None:
+    if wanted == "off":
+        return None
+    return run.parent / "cache" if wanted == "auto" else Path(wanted)
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:

@@ -7,17 +7,20 @@ that were hard last time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from netvlad.errors import DataError
 from netvlad.geography import Neighbours, radius_neighbours
 from netvlad.training.recipes import Recipe
 from netvlad.types import PlaceDataset
 
-DISTANCES_AT_ONCE = 16_000_000  # floats of one sub-block of the distance matrix: 64 MB
+DISTANCES_AT_ONCE = 16_000_000  # floats of one block of the distance matrix: 64 MB
+VALUES_AT_ONCE = 32_000_000  # floats of the database in one matrix product: 128 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +95,8 @@ class Mined:
 def mine(
     task: MiningTask,
     queries: NDArray[np.int64],
-    query_descriptors: NDArray[np.float32],
-    database_descriptors: NDArray[np.float32],
+    query_descriptors: NDArray[np.floating[Any]],
+    database_descriptors: NDArray[np.floating[Any]],
     kept: Mapping[int, NDArray[np.int64]],
     random: np.random.Generator,
     *,
@@ -115,48 +118,111 @@ def mine(
         random: draws the random negatives; the result depends on nothing else that is random.
         query_readable: (Q,) False where there is no descriptor.
         database_readable: (N,) likewise.
-        device: where the distances are computed.
+        device: where distances are computed and compared.
 
     Returns:
-        The tuples; memory beside them stays below a fixed size times D.
+        The tuples. Memory beside the descriptors stays below a fixed size.
     """
-    num_database = len(database_descriptors)
-    usable = np.ones(num_database, dtype=np.bool_)
+    usable = np.ones(len(database_descriptors), dtype=np.bool_)
     if database_readable is not None:
         usable &= database_readable
-    database = torch.from_numpy(database_descriptors).to(device)
-    norms = database.square().sum(1)
-    step = max(1, DISTANCES_AT_ONCE // max(1, num_database))
+    asked = queries if query_readable is None else queries[query_readable[queries]]
+    step = max(1, DISTANCES_AT_ONCE // max(1, len(usable)))
     tuples: list[MinedQuery] = []
-    without_positive = without_violator = 0
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        points = torch.from_numpy(query_descriptors[block]).to(device)
-        squared = torch.addmm(norms[None, :], points, database.T, alpha=-2.0)
-        squared += points.square().sum(1, keepdim=True)
-        distances = squared.clamp_min_(0.0).sqrt_().cpu().numpy()
-        for query, row in zip(block.tolist(), distances, strict=True):
-            possible = task.potential_positives.row(query)
-            positives = _nearest(possible[usable[possible]], row, task.num_positives)
-            if len(positives) == 0 or (query_readable is not None and not query_readable[query]):
-                without_positive += 1
-                continue
-            candidates = _candidates(task, query, usable, kept.get(query), random)
-            violators = candidates[row[candidates] < row[positives[0]] + task.margin**0.5]
-            if len(violators) == 0:
-                without_violator += 1
-                continue
-            hardest = _nearest(violators, row, task.num_negatives)
-            tuples.append(MinedQuery(query, positives, hardest))
+    with_positive = 0
+    for start in range(0, len(asked), step):
+        block = asked[start : start + step]
+        squared = _squared_distances(query_descriptors[block], database_descriptors, device)
+        positive_distance, positive = _nearest(
+            squared, *_pairs(task.potential_positives, block, usable), task.num_positives
+        )
+        found = np.flatnonzero(np.isfinite(positive_distance[:, 0]))
+        with_positive += len(found)
+        negative_distance, negative = _hardest(task, block, found, squared, usable, kept, random)
+        reach = positive_distance[found, :1] + task.margin**0.5
+        violates = negative_distance < reach
+        for row, at in enumerate(found.tolist()):
+            if violates[row].any():
+                positives = positive[at][np.isfinite(positive_distance[at])]
+                tuples.append(MinedQuery(int(block[at]), positives, negative[row][violates[row]]))
     return Mined(
-        tuple(tuples), {t.query: t.negatives for t in tuples}, without_positive, without_violator
+        tuple(tuples),
+        {t.query: t.negatives for t in tuples},
+        without_positive=len(queries) - with_positive,
+        without_violator=with_positive - len(tuples),
     )
 
 
+def _squared_distances(
+    queries: NDArray[np.floating[Any]],
+    database: NDArray[np.floating[Any]],
+    device: torch.device | str,
+) -> Tensor:
+    """(B, N) float32, the database going through in blocks of bounded size."""
+    points = torch.from_numpy(queries).to(device).float()
+    squared = torch.empty((len(points), len(database)), device=device)
+    rows = max(1, VALUES_AT_ONCE // max(1, database.shape[1]))
+    for start in range(0, len(database), rows):
+        block = torch.from_numpy(database[start : start + rows]).to(device).float()
+        norms = torch.linalg.vector_norm(block, dim=1).square_()
+        # ‖q − d‖² = ‖q‖² + ‖d‖² − 2 q·d
+        squared[:, start : start + rows] = torch.addmm(norms, points, block.T, alpha=-2.0)
+    squared += torch.linalg.vector_norm(points, dim=1, keepdim=True).square_()
+    return squared.clamp_min_(0.0)
+
+
 def _nearest(
-    candidates: NDArray[np.int64], distances: NDArray[np.float32], count: int
-) -> NDArray[np.int64]:
-    return candidates[np.argsort(distances[candidates], kind="stable")[:count]]
+    squared: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Per row of (B, N) distances the nearest of the given columns: (B, count) distances, columns.
+
+    The mask of what is given never exists as such: everything else is infinitely far.
+    """
+    where = tuple(torch.from_numpy(index).to(squared.device) for index in (rows, columns))
+    given = torch.full_like(squared, torch.inf)
+    given[where] = squared[where]
+    return _smallest(given, count)
+
+
+def _smallest(squared: Tensor, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    best, columns = squared.topk(min(count, squared.shape[1]), dim=1, largest=False)
+    return best.sqrt_().cpu().numpy(), columns.cpu().numpy()
+
+
+def _pairs(
+    neighbours: Neighbours, queries: NDArray[np.int64], usable: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ragged neighbours of a block, usable ones, as rows of the block and columns."""
+    near = [neighbours.row(query) for query in queries.tolist()]
+    rows = np.repeat(np.arange(len(queries)), [len(row) for row in near])
+    columns = np.concatenate([np.empty(0, np.int64), *near])
+    return rows[usable[columns]], columns[usable[columns]]
+
+
+def _hardest(
+    task: MiningTask,
+    block: NDArray[np.int64],
+    found: NDArray[np.int64],
+    squared: Tensor,
+    usable: NDArray[np.bool_],
+    kept: Mapping[int, NDArray[np.int64]],
+    random: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The nearest negatives of the queries ``block[found]``: (F, count) distances and columns."""
+    rows = squared[torch.from_numpy(found).to(squared.device)]
+    queries = block[found]
+    if task.pool_size == 0:
+        everything = np.ones(len(usable), np.bool_)
+        too_near = _pairs(task.not_negatives, queries, everything)
+        rows[tuple(torch.from_numpy(index).to(rows.device) for index in too_near)] = torch.inf
+        rows.masked_fill_(torch.from_numpy(~usable).to(rows.device), torch.inf)
+        return _smallest(rows, task.num_negatives)
+    drawn = [
+        _candidates(task, query, usable, kept.get(query), random) for query in queries.tolist()
+    ]
+    columns = np.concatenate([np.empty(0, np.int64), *drawn])
+    which = np.repeat(np.arange(len(queries)), [len(candidates) for candidates in drawn])
+    return _nearest(rows, which, columns, task.num_negatives)
 
 
 def _candidates(
@@ -170,8 +236,6 @@ def _candidates(
     too_near = task.not_negatives.row(query)
     allowed = usable.copy()
     allowed[too_near] = False
-    if task.pool_size == 0:
-        return np.flatnonzero(allowed)
     # Draw so many that dropping what is not allowed leaves at least the pool, where there is one.
     not_allowed = len(usable) - int(np.count_nonzero(allowed))
     drawn = random.choice(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netvlad.errors import SettingsError
+from netvlad.training.augmentation import AUGMENTATIONS
 
 OPTIMISERS = ("sgd", "adam", "adamw")
 LOSSES = ("triplet", "hardest-triplets", "multi-similarity")
@@ -41,7 +42,9 @@ class Recipe:
             set's (10 m).
         negatives: hard negatives per query.
         negative_pool: random negatives looked at per query; 0 looks at all.
-        augment: whether training sees random windows of the trunk's output, and mirrored batches.
+        augment: ``"none"``; ``"features"``: random windows of the trunk's output, and mirrored
+            batches; ``"images"``: other light and other parts of the images, which makes every step
+            run the whole network.
         eval_every: epochs between two validations.
         patience: validations without a new best after which training stops; 0 never stops.
         seed: governs order, mining and initialisation.
@@ -64,13 +67,18 @@ class Recipe:
     positive_radius_m: float | None = None
     negatives: int = 10
     negative_pool: int = 1000
-    augment: bool = False
+    augment: str = "none"
     eval_every: int = 1
     patience: int = 10
     seed: int = 123
 
     def __post_init__(self) -> None:
-        for name, choices in (("optim", OPTIMISERS), ("loss", LOSSES), ("schedule", SCHEDULES)):
+        for name, choices in (
+            ("optim", OPTIMISERS),
+            ("loss", LOSSES),
+            ("schedule", SCHEDULES),
+            ("augment", AUGMENTATIONS),
+        ):
             if getattr(self, name) not in choices:
                 raise SettingsError(
                     f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}"

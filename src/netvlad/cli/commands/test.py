@@ -1,18 +1,24 @@
 """``netvlad test``: recall@N of one model on one split."""
 
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import psutil
 
 from netvlad.cli.console import recall_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.settings import tell, typed_flags
+from netvlad.errors import StorageError
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.models.loading import model_of
 from netvlad.storage import write_json, written_beside
+from netvlad.types import Note, Reporter
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
 
@@ -29,6 +35,8 @@ def test(
     runs_dir: Path = Path("runs"),
     json: Path | None = None,
     predictions: Path | None = None,
+    descriptors: Path | None = None,
+    storage: Literal["32", "16"] = "32",
     strict: bool = False,
 ) -> None:
     """Measure recall@1, 5, 10 and 20 of a model on a split.
@@ -54,6 +62,11 @@ def test(
         Write the figures to this file.
     predictions
         Write the first 20 database indices of every query to this .npy file.
+    descriptors
+        Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
+        stopped goes on where it was, and another test of the same model takes them from there.
+    storage
+        Bits per value of the descriptors: 32, or 16 for half the room.
     strict
         Exit with 1 when an image could not be used.
     """
@@ -67,14 +80,19 @@ def test(
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
             network = untrained(settings, centres, report)
-        evaluation = evaluate(
-            network.to(choose_device(machine.device)),
-            dataset,
-            batch_size=settings.recipe.cache_batch_size,
-            threads=machine.threads,
-            precision=machine.precision,
-            report=report,
-        )
+        count = len(dataset.database) + len(dataset.queries)
+        size = count * network.descriptor_dim * int(storage) // 8
+        with descriptor_folder(descriptors, size, runs_dir, report) as folder:
+            evaluation = evaluate(
+                network.to(choose_device(machine.device)),
+                dataset,
+                descriptors=folder,
+                storage=storage,
+                batch_size=settings.recipe.cache_batch_size,
+                threads=machine.threads,
+                precision=machine.precision,
+                report=report,
+            )
         if json is not None:
             write_json(json, figures(evaluation))
         if predictions is not None:
@@ -86,6 +104,33 @@ def test(
         count = len(evaluation.unreadable)
         print(f"netvlad: {count} images could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def descriptor_folder(
+    wanted: Path | None, size_bytes: int, runs_dir: Path, report: Reporter
+) -> Iterator[Path | None]:
+    """Where descriptors go: the folder that was asked for, memory, or a file for the time being.
+
+    Raises:
+        StorageError: the temporary folder cannot be made.
+    """
+    if wanted is not None or size_bytes <= psutil.virtual_memory().available // 4:
+        yield wanted
+        return
+    report(
+        Note(
+            f"{size_bytes / 1e9:.1f} GB of descriptors go to a temporary file below {runs_dir}; "
+            "with --descriptors DIR they are kept, and a test that was stopped goes on"
+        )
+    )
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".descriptors-", dir=runs_dir)
+    except OSError as error:
+        raise StorageError(f"{runs_dir}: cannot be written: {error.strerror or error}") from error
+    with folder as name:
+        yield Path(name)
 
 
 def figures(evaluation: Evaluation) -> dict[str, object]:

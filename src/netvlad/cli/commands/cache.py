@@ -1,0 +1,108 @@
+"""``netvlad cache``: what trainings keep of the frozen layers, and its removal."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from rich.table import Table
+
+from netvlad.cli.console import show
+from netvlad.errors import SettingsError
+from netvlad.trunk_cache import CacheEntry, cache_entries, clear_cache
+
+cache = cyclopts.App(
+    name="cache",
+    help="""List and remove trunk caches.
+
+    `netvlad train` computes the frozen layers' output of every image once and keeps it on disk.
+    Trainings of the same images with the same frozen layers share it. It can be removed at any
+    time: the next training computes it again.""",
+)
+
+
+@cache.command
+def info(
+    *,
+    runs_dir: Path = Path("runs"),
+    trunk_cache: Path | None = None,
+    debug: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """List the trunk caches: what each is of, and what it takes on disk.
+
+    Parameters
+    ----------
+    runs_dir
+        Where runs are kept; caches lie in its folder `cache`.
+    trunk_cache
+        The folder that was given to `netvlad train --trunk-cache`, if any.
+    debug
+        Show the traceback of an error.
+    """
+    folder = trunk_cache or runs_dir / "cache"
+    entries = cache_entries(folder)
+    if not entries:
+        show(f"no trunk caches in {folder}")
+        return
+    table = Table(title=f"Trunk caches in {folder}", title_justify="left")
+    for column in ("name", "images", "GB", "size of images", "made", "images in"):
+        table.add_column(column, justify="right" if column in ("images", "GB") else "left")
+    for entry in entries:
+        table.add_row(entry.folder.name, *_cells(entry))
+    show(table)
+    total = sum(entry.size_bytes for entry in entries)
+    show(f"{total / 1e9:.2f} GB in all; remove with: netvlad cache clear")
+
+
+@cache.command
+def clear(
+    *names: str,
+    runs_dir: Path = Path("runs"),
+    trunk_cache: Path | None = None,
+    debug: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Remove trunk caches: those named, or all of them.
+
+        netvlad cache clear vgg16-0123456789abcdef
+
+    A training that is reading one goes on with it; one that is being built is left alone.
+
+    Parameters
+    ----------
+    names
+        As `netvlad cache info` lists them [default: all].
+    runs_dir
+        Where runs are kept; caches lie in its folder `cache`.
+    trunk_cache
+        The folder that was given to `netvlad train --trunk-cache`, if any.
+    debug
+        Show the traceback of an error.
+    """
+    folder = trunk_cache or runs_dir / "cache"
+    entries = {entry.folder.name: entry for entry in cache_entries(folder)}
+    unknown = [name for name in names if name not in entries]
+    if unknown:
+        listed = ", ".join(entries) or "none"
+        raise SettingsError(f"{folder}: no trunk cache called {unknown[0]}; there are: {listed}")
+    freed = 0
+    for name in names or entries:
+        clear_cache(entries[name])
+        freed += entries[name].size_bytes
+        print(f"- removed {name}", file=sys.stderr)
+    show(f"{freed / 1e9:.2f} GB freed")
+
+
+def _cells(entry: CacheEntry) -> list[str]:
+    size = f"{entry.size_bytes / 1e9:.2f}"
+    if not entry.complete:
+        return ["", size, "", "not finished", ""]
+    about = entry.manifest
+    resize = about.get("resize")
+    return [
+        str(about.get("images", "")),
+        size,
+        "native" if not resize else f"{resize[0]}x{resize[1]}",
+        str(about.get("made", ""))[:16].replace("T", " "),
+        str(about.get("images_in", "")),
+    ]

@@ -1,0 +1,121 @@
+"""One pass of a network over an image set, in sections that a kill cannot take back."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netvlad.images import Unreadable, load_batches
+from netvlad.models import PlaceModel
+from netvlad.types import ImageSet, Note, Progress, Reporter
+
+SECTION = 256  # images: what a kill may cost
+
+Part = tuple[NDArray[np.int64], Tensor] | Unreadable
+"""What a network says of the images of a batch, or why one has no say."""
+
+
+class Sink(Protocol):
+    """Where the results of a pass go.
+
+    Attributes:
+        sections_done: sections that an earlier run has brought to safety.
+    """
+
+    sections_done: int
+
+    def write(self, indices: NDArray[np.int64], results: Tensor) -> None:
+        """Take the results (B, ...) of images ``indices`` (B,), from any device."""
+
+    def leave_out(self, image: Unreadable) -> None:
+        """Take note that an image has none."""
+
+    def close_section(self) -> None:
+        """Bring a complete section to safety."""
+
+
+def fill(
+    sink: Sink,
+    model: PlaceModel,
+    compute: Callable[[Tensor], Tensor],
+    images: ImageSet,
+    *,
+    batch_size: int,
+    threads: int,
+    precision: str,
+    stage: str,
+    report: Reporter,
+) -> None:
+    """Run ``compute`` over all images that ``sink`` does not have yet.
+
+    Args:
+        sink: receives the results, section by section.
+        model: whose ``compute`` it is; in evaluation mode meanwhile.
+        compute: from (B, 3, H, W) uint8 images to results (B, ...).
+        images: of any sizes; a batch holds images of one size.
+        batch_size: images per forward pass.
+        threads: decoding threads.
+        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        stage: the progress bar's label.
+        report: receives progress and notes.
+    """
+    total = len(images)
+    done = min(sink.sections_done * SECTION, total)
+    if done:
+        report(Note(f"{stage}: going on after {done} of {total} images"))
+    for part in _pass(model, compute, images, done, batch_size, threads, precision):
+        if isinstance(part, Unreadable):
+            sink.leave_out(part)
+            report(Note(f"skipped {part.error}"))
+            done += 1
+        else:
+            sink.write(*part)
+            done += len(part[0])
+        # No batch reaches across sections, so every end of one is met exactly.
+        if done % SECTION == 0 or done == total:
+            sink.close_section()
+        report(Progress(stage, done, total))
+
+
+@torch.inference_mode()
+def _pass(
+    model: PlaceModel,
+    compute: Callable[[Tensor], Tensor],
+    images: ImageSet,
+    begin: int,
+    batch_size: int,
+    threads: int,
+    precision: str,
+) -> Iterator[Part]:
+    todo = np.arange(begin, len(images))
+    device = model.device
+    was_training = model.training
+    model.eval()
+    try:
+        for batch in load_batches(
+            images,
+            indices=todo,
+            batch_size=batch_size,
+            resize=model.spec.resize,
+            sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
+            minimum_size=model.minimum_size,
+            threads=threads,
+            pin_memory=device.type == "cuda",
+        ):
+            if isinstance(batch, Unreadable):
+                yield batch
+                continue
+            with autocast(device, precision):
+                results = compute(batch.images.to(device, non_blocking=True))
+            yield batch.indices, results
+    finally:
+        model.train(was_training)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast context of a ``--precision``: off for ``"32"``."""
+    dtype = torch.float16 if precision == "16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision != "32")
