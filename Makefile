@@ -4,12 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-golden lint clean
+.PHONY: help demo test test-golden bench bench-epoch bench-growth bench-plots bench-gpu lint clean
 
 help:
 	@echo "make demo         set up, then cluster, train and test on a small rendered town (minutes)"
 	@echo "make test         set up, then lint, type-check and run the tests"
 	@echo "make test-golden  compare whole evaluations with pytorch-NetVlad's own (minutes; real data)"
+	@echo "make bench        time ours against pytorch-NetVlad's way (NETVLAD_BENCH_DATA, NETVLAD_BENCH_WEIGHTS)"
+	@echo "make bench-epoch  one whole epoch each way (hours; goes on where it was interrupted)"
+	@echo "make bench-growth how costs grow with clusters, images and dimensions"
+	@echo "make bench-plots  draw docs/performance from what the benchmarks wrote"
+	@echo "make bench-gpu    the rows of make bench on a GPU, and what bounds it"
 	@echo "make clean        remove what these made"
 
 demo: $(VENV)/.installed
@@ -26,6 +31,21 @@ lint: $(VENV)/.installed-dev
 
 test-golden: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m golden
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+bench-epoch: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.epoch
+
+bench-growth: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.growth
+
+bench-plots: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.plots
+
+bench-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.gpu
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

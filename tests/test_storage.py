@@ -1,12 +1,17 @@
 import errno
 import subprocess
 import sys
+import threading
 
+import numpy as np
+import psutil
 import pytest
 
 from netvlad import storage
 from netvlad.errors import StorageError
 from netvlad.storage import (
+    Journal,
+    drop_pages,
     fingerprint,
     folder_written_beside,
     locked,
@@ -89,3 +94,73 @@ def test_space_is_checked_with_the_figure(tmp_path):
 def test_fingerprints_do_not_run_together():
     assert fingerprint("ab", "c") != fingerprint("a", "bc")
     assert fingerprint("ab", b"c") == fingerprint(b"ab", "c")
+
+
+def test_a_journal_remembers_what_was_finished(tmp_path):
+    journal = Journal(tmp_path / "journal", {"of": "this"})
+    assert journal.entries == []
+    journal.add({"part": 1})
+    journal.add([2, 3])
+    assert Journal(tmp_path / "journal", {"of": "this"}).entries == [{"part": 1}, [2, 3]]
+    assert Journal(tmp_path / "journal", {"of": "that"}).entries == []
+    # The other work has taken the file over.
+    assert Journal(tmp_path / "journal", {"of": "this"}).entries == []
+    journal.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b'{"part"', b"\xff\xff\n", b'[4]\n{"par'])
+def test_a_line_that_a_crash_cut_off_is_dropped(tmp_path, damage):
+    path = tmp_path / "journal"
+    Journal(path, 1).add("whole")
+    with path.open("ab") as file:
+        file.write(damage)
+    again = Journal(path, 1)
+    whole = ["whole", [4]] if damage.startswith(b"[4]") else ["whole"]
+    assert again.entries == whole
+    again.add("next")
+    assert Journal(path, 1).entries == [*whole, "next"]
+
+
+def test_pages_of_a_mapped_file_are_given_back(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((4096, 1024), np.float32))  # 16 MB
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    process = psutil.Process()
+    assert mapped[7:].sum() == 4089 * 1024
+    held = process.memory_info().rss
+    drop_pages(mapped[7:])
+    assert process.memory_info().rss < held - 12e6
+    assert mapped.sum() == 4096 * 1024
+
+
+def test_dropping_pages_loses_nothing(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(1000))
+    for mode in ("r+", "c"):
+        mapped = np.load(tmp_path / "a.npy", mmap_mode=mode)
+        mapped[:] += 1
+        drop_pages(mapped)
+        assert mapped.min() == mapped.max() == (1 if mode == "r+" else 2)
+    drop_pages(np.ones(3))
+
+
+def test_waiting_for_a_lock(tmp_path):
+    order = []
+    held, told = threading.Event(), threading.Event()
+
+    def first():
+        with locked(tmp_path, "testing"):
+            held.set()
+            told.wait(20)
+            order.append("first is done")
+
+    def waiting():
+        order.append("second waits")
+        told.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait(20)
+    with locked(tmp_path, "testing", waiting=waiting):
+        order.append("second holds it")
+    thread.join()
+    assert order == ["second waits", "first is done", "second holds it"]

@@ -77,7 +77,7 @@ def folder(tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    (run,) = [f for f in (folder / "runs").iterdir() if f.name != "centroids"]
+    (run,) = [f for f in (folder / "runs").iterdir() if f.name.endswith("_netvlad")]
     return run
 
 
@@ -243,7 +243,7 @@ def test_a_checkpoint_of_pytorch_netvlad_is_tested_and_resumed(tmp_path, tiny_da
     before = sorted(p.name for p in theirs.rglob("*"))
     netvlad("train", *where, "--resume", theirs, "--negatives", "2", folder=tmp_path)
     assert sorted(p.name for p in theirs.rglob("*")) == before  # their folder stays as it was
-    (ours,) = (tmp_path / "runs").iterdir()
+    (ours,) = (tmp_path / "runs").glob("*_netvlad")
     stored = json.loads((ours / "settings.json").read_text())
     assert (stored["lr"], stored["seed"], stored["epochs"]) == (0.002, 5, 3)
     trained = load_model(ours).state_dict()
@@ -355,3 +355,66 @@ def test_help_teaches(folder):
         assert "--threads" in said
         assert "netvlad" in said
     assert netvlad("--version", folder=folder).stdout.strip()
+
+
+def test_the_trunk_cache_is_shared_listed_and_cleared(folder, run, data, tmp_path):
+    listed = netvlad("cache", "info", folder=folder).stdout
+    assert listed.count("efficientnet-lite0-") == 2  # train and val
+    assert "36" in listed
+    arguments = ("train", *data, *TRAINING[2:], "--epochs", "1", "--runs-dir", tmp_path / "r")
+    clusters = ("--clusters", "runs/centroids/efficientnet-lite0_csv_4_desc_cen.hdf5")
+    done = netvlad(*arguments, *clusters, "--trunk-cache", "runs/cache", folder=folder)
+    assert "36 images, 0.00 GB, taken from" in done.stderr
+    assert "Frozen trunk, training images: 36 images in" not in done.stderr
+    assert not (tmp_path / "r/cache").exists()
+    name = next(word for word in listed.split() if word.startswith("efficientnet-lite0-"))
+    done = netvlad("cache", "clear", name, "--runs-dir", "runs", folder=folder)
+    assert f"removed {name}" in done.stderr
+    assert netvlad("cache", "info", folder=folder).stdout.count("efficientnet-lite0-") == 1
+    done = netvlad("cache", "clear", "nothing", folder=folder, expect=2)
+    assert "no trunk cache called nothing" in done.stderr
+    netvlad("cache", "clear", folder=folder)
+    assert "no trunk caches in" in netvlad("cache", "info", folder=folder).stdout
+
+
+def test_training_without_a_cache_leaves_none_and_stays_without(folder, data, tmp_path):
+    clusters = ("--clusters", "runs/centroids/efficientnet-lite0_csv_4_desc_cen.hdf5")
+    runs = tmp_path / "r"
+    arguments = ("train", *data, *TRAINING[2:], "--epochs", "1", "--runs-dir", runs, *clusters)
+    netvlad(*arguments, "--trunk-cache", "off", folder=folder)
+    (run,) = runs.iterdir()
+    netvlad("train", "--resume", run, "--epochs", "2", folder=folder)
+    assert [f.name for f in runs.iterdir()] == [run.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--from-scratch", "--pooling", "avg"], "no trunk cache: every layer"),
+        (["--augment", "images"], "serves refreshes and validation only"),
+    ],
+)
+def test_where_the_cache_would_be_wrong_it_is_left_and_that_is_said(
+    folder, data, tmp_path, arguments, expected
+):
+    clusters = ("--clusters", "runs/centroids/efficientnet-lite0_csv_4_desc_cen.hdf5")
+    done = netvlad(
+        "train",
+        *data,
+        *TRAINING[2:],
+        *("--epochs", "1", "--runs-dir", tmp_path / "r", *clusters, *arguments),
+        folder=folder,
+    )
+    assert expected in done.stderr
+
+
+def test_a_test_that_was_killed_goes_on(folder, run, tiny_data, tmp_path):
+    arguments = ("test", "--resume", run, "--split", "test", "--descriptors", tmp_path / "d")
+    figures = []
+    for number in range(2):
+        netvlad(*arguments, "--json", tmp_path / f"{number}.json", folder=folder)
+        figures.append(json.loads((tmp_path / f"{number}.json").read_text())["recalls"])
+    assert figures[0] == figures[1]
+    assert np.load(tmp_path / "d/database.npy").shape == (24, 448)
+    done = netvlad(*arguments, "--storage", "16", folder=folder, expect=2)
+    assert "database.npy: holds descriptors of another model" in done.stderr

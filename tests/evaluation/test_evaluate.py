@@ -24,6 +24,21 @@ def test_a_model_and_its_descriptors_get_the_same_figures(dataset):
     np.testing.assert_array_equal(by_model.matches.indices, by_descriptors.matches.indices)
 
 
+def test_descriptors_in_a_folder_get_the_same_figures(dataset, tmp_path):
+    model = build_model(ModelSpec(arch="efficientnet-lite0", pooling="avg"), weights="imagenet")
+    in_memory = netvlad.evaluate(model, dataset)
+    in_files = netvlad.evaluate(model, dataset, descriptors=tmp_path)
+    half = netvlad.evaluate(model, dataset, descriptors=tmp_path / "half", storage="16")
+    np.testing.assert_array_equal(in_memory.matches.indices, in_files.matches.indices)
+    assert in_memory.recalls.at == in_files.recalls.at == half.recalls.at
+    made_elsewhere = netvlad.evaluate(
+        dataset,
+        database_descriptors=np.load(tmp_path / "half" / "database.npy", mmap_mode="r"),
+        query_descriptors=np.load(tmp_path / "half" / "queries.npy", mmap_mode="r"),
+    )
+    assert made_elsewhere.recalls.at == half.recalls.at
+
+
 def test_perfect_and_hopeless_descriptors(dataset):
     places = np.eye(12, dtype=np.float32)
     perfect = netvlad.evaluate(

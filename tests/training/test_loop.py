@@ -153,13 +153,13 @@ def test_patience_stops_and_stays_stopped(tmp_path, data, clusters):
 
 def test_a_diverging_run_is_told_apart_and_keeps_its_checkpoint(tmp_path, data, clusters):
     run = trainer(tmp_path, data, clusters)
-    original, calls = run._loss, []
+    original, calls = run.stepper._loss, []
 
     def explode(*arguments):
         calls.append(1)
         return original(*arguments) * (float("nan") if len(calls) > 4 else 1.0)
 
-    run._loss = explode
+    run.stepper._loss = explode
     with pytest.raises(ModelError, match="lower --lr"):
         run.run()
     for value in weights_of(tmp_path).values():

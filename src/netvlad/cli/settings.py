@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from netvlad.datasets import open_dataset
 from netvlad.errors import SettingsError
@@ -25,7 +25,12 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "resize": None,
 }
 SPEC_NAMES = ("arch", "pooling", "num_clusters", "vladv2", "from_scratch")
-DATA_DEFAULTS: dict[str, Any] = {"dataset": None, "data_dir": None, "utm_zone": None}
+DATA_DEFAULTS: dict[str, Any] = {
+    "dataset": None,
+    "data_dir": None,
+    "utm_zone": None,
+    "trunk_cache": "auto",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Settings:
     """Everything a command needs to know, resolved.
 
     Attributes:
-        data: dataset, data_dir, utm_zone.
+        data: dataset, data_dir, utm_zone, trunk_cache.
         model: arch, pooling, num_clusters, vladv2, weights, from_scratch, resize.
         recipe: how to train.
         notes: where what the user typed won over what a run had stored.
@@ -55,6 +60,12 @@ class Settings:
             from_scratch=self.model["from_scratch"],
             resize=self.model["resize"],
         )
+
+    @property
+    def trunk_cache(self) -> Path | Literal["auto", "off"]:
+        """Where the frozen trunk's output is kept."""
+        value = str(self.data["trunk_cache"])
+        return cast(Literal["auto", "off"], value) if value in ("auto", "off") else Path(value)
 
     @property
     def weights(self) -> str | Path:
@@ -143,9 +154,19 @@ def _parsed(name: str, value: Any) -> Any:
         return str(value).lower()
     if name == "data_dir":
         return str(Path(value).absolute())
+    if name == "trunk_cache":
+        return _cache_setting(str(value))
     if name == "weights" and value not in ("imagenet", "none"):
         return str(Path(value).absolute())
     return value
+
+
+def _cache_setting(value: str) -> str:
+    if value.lower() in ("auto", "off"):
+        return value.lower()
+    if Path(value).exists() and not Path(value).is_dir():
+        raise SettingsError(f"--trunk-cache {value}: is a file; give a folder, auto or off")
+    return str(Path(value).absolute())
 
 
 def _shown(value: Any) -> str:

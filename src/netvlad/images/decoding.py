@@ -8,8 +8,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from netvlad.errors import ImageError, SettingsError
+from netvlad.images.jpeg import decode_whole, reduce_while_decoding
 
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_TO_RESIZE = 500_000_000
@@ -26,6 +28,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 
 Pixels = NDArray[np.uint8]
 
@@ -38,6 +41,11 @@ def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pi
     0…255, are stretched from their smallest to their largest value. Transparent pixels lie over
     black, because the colour stored under them is arbitrary. Of an animation the first picture
     counts.
+
+    A JPEG at least four times as high and as wide as ``resize`` is decoded at a half, a quarter or
+    an eighth of its size, never below twice ``resize``. Of 4000×3000 pixels, resized to 480×640,
+    the result then differs from that of full decoding by at most 6 levels of 255 (52 dB;
+    ``python -m benchmarks.decoding``), and takes about half the time.
 
     Args:
         path: the file.
@@ -56,12 +64,10 @@ def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pi
     try:
         with _open_regular_file(path) as file, _open_image(file, path) as image:
             _check_pixels(image, path, resize)
+            if isinstance(image, JpegImageFile):
+                return _read_jpeg(file, image, resize)
             image.load()
-            upright = _turn_upright(image)
-            rgb = _to_rgb(upright)
-            if resize is not None and rgb.size != (resize[1], resize[0]):
-                rgb = rgb.resize((resize[1], resize[0]), Image.Resampling.BILINEAR)
-            return np.array(rgb)
+            return _finish(image, _orientation(image), resize)
     except ImageError:
         raise
     except Exception as error:  # a decoder fed with damaged bytes may raise anything
@@ -130,11 +136,40 @@ def _check_pixels(image: Image.Image, path: Path | str, resize: tuple[int, int] 
         )
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
+def _read_jpeg(file: IO[bytes], image: JpegImageFile, resize: tuple[int, int] | None) -> Pixels:
+    orientation = _orientation(image)
+    size = image.size if resize is None else (resize[1], resize[0])
+    if resize is not None and orientation in _SIDEWAYS:
+        size = size[::-1]
+    # What is turned or resized gains nothing: Pillow does both faster to what it holds itself.
+    if size == image.size and orientation not in _UPRIGHT:
+        pixels = decode_whole(file, image)
+        if pixels is not None:
+            return pixels
+    box = reduce_while_decoding(image, size)
+    image.load()
+    if box is None:
+        return _finish(image, orientation, resize)
+    small = _to_rgb(image).resize(size, Image.Resampling.BILINEAR, box)
+    return np.array(_turn_upright(small, orientation))
+
+
+def _finish(image: Image.Image, orientation: int, resize: tuple[int, int] | None) -> Pixels:
+    rgb = _to_rgb(_turn_upright(image, orientation))
+    if resize is not None and rgb.size != (resize[1], resize[0]):
+        rgb = rgb.resize((resize[1], resize[0]), Image.Resampling.BILINEAR)
+    return np.array(rgb)
+
+
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # broken metadata is no reason to lose sound pixels
-        return image
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     if orientation not in _UPRIGHT:
         return image
     return image.transpose(_UPRIGHT[orientation])

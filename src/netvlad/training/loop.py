@@ -10,27 +10,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor
 
 from netvlad.descriptors import Descriptors
-from netvlad.errors import CheckpointError, DataError, ModelError, StorageError
+from netvlad.errors import CheckpointError, DataError, StorageError
 from netvlad.evaluation.evaluate import evaluate_descriptors
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
-from netvlad.training.augmentation import FeatureWindows, ImageChanges
-from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.curves import Curves
-from netvlad.training.features import FeatureBatch, TrunkFeatures
+from netvlad.training.features import TrunkFeatures
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
-from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
+from netvlad.training.stepping import Stepper
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
 
 _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -94,9 +90,6 @@ class Trainer:
             precision=_FABRIC_PRECISION[machine.precision],
         )
         model.to(self.fabric.device)
-        self.optimiser = build_optimiser(model.trainable_parameters(), recipe)
-        # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
-        self._stepper = cast(torch.optim.Optimizer, self.fabric.setup_optimizers(self.optimiser))
         self.task = mining_task(train, recipe)
         self.usable_queries = np.flatnonzero(self.task.potential_positives.counts() > 0)
         if len(self.usable_queries) == 0:
@@ -108,6 +101,7 @@ class Trainer:
         self._cache_folder = _cache_folder(trunk_cache, run)
         self.train_features = self._features_of(train)
         self.val_features = None if val is None else self._features_of(val)
+        self.stepper = Stepper(model, train, self.train_features, recipe, self.fabric)
 
     def _features_of(self, dataset: PlaceDataset) -> TrunkFeatures:
         return TrunkFeatures(
@@ -138,7 +132,7 @@ class Trainer:
         if progress["optim"] != self.recipe.optim:
             self.report(Note(f"the optimiser is now {self.recipe.optim}: it starts without memory"))
             return
-        restore_optimiser(self.optimiser, checkpoint.training, progress["optimiser"])
+        restore_optimiser(self.stepper.optimiser, checkpoint.training, progress["optimiser"])
 
     def run(self) -> TrainingState:
         """Train to the end: for each epoch refresh, mine and step by blocks, then validate.
@@ -246,82 +240,33 @@ class Trainer:
             ModelError: the loss is no longer finite.
             DataError: an image cannot be read any more.
         """
-        self.model.train()
-        started, seen = time.perf_counter(), 0
-        batches = list(tuple_batches(tuples, self.train_set, self.recipe.batch_size))
-        total = len(batches)
-        random = self._random(AUGMENTATION, block)
-        windows = FeatureWindows(random) if self.recipe.augment == "features" else None
-        change = ImageChanges(random) if self.recipe.augment == "images" else None
-        features = self.train_features.stream([batch.images for batch in batches], change=change)
-        for done, (batch, parts) in enumerate(zip(batches, features, strict=True), start=1):
-            share = (block + (done - 1) / total) / blocks
-            rate = learning_rate(self.recipe, self.state.epoch, share)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            loss = self._step(batch, parts, windows)
-            seen += len(batch.images)
-            self.state.step += 1
-            self.state.loss_sum += loss
-            self.state.loss_count += 1
+        started, seen, state = time.perf_counter(), 0, self.state
+        for step in self.stepper.steps(
+            tuples,
+            self._random(AUGMENTATION, block),
+            epoch=state.epoch,
+            begin=block / blocks,
+            end=(block + 1) / blocks,
+        ):
+            seen += step.images
+            state.step += 1
+            state.loss_sum += step.loss
+            state.loss_count += 1
             if curves is not None:
-                curves.step(self.state.step, loss=loss, triplets=len(batch.triplets), rate=rate)
-            queries = self.state.mined + self.state.skipped
+                curves.step(state.step, loss=step.loss, triplets=step.triplets, rate=step.rate)
             self.report(
                 Progress(
-                    f"Epoch {self.state.epoch}: training, block {block + 1} of {blocks}",
-                    done,
-                    total,
+                    f"Epoch {state.epoch}: training, block {block + 1} of {blocks}",
+                    step.number,
+                    step.total,
                     "steps",
                     {
-                        "loss": self.state.average_loss,
-                        "violators": self.state.mined / max(1, queries),
+                        "loss": state.average_loss,
+                        "violators": state.mined / max(1, state.mined + state.skipped),
                         "images/s": seen / (time.perf_counter() - started),
                     },
                 )
             )
-
-    def _step(
-        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
-    ) -> float:
-        self.optimiser.zero_grad()
-        loss = self._loss(batch, parts, windows)
-        self.fabric.backward(loss)
-        self._stepper.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise ModelError(
-                f"the loss is {value} in epoch {self.state.epoch}: lower --lr and go on from "
-                f"{self.run_folder} with --resume"
-            )
-        return value
-
-    def _loss(
-        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
-    ) -> Tensor:
-        with self.fabric.autocast():
-            descriptors = self._describe(batch, parts, windows).float()
-        return batch_loss(descriptors, batch, self.recipe)
-
-    def _describe(
-        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
-    ) -> Tensor:
-        """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
-        where = np.concatenate([np.empty(0, np.int64), *(part.indices for part in parts)])
-        if len(where) < len(batch.images):
-            gone = self.train_features.images.path(int(np.setdiff1d(batch.images, where)[0]))
-            raise DataError(
-                f"{gone}: cannot be read any more; bring it back and go on with "
-                f"netvlad train --resume {self.run_folder}"
-            )
-        if windows is not None:
-            windows.next_batch()
-        described = [
-            self.model.tail(part.features if windows is None else windows(part.features))
-            for part in parts
-        ]
-        order = torch.from_numpy(np.argsort(where)).to(self.fabric.device)
-        return torch.cat(described)[order]
 
     def _close_epoch(self, curves: Curves, seconds: float) -> None:
         state, epoch = self.state, self.state.epoch
@@ -381,7 +326,7 @@ class Trainer:
 
     def _save(self, name: str, pointers: tuple[str, ...]) -> None:
         tensors, rest = self.state.to_parts()
-        optimiser_tensors, optimiser_rest = optimiser_to_parts(self.optimiser)
+        optimiser_tensors, optimiser_rest = optimiser_to_parts(self.stepper.optimiser)
         write_checkpoint(
             self.run_folder,
             name,

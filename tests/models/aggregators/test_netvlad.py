@@ -5,6 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from netvlad.errors import ClusterError, ModelError
 from netvlad.models import NetVLAD
@@ -184,3 +186,43 @@ def test_wrong_use_is_a_model_error() -> None:
         NetVLAD(0, 6)
     with pytest.raises(ModelError, match=r"\(N, 6, H, W\), got \(2, 5, 3, 3\)"):
         NetVLAD(4, 6)(torch.randn(2, 5, 3, 3))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_compiles_into_one_graph(memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    layer = NetVLAD(8, 16)
+    features = torch.randn(2, 16, 5, 7).to(memory_format=memory_format)
+    # The graph is what can break; generating code for it takes a compiler and half a minute.
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(features), layer(features))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = compiled(features.bfloat16())
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, layer(features), atol=2e-2, rtol=0)
+
+
+class _LargestTensor(TorchDispatchMode):
+    """Watches what every operation, forwards and backwards, puts out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(  # type: ignore[no-untyped-def]
+        self, func, types, args=(), kwargs=None
+    ):
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return output
+
+
+def test_nothing_as_large_as_all_residuals_is_ever_made() -> None:
+    n, k, d, h, w = 3, 8, 32, 9, 11
+    layer = NetVLAD(k, d)
+    features = torch.randn(n, d, h, w, requires_grad=True)
+    with _LargestTensor() as watched:
+        layer(features).sum().backward()
+    assert n * d * h * w <= watched.numel < n * k * d * h * w / 7

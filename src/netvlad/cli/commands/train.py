@@ -2,14 +2,14 @@
 
 import contextlib
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.runs import new_run, store_settings
 from netvlad.cli.settings import tell, typed_flags
-from netvlad.errors import CheckpointError, SettingsError
+from netvlad.errors import CheckpointError
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
 from netvlad.models.loading import load_checkpoint, model_of
 from netvlad.storage import locked
@@ -30,7 +30,7 @@ def train(
     runs_dir: Path = Path("runs"),
     resume: Path | None = None,
     ckpt: Literal["latest", "best"] = "latest",
-    trunk_cache: str = "auto",
+    trunk_cache: str | None = None,
 ) -> None:
     """Train a model: refresh descriptors, mine hard negatives, step, validate.
 
@@ -52,11 +52,11 @@ def train(
     ckpt
         Which of its checkpoints: latest or best.
     trunk_cache
-        Where the frozen trunk's output of every image is kept, so that it is computed once: auto
+        Where the frozen layers' output of every image is kept, so that it is computed once: auto
         (RUNS_DIR/cache, or nowhere when the disk has no room), off, or a folder. Runs share it;
-        see `netvlad cache info`.
+        see `netvlad cache info` [default: auto].
     """
-    typed = typed_flags(data, model, recipe, machine)
+    typed = typed_flags(data, model, recipe, machine) | {"trunk_cache": trunk_cache}
     with reporting() as report:
         start = open_run(resume, ckpt, typed, report)
         settings, checkpoint = start.settings, start.checkpoint
@@ -78,7 +78,7 @@ def train(
                 val_set,
                 settings.recipe,
                 run,
-                trunk_cache=cache_setting(trunk_cache),
+                trunk_cache=settings.trunk_cache,
                 machine=Machine(choose_device(machine.device), machine.precision, machine.threads),
                 report=report,
             )
@@ -92,19 +92,6 @@ def train(
                 report(Note(f"stopped; go on with: netvlad train --resume {run}"))
                 raise
     _show(state, run)
-
-
-def cache_setting(typed: str) -> Path | Literal["auto", "off"]:
-    """What was typed as ``--trunk-cache``.
-
-    Raises:
-        SettingsError: the folder cannot be one.
-    """
-    if typed.lower() in ("auto", "off"):
-        return cast(Literal["auto", "off"], typed.lower())
-    if Path(typed).exists() and not Path(typed).is_dir():
-        raise SettingsError(f"--trunk-cache {typed}: is a file; give a folder, auto or off")
-    return Path(typed)
 
 
 def _adopt(run: Path, source: Path, checkpoint: Checkpoint) -> None:

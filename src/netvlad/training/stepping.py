@@ -1,0 +1,139 @@
+"""The optimiser's steps: describe the images of a few tuples, compare, learn."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from netvlad.errors import DataError, ModelError
+from netvlad.models import PlaceModel
+from netvlad.training.augmentation import FeatureWindows, ImageChanges
+from netvlad.training.batches import TupleBatch, tuple_batches
+from netvlad.training.features import FeatureBatch, TrunkFeatures
+from netvlad.training.mining import MinedQuery
+from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
+from netvlad.training.recipes import Recipe
+from netvlad.types import PlaceDataset
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that was made.
+
+    Attributes:
+        number: which of this call's, counted from 1.
+        total: how many this call makes.
+        loss: before the step.
+        rate: the learning rate.
+        images: how many were described.
+        triplets: how many there were.
+    """
+
+    number: int
+    total: int
+    loss: float
+    rate: float
+    images: int
+    triplets: int
+
+
+class Stepper:
+    """Changes a model by mined tuples.
+
+    Attributes:
+        optimiser: its state is part of a checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: PlaceModel,
+        dataset: PlaceDataset,
+        features: TrunkFeatures,
+        recipe: Recipe,
+        fabric: Fabric,
+    ) -> None:
+        """Prepare to train ``model``, which is on the fabric's device, on ``features``."""
+        self.model, self.dataset, self.features = model, dataset, features
+        self.recipe, self.fabric = recipe, fabric
+        self.optimiser = build_optimiser(model.trainable_parameters(), recipe)
+        # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
+        self._stepper = cast(torch.optim.Optimizer, fabric.setup_optimizers(self.optimiser))
+
+    def steps(
+        self,
+        tuples: Sequence[MinedQuery],
+        random: np.random.Generator,
+        *,
+        epoch: int = 1,
+        begin: float = 0.0,
+        end: float = 1.0,
+    ) -> Iterator[Step]:
+        """Step through the tuples, ``recipe.batch_size`` queries at a time, in their order.
+
+        Args:
+            tuples: what to learn from.
+            random: what augmentation draws from.
+            epoch: counted from 1; the learning rate depends on it.
+            begin: the share of the epoch that lies before these steps.
+            end: the share that will lie behind when they are made.
+
+        Raises:
+            ModelError: the loss is no longer finite.
+            DataError: an image cannot be read any more.
+        """
+        self.model.train()
+        batches = list(tuple_batches(tuples, self.dataset, self.recipe.batch_size))
+        windows = FeatureWindows(random) if self.recipe.augment == "features" else None
+        change = ImageChanges(random) if self.recipe.augment == "images" else None
+        features = self.features.stream([batch.images for batch in batches], change=change)
+        for number, (batch, parts) in enumerate(zip(batches, features, strict=True)):
+            share = begin + (end - begin) * number / len(batches)
+            rate = learning_rate(self.recipe, epoch, share)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss = self._step(batch, parts, windows)
+            yield Step(number + 1, len(batches), loss, rate, len(batch.images), len(batch.triplets))
+
+    def _step(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> float:
+        self.optimiser.zero_grad()
+        loss = self._loss(batch, parts, windows)
+        self.fabric.backward(loss)
+        self._stepper.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ModelError(f"the loss is {value}: lower --lr and go on with --resume")
+        return value
+
+    def _loss(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> Tensor:
+        with self.fabric.autocast():
+            descriptors = self._describe(batch, parts, windows).float()
+        return batch_loss(descriptors, batch, self.recipe)
+
+    def _describe(
+        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
+    ) -> Tensor:
+        """Descriptors (U, D) of the images of a batch, with gradients, in their order."""
+        where = np.concatenate([np.empty(0, np.int64), *(part.indices for part in parts)])
+        if len(where) < len(batch.images):
+            gone = self.features.images.path(int(np.setdiff1d(batch.images, where)[0]))
+            raise DataError(
+                f"{gone}: could be read before and cannot be read now; bring it back and go on "
+                "with --resume"
+            )
+        if windows is not None:
+            windows.next_batch()
+        described = [
+            self.model.tail(part.features if windows is None else windows(part.features))
+            for part in parts
+        ]
+        order = torch.from_numpy(np.argsort(where)).to(self.fabric.device)
+        return torch.cat(described)[order]

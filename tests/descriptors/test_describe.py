@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import netvlad
+from netvlad import storage
+from netvlad.descriptors import passes
+from netvlad.errors import SettingsError, StorageError
+from netvlad.models import ModelSpec, build_model
+from netvlad.types import Note, Progress
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(ModelSpec(arch="efficientnet-lite0", pooling="avg"), weights="imagenet")
+
+
+@pytest.fixture(scope="module")
+def images(tiny_data):
+    return netvlad.open_dataset("csv", tiny_data, "test").queries
+
+
+def test_rows_are_what_the_model_says_of_each_image(model, images):
+    described = netvlad.describe(model, images, batch_size=5, threads=2)
+    assert described.values.shape == (12, 112)
+    assert described.readable.all()
+    for index in (0, 7):
+        alone = model.describe(images.path(index))
+        np.testing.assert_allclose(described.values[index], alone, atol=1e-5)
+
+
+def test_mixed_sizes_keep_their_order(model, images, tmp_path):
+    for index in range(6):
+        with Image.open(images.path(index)) as picture:
+            picture.resize((60 + 20 * (index % 3), 50)).save(tmp_path / f"{index}.png")
+    mixed = netvlad.ImageSet(tmp_path, tuple(f"{i}.png" for i in range(6)))
+    described = netvlad.describe(model, mixed, batch_size=2)
+    for index in range(6):
+        alone = model.describe(mixed.path(index))
+        np.testing.assert_allclose(described.values[index], alone, atol=1e-5)
+
+
+def test_an_unusable_image_gets_a_zero_row_and_is_reported(model, images):
+    events = []
+    broken = replace(images, names=("gone.jpg", *images.names[1:]))
+    described = netvlad.describe(model, broken, report=events.append)
+    assert not described.readable[0]
+    assert not described.values[0].any()
+    assert described.readable[1:].all()
+    (trouble,) = described.unreadable
+    assert trouble.index == 0
+    assert any(isinstance(e, Note) and "gone.jpg" in e.text for e in events)
+    last = [e for e in events if isinstance(e, Progress)][-1]
+    assert (last.done, last.total) == (12, 12)
+
+
+def test_half_precision_is_close_and_comes_back_whole(model, images):
+    exact = netvlad.describe(model, images).values
+    rough = netvlad.describe(model, images, precision="bf16").values
+    assert rough.dtype == np.float32
+    assert (exact * rough).sum(1).min() > 0.999
+
+
+def test_the_model_stays_in_the_mode_it_was_in(model, images):
+    model.train()
+    netvlad.describe(model, images.subset([0]))
+    assert model.training
+    model.eval()
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(count):
+    def report(event):
+        if isinstance(event, Progress) and event.done >= count:
+            raise StoppedError
+
+    return report
+
+
+@pytest.fixture
+def small_sections(monkeypatch):
+    monkeypatch.setattr(passes, "SECTION", 4)
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [("32", np.float32), ("16", np.float16)])
+def test_descriptors_in_a_file_are_those_in_memory(model, images, tmp_path, bits, dtype):
+    broken = replace(images, names=(*images.names[:11], "gone.jpg"))
+    in_memory = netvlad.describe(model, broken)
+    described = netvlad.describe(model, broken, output=tmp_path / "d.npy", storage=bits)
+    assert isinstance(described.values, np.memmap)
+    assert described.values.dtype == dtype
+    np.testing.assert_array_equal(described.values, in_memory.values.astype(dtype))
+    assert described.readable.tolist() == in_memory.readable.tolist() == [True] * 11 + [False]
+    np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), described.values)
+    assert sorted(f.name for f in tmp_path.iterdir()) == [".d.npy.lock", "d.json", "d.npy"]
+
+
+@pytest.mark.usefixtures("small_sections")
+@pytest.mark.parametrize("after", [1, 5, 8, 12])
+def test_a_stopped_description_goes_on_and_ends_the_same(model, images, tmp_path, after):
+    broken = replace(images, names=("gone.jpg", *images.names[1:]))
+    whole = netvlad.describe(model, broken, output=tmp_path / "whole.npy", batch_size=3)
+    output = tmp_path / "d.npy"
+    with pytest.raises(StoppedError):
+        netvlad.describe(model, broken, output=output, batch_size=3, report=stop_after(after))
+    assert not output.exists()
+    events = []
+    resumed = netvlad.describe(model, broken, output=output, batch_size=3, report=events.append)
+    kept = 4 * (after // 4)
+    assert all(event.done > kept for event in events if isinstance(event, Progress))
+    assert any(
+        getattr(e, "text", "").endswith(f"going on after {kept} of 12 images") for e in events
+    ) == (kept > 0)
+    assert output.read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert [u.index for u in resumed.unreadable] == [u.index for u in whole.unreadable] == [0]
+    assert "gone.jpg" in str(resumed.unreadable[0].error)
+
+
+def test_finished_descriptors_are_opened_not_computed(model, images, tmp_path, monkeypatch):
+    first = netvlad.describe(model, images, output=tmp_path / "d.npy")
+    monkeypatch.setattr(passes, "load_batches", None)
+    again = netvlad.describe(model, images, output=tmp_path / "d.npy")
+    np.testing.assert_array_equal(first.values, again.values)
+
+
+def test_descriptors_of_something_else_are_neither_used_nor_overwritten(model, images, tmp_path):
+    output = tmp_path / "d.npy"
+    netvlad.describe(model, images, output=output)
+    before = output.read_bytes()
+    for options in ({"storage": "16"}, {"precision": "bf16"}):
+        with pytest.raises(StorageError, match=r"d\.npy: holds descriptors of another model"):
+            netvlad.describe(model, images, output=output, **options)
+    with pytest.raises(StorageError, match="name another file"):
+        netvlad.describe(model, images.subset(range(11, -1, -1)), output=output)
+    np.save(tmp_path / "mine.npy", np.zeros(3))
+    with pytest.raises(StorageError):
+        netvlad.describe(model, images, output=tmp_path / "mine.npy")
+    assert output.read_bytes() == before
+
+
+def test_where_descriptors_cannot_go(model, images, tmp_path, monkeypatch):
+    with pytest.raises(SettingsError, match=r"ends in \.npy"):
+        netvlad.describe(model, images, output=tmp_path / "d.bin")
+    with pytest.raises(SettingsError, match="choose 32 or 16"):
+        netvlad.describe(model, images, storage="8")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        netvlad.describe(model, images, output=tmp_path / "file" / "d.npy")
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
+    with pytest.raises(StorageError, match=r"d\.npy, of 12 rows, needs 0\.00 GB"):
+        netvlad.describe(model, images, output=tmp_path / "d.npy")
+    assert not (tmp_path / "d.npy").exists()
+
+
+def test_no_images_make_an_empty_file(model, images, tmp_path):
+    described = netvlad.describe(model, images.subset([]), output=tmp_path / "d.npy")
+    assert described.values.shape == (0, 112)
+    assert np.load(tmp_path / "d.npy").shape == (0, 112)
