@@ -58,6 +58,7 @@ def slow_mine(
 @pytest.mark.parametrize(("at_once", "positives"), [(1, 1), (16_000_000, 1), (16_000_000, 3)])
 def test_equals_the_slow_way(pool, at_once, positives, monkeypatch):
     monkeypatch.setattr(mining, "DISTANCES_AT_ONCE", at_once)
+    monkeypatch.setattr(mining, "VALUES_AT_ONCE", 4 * at_once)  # a database row at a time, or all
     queries, database, q, d = scene()
     order = np.random.default_rng(5).permutation(len(queries))
     kept = {0: np.array([1, 2, 3]), 7: np.array([200, 250])}
@@ -85,6 +86,20 @@ def test_equals_the_slow_way(pool, at_once, positives, monkeypatch):
         assert (t.positives.tolist(), t.negatives.tolist()) == slow[t.query]
     assert len(mined.tuples) > 10
     assert mined.without_positive + mined.without_violator + len(mined.tuples) == len(order)
+
+
+def test_descriptors_in_half_precision_are_compared_in_full():
+    queries, database, q, d = scene()
+    half_q, half_d = q.astype(np.float16), d.astype(np.float16)
+    order = np.arange(len(queries))
+    settings = {"pool_size": 50}
+    half = mine(task(queries, database, **settings), order, half_q, half_d, {},
+                np.random.default_rng(0))  # fmt: skip
+    full = mine(task(queries, database, **settings), order, half_q.astype(np.float32),
+                half_d.astype(np.float32), {}, np.random.default_rng(0))  # fmt: skip
+    assert [(t.query, t.negatives.tolist()) for t in half.tuples] == [
+        (t.query, t.negatives.tolist()) for t in full.tuples
+    ]
 
 
 def test_hard_negatives_are_kept():

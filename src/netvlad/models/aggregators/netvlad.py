@@ -11,6 +11,7 @@ from netvlad.models.aggregators.aggregator import Aggregator
 
 # At the start the nearest centre weighs about 100 times as much as the second nearest, on average.
 _SECOND_TO_FIRST = 0.01
+_SMALLEST_NORM = 1e-12  # of F.normalize
 
 
 class NetVLAD(Aggregator):
@@ -47,11 +48,17 @@ class NetVLAD(Aggregator):
 
     def aggregate(self, features: Tensor) -> Tensor:
         """Aggregate (N, D, H, W) into (N, K·D), cluster after cluster, L2-normalised."""
-        x = F.normalize(features, dim=1)
-        a = self.conv(x).softmax(dim=1).flatten(2)
+        cells = features.flatten(2).transpose(1, 2)  # (N, H·W, D), a view
+        # x/‖x‖ is never written down: the norms scale the assignment's scores and its weights.
+        scale = 1 / torch.linalg.vector_norm(cells, dim=2, keepdim=True).clamp_min(_SMALLEST_NORM)
+        weight = self.conv.weight.flatten(1).T.expand(len(cells), -1, -1)
+        scores = torch.bmm(cells, weight) * scale
+        if self.conv.bias is not None:
+            scores = scores + self.conv.bias
+        a = scores.softmax(dim=2)
         # Σ a(x − c) = Σ a·x − c·Σ a: one matrix product, and no (N, K, D, H·W) in memory.
-        residuals = torch.bmm(a, x.flatten(2).transpose(1, 2))
-        residuals = residuals - a.sum(dim=2, keepdim=True) * self.centroids
+        residuals = torch.bmm((a * scale).transpose(1, 2), cells)
+        residuals = residuals - a.sum(dim=1)[:, :, None] * self.centroids
         return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
 
     @torch.no_grad()
