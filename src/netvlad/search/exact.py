@@ -1,31 +1,49 @@
-"""Exact nearest-neighbour search: blocked matrix products with a running top-k."""
+"""Exact nearest-neighbour search: the database streams through in blocks, with a running top-k."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from netvlad.errors import ModelError
+from netvlad.search.running import GROUP, RunningNearest
+from netvlad.storage import drop_pages
 from netvlad.types import Matches
 
-DATABASE_BLOCK = 8192
-QUERY_BLOCK = 1024
+DATABASE_BYTES = 64 * 2**20
+"""Of database rows held at once, as float32."""
+
+QUERY_BYTES = 2**30
+"""Of queries held at once, as float32; the database is walked through once for each such part."""
+
+PIECE_BYTES = 4 * 2**20
+"""Of rows converted at once: small enough to stay in the processor's cache."""
+
+CPU_TILE = (1024, 2048)
+GPU_TILE = (8192, 4096)
+"""Most (database rows, queries) of one matrix product. On the CPU its result should stay in the
+cache for the one look taken at it; a GPU wants few large ones."""
 
 
 @torch.inference_mode()
 def search_exact(
-    queries: NDArray[np.float32],
-    database: NDArray[np.float32],
+    queries: NDArray[np.floating],
+    database: NDArray[np.floating],
     k: int,
     *,
     query_mask: NDArray[np.bool_] | None = None,
     database_mask: NDArray[np.bool_] | None = None,
     device: torch.device | str = "cpu",
-    database_block: int = DATABASE_BLOCK,
+    database_block: int | None = None,
 ) -> Matches:
     """The ``k`` database rows with the smallest squared L2 distance to each query row.
 
-    The database streams through in blocks, so it may be a memory-mapped array: at most
-    ``QUERY_BLOCK`` x ``database_block`` distances are held at once.
+    Both sides may be float16, float32 or float64, in memory or memory-mapped; the arithmetic is in
+    float32. What is held at once does not depend on the number of database rows: at most
+    ``DATABASE_BYTES`` of them and ``QUERY_BYTES`` of queries. Pages of mapped files are given back
+    behind each block (see :func:`netvlad.storage.drop_pages`).
+
+    Of rows at equal distance (copies of one row, say) the lower index comes first. A row that is
+    not finite is never returned; a query that is not finite gets nothing.
 
     Args:
         queries: (Q, D) descriptors, not necessarily normalised.
@@ -34,7 +52,8 @@ def search_exact(
         query_mask: (Q,) False for queries that have no descriptor: their rows are all -1.
         database_mask: (N,) False for rows that must never be returned.
         device: where the products are computed.
-        database_block: database rows per product.
+        database_block: database rows held at once, rounded up to a multiple of ``GROUP``; None
+            takes as many as ``DATABASE_BYTES`` hold. The answer does not depend on it.
 
     Returns:
         Matches with (Q, k) indices, best first.
@@ -49,45 +68,110 @@ def search_exact(
         )
     indices = np.full((len(queries), k), -1, dtype=np.int64)
     distances = np.full((len(queries), k), np.inf, dtype=np.float32)
-    for start in range(0, len(queries), QUERY_BLOCK):
-        rows = slice(start, start + QUERY_BLOCK)
-        block = torch.from_numpy(np.array(queries[rows], dtype=np.float32)).to(device)
-        best, where = _search_block(block, database, k, database_mask, device, database_block)
-        found = best.shape[1]
-        distances[rows, :found] = best.cpu().numpy()
-        indices[rows, :found] = where.cpu().numpy()
-    nothing = ~np.isfinite(distances)
-    if query_mask is not None:
-        nothing |= ~query_mask[:, None]
-    indices[nothing] = -1
-    distances[nothing] = np.inf
+    if indices.size and len(database):
+        device = torch.device(device)
+        held = _Rows(queries, query_mask, _rows_within(QUERY_BYTES, queries), device)
+        block = database_block or _rows_within(DATABASE_BYTES, database)
+        streamed = _Rows(database, database_mask, block, device)
+        for start in range(0, len(queries), held.capacity):
+            found = _search_part(held, start, streamed, k)
+            part = slice(start, start + held.count)
+            indices[part] = found.indices[: held.count].cpu().numpy()
+            distances[part] = found.squared[: held.count].cpu().numpy()
     return Matches(indices=indices, squared_distances=distances)
 
 
-def _search_block(
-    queries: torch.Tensor,
-    database: NDArray[np.float32],
-    k: int,
-    database_mask: NDArray[np.bool_] | None,
-    device: torch.device | str,
-    database_block: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Running top-k of one block of queries: ((B, <=k) squared distances, (B, <=k) indices)."""
-    query_norms = queries.square().sum(1, keepdim=True)
-    best = torch.empty((len(queries), 0), device=device)
-    where = torch.empty((len(queries), 0), dtype=torch.int64, device=device)
-    for start in range(0, len(database), database_block):
-        rows = np.array(database[start : start + database_block], dtype=np.float32)
-        block = torch.from_numpy(rows).to(device)
-        # ‖q − d‖² = ‖q‖² + ‖d‖² − 2 q·d; rounding may leave it a little below zero.
-        squared = torch.addmm(block.square().sum(1)[None, :], queries, block.T, alpha=-2.0)
-        squared = (squared + query_norms).clamp_min_(0.0)
-        if database_mask is not None:
-            usable = torch.from_numpy(database_mask[start : start + database_block]).to(device)
-            squared.masked_fill_(~usable[None, :], torch.inf)
-        nearest, at = squared.topk(min(k, squared.shape[1]), dim=1, largest=False)
-        best = torch.cat([best, nearest], dim=1)
-        where = torch.cat([where, at + start], dim=1)
-        best, order = best.topk(min(k, best.shape[1]), dim=1, largest=False)
-        where = where.gather(1, order)
-    return best, where
+class _Rows:
+    """Room on the device for some rows of an array, and the rows that were last loaded into it.
+
+    Attributes:
+        capacity: how many rows there is room for, a multiple of ``GROUP``.
+        count: how many of the rows come from the array; those behind them are zero.
+        rows: (capacity, D) float32.
+        norms: (capacity,) squared lengths.
+        usable: (capacity,) False for masked rows, rows that are not finite, and what is behind.
+    """
+
+    def __init__(
+        self,
+        source: NDArray[np.floating],
+        mask: NDArray[np.bool_] | None,
+        most: int,
+        device: torch.device,
+    ) -> None:
+        self.source, self.mask = source, mask
+        self.capacity = _even(len(source), most)
+        self.count = 0
+        dimension = source.shape[1]
+        self.rows = torch.zeros((self.capacity, dimension), device=device)
+        self.norms = torch.zeros(self.capacity, device=device)
+        self.usable = torch.zeros(self.capacity, dtype=torch.bool, device=device)
+        piece = _even(self.capacity, PIECE_BYTES // (4 * max(dimension, 1)))
+        # torch converts half precision many times faster than numpy does.
+        kept = {"float16": torch.float16, "float64": torch.float64}
+        dtype = kept.get(source.dtype.name, torch.float32)
+        self._staging = torch.zeros((piece, dimension), dtype=dtype)
+
+    def load(self, start: int) -> None:
+        """Fill the room with the rows from ``start`` on."""
+        self.count = min(self.capacity, len(self.source) - start)
+        for at in range(0, self.capacity, len(self._staging)):
+            self._load_piece(start, at)
+        self.usable.zero_()
+        if self.mask is None:
+            self.usable[: self.count] = True
+        else:
+            mask = np.array(self.mask[start : start + self.count], dtype=np.bool_)
+            self.usable[: self.count].copy_(torch.from_numpy(mask))
+        broken = ~self.norms.isfinite()
+        if broken.any():
+            # One NaN would spread to the smallest score of its whole group.
+            self.rows[broken] = 0.0
+            self.norms[broken] = 0.0
+            self.usable &= ~broken
+
+    def _load_piece(self, start: int, at: int) -> None:
+        target = self.rows[at : at + len(self._staging)]
+        count = max(0, min(len(target), self.count - at))
+        rows = self.source[start + at : start + at + count]
+        np.copyto(self._staging[:count].numpy(), rows, casting="same_kind")
+        drop_pages(self.source)
+        target[:count].copy_(self._staging[:count])
+        target[count:].zero_()
+        self.norms[at : at + len(target)] = target.square().sum(1)
+
+
+def _search_part(held: _Rows, start: int, streamed: _Rows, k: int) -> RunningNearest:
+    """The nearest of the whole database to the queries from ``start`` on that there is room for."""
+    held.load(start)
+    running = RunningNearest(held.norms, held.usable, k)
+    held.rows.mul_(-2.0)
+    device = held.rows.device
+    most = CPU_TILE if device.type == "cpu" else GPU_TILE
+    height, width = _even(streamed.capacity, most[0]), _even(held.capacity, most[1])
+    buffer = torch.empty(height * width, device=device)
+    for row in range(0, len(streamed.source), streamed.capacity):
+        streamed.load(row)
+        norms = torch.where(streamed.usable, streamed.norms, torch.inf)
+        for left in range(0, held.count, width):
+            queries = held.rows[left : left + width]
+            for top in range(0, streamed.count, height):
+                database = streamed.rows[top : top + height]
+                scores = buffer[: len(database) * len(queries)].view(len(database), len(queries))
+                torch.addmm(norms[top : top + height, None], database, queries.T, out=scores)
+                running.offer(slice(left, left + len(queries)), scores, row + top)
+    return running
+
+
+def _rows_within(budget: int, array: NDArray[np.floating]) -> int:
+    return budget // (4 * max(int(array.shape[1]), 1))
+
+
+def _even(total: int, most: int) -> int:
+    """The size of equal parts of ``total``, about ``most`` at most: a multiple of ``GROUP``.
+
+    Products of one shape whose sides are such multiples give a pair of rows the same distance
+    wherever they stand, which is what makes copies of a row equally far from a query.
+    """
+    parts = -(-total // max(most, 1))
+    return GROUP * -(-total // (parts * GROUP))
