@@ -175,13 +175,16 @@ class TrunkFeatures:
         values: NDArray[np.floating[Any]] = np.zeros(shape, self._descriptor_type(shape))
         was_training = self.model.training
         self.model.eval()
-        done = 0
+        total, done = int(self.readable.sum()), 0
         for batch in self._all(batch_size):
             with autocast(self.model.device, self.precision):
                 described = self.model.tail(batch.features)
             values[batch.indices] = described.float().cpu().numpy()
             done += len(batch.indices)
-            self.report(Progress(stage, done, int(self.readable.sum())))
+            if done < total:
+                self.report(Progress(stage, done, total))
+        # Images found unusable on the way are never counted one by one.
+        self.report(Progress(stage, total, total))
         self.model.train(was_training)
         return values
 
