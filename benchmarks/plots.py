@@ -122,7 +122,7 @@ def mining_growth(curves: Mapping[str, Any]) -> Figure:
         axes.annotate(
             label,
             (sizes[0], times[0]),
-            xytext=(0, 18 if above else -8),
+            xytext=(0, 36 if above else -8),
             textcoords="offset points",
             va="bottom" if above else "top",
             color=colour,
