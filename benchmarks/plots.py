@@ -108,30 +108,33 @@ def layer_growth(curves: Mapping[str, Any]) -> Figure:
 
 
 def mining_growth(curves: Mapping[str, Any]) -> Figure:
-    """Mining time per query against the number of database images."""
-    points = curves["mining_by_database"]
-    dimension = curves["range"]["fixed_dimension"]
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    sizes = [point["database"] for point in points]
-    for side, colour, label, above in (
-        ("original", ORIGINAL, "original: 1,000 random images read from the file", False),
-        ("ours", OURS, "ours: distances to all images", True),
+    """Mining time per query against the number of database images, and against dimensions."""
+    figure, both = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", sharey=True)
+    fixed = curves["range"]
+    for axes, varied, label, title in (
+        (
+            both[0],
+            "database",
+            "database images",
+            f"Mining as the database grows ({fixed['fixed_dimension']:,} dimensions)",
+        ),
+        (
+            both[1],
+            "dimension",
+            "dimensions",
+            f"Mining as dimensions grow ({fixed['fixed_database']:,} images)",
+        ),
     ):
-        times = [1e3 * point[f"{side}_seconds"] for point in points]
-        axes.plot(sizes, times, color=colour, marker="o", markersize=4)
-        axes.annotate(
-            label,
-            (sizes[0], times[0]),
-            xytext=(0, 36 if above else -8),
-            textcoords="offset points",
-            va="bottom" if above else "top",
-            color=colour,
-        )
-    _logarithmic(axes, sizes)
-    axes.set_xlabel("database images")
-    axes.set_ylabel("milliseconds per query")
-    axes.margins(y=0.12)
-    axes.set_title(f"Mining as the database grows ({dimension:,} dimensions)")
+        points = curves[f"mining_by_{varied}"]
+        sizes = [point[varied] for point in points]
+        for side, colour in (("original", ORIGINAL), ("ours", OURS)):
+            times = [1e3 * point[f"{side}_seconds"] for point in points]
+            axes.plot(sizes, times, color=colour, marker="o", markersize=4)
+            _name_line(axes, sizes, times, side, colour)
+        _logarithmic(axes, sizes)
+        axes.set_xlabel(label)
+        axes.set_title(title)
+    both[0].set_ylabel("milliseconds per query")
     return figure
 
 
