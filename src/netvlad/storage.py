@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import filelock
 import numpy as np
@@ -202,13 +202,20 @@ class Journal:
         except OSError as error:
             raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
-    def add(self, entry: Any) -> None:
+    def add(self, entry: Any, *, of: IO[bytes] | None = None) -> None:
         """Note a finished part.
+
+        Args:
+            entry: as JSON types.
+            of: the open file that the part was written to; it is brought to the disk first.
 
         Raises:
             StorageError: it cannot be written.
         """
         try:
+            if of is not None:
+                of.flush()
+                os.fsync(of.fileno())
             with self.path.open("ab") as file:
                 file.write(json.dumps(entry).encode() + b"\n")
                 file.flush()

@@ -116,12 +116,7 @@ class FileRows:
         Raises:
             StorageError: it cannot be written.
         """
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._trouble(error) from error
-        self._journal.add(self._section)
+        self._journal.add(self._section, of=self._file)
         self._section = []
 
     def finish(self) -> tuple[Floats, list[Unreadable]]:

@@ -5,7 +5,6 @@ section 4.2 and appendix A.
 """
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,10 +16,11 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from netvlad.descriptors import Descriptors
-from netvlad.errors import CheckpointError, DataError, StorageError
+from netvlad.errors import CheckpointError, DataError
 from netvlad.evaluation.evaluate import evaluate_descriptors
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
+from netvlad.training.caching import Caching
 from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
@@ -97,8 +97,7 @@ class Trainer:
                 f"{train.name} {train.split}: no query has a database image within "
                 f"{train.train_radius_m:g} m to learn from"
             )
-        self._cache_is_optional = trunk_cache == "auto"
-        self._cache_folder = _cache_folder(trunk_cache, run)
+        self.caching = Caching(trunk_cache, run, recipe, report)
         self.train_features = self._features_of(train)
         self.val_features = None if val is None else self._features_of(val)
         self.stepper = Stepper(model, train, self.train_features, recipe, self.fabric)
@@ -107,7 +106,7 @@ class Trainer:
         return TrunkFeatures(
             self.model,
             dataset.database.joined(dataset.queries),
-            cache=self._cache_folder,
+            cache=self.caching.folder,
             threads=self.machine.threads,
             precision=self.machine.precision,
             report=self.report,
@@ -148,39 +147,14 @@ class Trainer:
         """
         with Curves(self.run_folder, step=self.state.step) as curves:
             if not self.state.finished:
-                self._prepare_features()
+                self.caching.prepare(
+                    {"training": self.train_features, "validation": self.val_features}
+                )
             while not self.state.finished:
                 started = time.perf_counter()
                 self._epoch(curves)
                 self._close_epoch(curves, time.perf_counter() - started)
         return self.state
-
-    def _prepare_features(self) -> None:
-        if self._cache_folder is not None and self.model.encoder.cut == 0:
-            self.report(Note("no trunk cache: every layer is trained, so there is no frozen trunk"))
-        elif self._cache_folder is not None and self.recipe.augment == "images":
-            self.report(
-                Note(
-                    "the trunk cache serves refreshes and validation only: --augment images "
-                    "changes the images of every step, so steps run the whole network"
-                )
-            )
-        for features, what in (
-            (self.train_features, "training"),
-            (self.val_features, "validation"),
-        ):
-            if features is None:
-                continue
-            try:
-                features.prepare(
-                    batch_size=self.recipe.cache_batch_size,
-                    stage=f"Frozen trunk, {what} images",
-                    keep_unfinished=not self._cache_is_optional,
-                )
-            except StorageError as error:
-                if not self._cache_is_optional:
-                    raise
-                self.report(Note(f"no trunk cache ({error}): computing its content anew each time"))
 
     def _epoch(self, curves: Curves) -> None:
         order = self._random(ORDER, 0).permutation(self.usable_queries)
@@ -283,7 +257,7 @@ class Trainer:
         if self.val_set is not None and (epoch % self.recipe.eval_every == 0 or last):
             recalls = self._validate()
             row |= {f"recall@{n}": value for n, value in recalls.at.items()}
-            if self._is_best(recalls):
+            if state.take_validation(recalls):
                 pointers = (LATEST, BEST)
             curves.validation(epoch, recalls)
         elif self.val_set is None:
@@ -308,18 +282,6 @@ class Trainer:
             report=self.report,
         )
         return evaluation.recalls
-
-    def _is_best(self, recalls: Recalls) -> bool:
-        """Best by recall@5, ties by recall@1, then by the loss (without steps there is none)."""
-        state = self.state
-        loss = state.average_loss if state.loss_count else sys.float_info.max
-        key = (recalls.at[5], recalls.at[1], -loss)
-        if state.best_key is not None and key <= state.best_key:
-            state.since_best += 1
-            return False
-        state.best_key, state.since_best = key, 0
-        state.best = {str(n): value for n, value in recalls.at.items()} | {"epoch": state.epoch}
-        return True
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.state.since_best
@@ -347,12 +309,6 @@ class Trainer:
     def _random(self, purpose: int, block: int) -> np.random.Generator:
         """A generator of its own for each purpose, epoch and block: there is no state to save."""
         return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose, block])
-
-
-def _cache_folder(wanted: Path | Literal["auto", "off"], run: Path) -> Path | None:
-    if wanted == "off":
-        return None
-    return run.parent / "cache" if wanted == "auto" else Path(wanted)
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.errors import CheckpointError
+from netvlad.types import Recalls
 
 
 @dataclass
@@ -58,6 +59,20 @@ class TrainingState:
         self.epoch += 1
         self.block = self.mined = self.skipped = self.loss_count = 0
         self.loss_sum = 0.0
+
+    def take_validation(self, recalls: Recalls) -> bool:
+        """Note a validation; whether it is the best so far.
+
+        Best by recall@5, ties by recall@1, then by the loss (without steps there is none).
+        """
+        loss = self.average_loss if self.loss_count else sys.float_info.max
+        key = (recalls.at[5], recalls.at[1], -loss)
+        if self.best_key is not None and key <= self.best_key:
+            self.since_best += 1
+            return False
+        self.best_key, self.since_best = key, 0
+        self.best = {str(n): value for n, value in recalls.at.items()} | {"epoch": self.epoch}
+        return True
 
     @classmethod
     def after_epoch(

@@ -5,7 +5,6 @@ to read it, one image after the other), ``index.npz`` (where each begins, and it
 ``manifest.json`` (what it is; written last, so a folder that has one is complete).
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -170,12 +169,7 @@ class TrunkCacheWriter:
         Raises:
             StorageError: it cannot be written.
         """
-        try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._journal.add(self._section | {"end": self._file.tell()})
-        except OSError as error:
-            raise self._trouble(error) from error
+        self._journal.add(self._section | {"end": self._file.tell()}, of=self._file)
         self._section = {"maps": [], "unreadable": []}
 
     def finish(self, about: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """``netvlad cache``: what trainings keep of the frozen layers, and its removal."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from netvlad.cli.console import show
-from netvlad.errors import SettingsError
+from netvlad.errors import SettingsError, StorageError
 from netvlad.trunk_cache import CacheEntry, cache_entries, clear_cache
 
 cache = cyclopts.App(
@@ -22,25 +23,33 @@ cache = cyclopts.App(
 )
 
 
-@cache.command
-def info(
-    *,
-    runs_dir: Path = Path("runs"),
-    trunk_cache: Path | None = None,
-    debug: Annotated[bool, Parameter(negative=())] = False,
-) -> None:
-    """List the trunk caches: what each is of, and what it takes on disk.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CacheFlags:
+    """Which caches."""
 
-    Parameters
-    ----------
-    runs_dir
-        Where runs are kept; caches lie in its folder `cache`.
-    trunk_cache
-        The folder that was given to `netvlad train --trunk-cache`, if any.
-    debug
-        Show the traceback of an error.
-    """
-    folder = trunk_cache or runs_dir / "cache"
+    runs_dir: Path = Path("runs")
+    """Where runs are kept; caches lie in its folder `cache`."""
+
+    trunk_cache: Path | None = None
+    """The folder that was given to `netvlad train --trunk-cache`, if any."""
+
+    debug: Annotated[bool, Parameter(negative=())] = False
+    """Show the traceback of an error."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the caches lie."""
+        return self.trunk_cache or self.runs_dir / "cache"
+
+
+DEFAULT = CacheFlags()
+
+
+@cache.command
+def info(*, where: CacheFlags = DEFAULT) -> None:
+    """List the trunk caches: what each is of, and what it takes on disk."""
+    folder = where.folder
     entries = cache_entries(folder)
     if not entries:
         show(f"no trunk caches in {folder}")
@@ -56,12 +65,7 @@ def info(
 
 
 @cache.command
-def clear(
-    *names: str,
-    runs_dir: Path = Path("runs"),
-    trunk_cache: Path | None = None,
-    debug: Annotated[bool, Parameter(negative=())] = False,
-) -> None:
+def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
     """Remove trunk caches: those named, or all of them.
 
         netvlad cache clear vgg16-0123456789abcdef
@@ -72,14 +76,8 @@ def clear(
     ----------
     names
         As `netvlad cache info` lists them [default: all].
-    runs_dir
-        Where runs are kept; caches lie in its folder `cache`.
-    trunk_cache
-        The folder that was given to `netvlad train --trunk-cache`, if any.
-    debug
-        Show the traceback of an error.
     """
-    folder = trunk_cache or runs_dir / "cache"
+    folder = where.folder
     entries = {entry.folder.name: entry for entry in cache_entries(folder)}
     unknown = [name for name in names if name not in entries]
     if unknown:
@@ -87,7 +85,13 @@ def clear(
         raise SettingsError(f"{folder}: no trunk cache called {unknown[0]}; there are: {listed}")
     freed = 0
     for name in names or entries:
-        clear_cache(entries[name])
+        try:
+            clear_cache(entries[name])
+        except StorageError as error:
+            if names:
+                raise
+            print(f"- left alone: {error}", file=sys.stderr)
+            continue
         freed += entries[name].size_bytes
         print(f"- removed {name}", file=sys.stderr)
     show(f"{freed / 1e9:.2f} GB freed")
