@@ -1,0 +1,161 @@
+"""The places of an index: one row each, in columns, as they lie in its Parquet file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from netvlad.errors import DataError, StorageError
+
+SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),
+        ("latitude", pa.float64()),
+        ("longitude", pa.float64()),
+        ("altitude", pa.float64()),
+        ("heading", pa.float64()),
+        ("time", pa.float64()),
+        ("tags", pa.list_(pa.string())),
+        ("size_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+    ]
+)
+"""``image``: the photo's absolute path; degrees are WGS84, ``altitude`` metres, ``heading`` degrees
+clockwise from north, ``time`` seconds since 1970 (UTC); NaN is unknown. ``size_bytes`` and
+``mtime_ns`` tell whether the file is still the one that was described; -1 for a place without a
+file."""
+
+_NUMBERS = ("latitude", "longitude", "altitude", "heading", "time")
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """N places.
+
+    Attributes:
+        table: the columns of :data:`SCHEMA`, N rows.
+    """
+
+    table: pa.Table
+
+    @classmethod
+    def of(
+        cls,
+        images: Sequence[str],
+        columns: Mapping[str, NDArray[Any] | None] | None = None,
+        *,
+        tags: Sequence[Sequence[str]] | None = None,
+    ) -> "Places":
+        """Places from columns; those that are absent are unknown.
+
+        Args:
+            images: N paths or names.
+            columns: (N,) arrays by the names of :data:`SCHEMA`; None is absent.
+            tags: N lists of words.
+
+        Raises:
+            DataError: a column has another length, or is not a column of the schema.
+        """
+        n = len(images)
+        given = {k: v for k, v in (columns or {}).items() if v is not None}
+        unknown = sorted(set(given) - set(SCHEMA.names) | ({"tags", "image"} & set(given)))
+        if unknown:
+            raise DataError(f"places have no column {unknown[0]}; there are {_listed()}")
+        arrays: list[pa.Array] = []
+        for field in SCHEMA:
+            if field.name == "image":
+                arrays.append(pa.array(images, pa.string()))
+            elif field.name == "tags":
+                arrays.append(pa.array([list(t) for t in tags or [()] * n], field.type))
+            else:
+                filler = np.nan if field.name in _NUMBERS else -1
+                values = np.asarray(given.get(field.name, np.full(n, filler)))
+                arrays.append(pa.array(values, field.type))
+            if len(arrays[-1]) != n:
+                raise DataError(f"{n} places but {len(arrays[-1])} values of {field.name}")
+        return cls(pa.table(arrays, schema=SCHEMA))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def latitude(self) -> NDArray[np.float64]:
+        """(N,) degrees, NaN where unknown."""
+        return self._numbers("latitude")
+
+    @cached_property
+    def longitude(self) -> NDArray[np.float64]:
+        """(N,) degrees, NaN where unknown."""
+        return self._numbers("longitude")
+
+    @cached_property
+    def heading(self) -> NDArray[np.float64]:
+        """(N,) degrees clockwise from north, NaN where unknown."""
+        return self._numbers("heading")
+
+    @cached_property
+    def time(self) -> NDArray[np.float64]:
+        """(N,) seconds since 1970 (UTC), NaN where unknown."""
+        return self._numbers("time")
+
+    @cached_property
+    def has_position(self) -> NDArray[np.bool_]:
+        """(N,) whether latitude and longitude are known."""
+        return np.isfinite(self.latitude) & np.isfinite(self.longitude)
+
+    def image(self, i: int) -> str:
+        """The file, or the name, of place ``i``."""
+        return str(self.table.column("image")[i].as_py())
+
+    def images(self) -> list[str]:
+        """All files or names."""
+        listed: list[str] = self.table.column("image").to_pylist()
+        return listed
+
+    def row(self, i: int) -> dict[str, Any]:
+        """Place ``i`` by the names of :data:`SCHEMA`; None where unknown."""
+        row: dict[str, Any] = self.table.slice(i, 1).to_pylist()[0]
+        return {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value
+            for key, value in row.items()
+        }
+
+    def joined(self, other: "Places") -> "Places":
+        """These places followed by others."""
+        return Places(pa.concat_tables([self.table, other.table]).combine_chunks())
+
+    def take(self, indices: NDArray[np.integer]) -> "Places":
+        """The places at ``indices`` (M,), in that order."""
+        return Places(self.table.take(pa.array(np.asarray(indices, np.int64))).combine_chunks())
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write them as Parquet."""
+        pq.write_table(self.table, file, compression="zstd")
+
+    @classmethod
+    def read(cls, file: IO[bytes], name: str) -> "Places":
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            StorageError: it is no such table; ``name`` says which file it was.
+        """
+        try:
+            table = pq.read_table(file, use_threads=False)
+            return cls(table.select(SCHEMA.names).cast(SCHEMA))
+        except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+            raise StorageError(
+                f"{name}: is damaged or not a table of places ({' '.join(str(error).split())})"
+            ) from error
+
+    def _numbers(self, column: str) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = self.table.column(column).to_numpy()
+        return values
+
+
+def _listed() -> str:
+    return ", ".join(SCHEMA.names)

@@ -1,0 +1,113 @@
+"""What an index answers: ranked places, a position, and how sure it is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of an index, as an answer to a query.
+
+    Attributes:
+        image: the photo's file, absolute; or the name a place was added under without a file.
+        score: cosine similarity of the descriptors, 1 for the same picture.
+        latitude: WGS84 degrees; None where the place's position is unknown, as for the next three.
+        longitude: WGS84 degrees.
+        altitude: metres above sea level, as the camera noted them.
+        heading: where the camera looked, in degrees clockwise from north.
+        time: seconds since 1970 (UTC).
+        tags: words the place was marked with.
+        distance_m: how far it is from where the query says it was taken; None when it does not say.
+        inliers: matches that agree with one view of the same scene; None without re-ranking.
+    """
+
+    image: str
+    score: float
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
+    heading: float | None = None
+    time: float | None = None
+    tags: tuple[str, ...] = ()
+    distance_m: float | None = None
+    inliers: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types; ``inliers`` and ``distance_m`` appear where they are known."""
+        content: dict[str, Any] = {
+            "image": self.image,
+            "score": round(self.score, 6),
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "heading": self.heading,
+            "altitude": self.altitude,
+            "time": self.time,
+            "tags": list(self.tags),
+        }
+        if self.distance_m is not None:
+            content["distance_m"] = round(self.distance_m, 2)
+        if self.inliers is not None:
+            content["inliers"] = self.inliers
+        return content
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a query was taken, as far as its places tell.
+
+    Attributes:
+        latitude: WGS84 degrees.
+        longitude: WGS84 degrees.
+        error_m: half of all queries that are answered like this one lie nearer than this.
+        covariance: of (easting, northing) in m²: ((ee, en), (ne, nn)).
+    """
+
+    latitude: float
+    longitude: float
+    error_m: float
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "error_m": round(self.error_m, 2),
+            "covariance": [[round(value, 3) for value in row] for row in self.covariance],
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an index says to one query.
+
+    Attributes:
+        query: the query as it was given: a path, or a name.
+        places: best first; may be empty.
+        position: where the query was taken; None when no place has a position.
+        probability: that the first place is right, in [0, 1]; None when the index has no positions
+            to tell places apart by.
+        known: whether the probability is high enough to call the query a place of this index; None
+            without a probability.
+        error: why the query could not be answered at all; None when it was.
+    """
+
+    query: str
+    places: tuple[Place, ...] = ()
+    position: Position | None = None
+    probability: float | None = None
+    known: bool | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types; ``error`` appears where there was one."""
+        content: dict[str, Any] = {
+            "query": self.query,
+            "places": [place.to_json() for place in self.places],
+            "position": None if self.position is None else self.position.to_json(),
+            "probability": None if self.probability is None else round(self.probability, 4),
+            "known": self.known,
+        }
+        if self.error is not None:
+            content["error"] = self.error
+        return content
