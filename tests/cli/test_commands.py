@@ -289,7 +289,7 @@ def test_interrupting_says_how_to_go_on(folder, data):
         (["--data-dir", "nowhere"], "nowhere"),
         (["--arch", "resnet"], "choose one of vgg16, alexnet, efficientnet-lite0"),
         (["--pooling", "mean"], "choose one of netvlad, max, avg, gem"),
-        (["--resize", "640"], "expected HEIGHTxWIDTH"),
+        (["--resize", "640by480"], "expected HEIGHTxWIDTH"),
         (["--weights", "none.pth", "--pooling", "avg"], "none.pth"),
         (["--clusters", "none.hdf5"], "none.hdf5: no cluster file"),
         (["--split", "dev"], "dev"),

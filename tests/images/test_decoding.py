@@ -257,3 +257,17 @@ def test_many_threads_may_read_the_same_file(tmp_path, photo):
         thread.join()
     assert len(results) == 8
     assert all((pixels == np.asarray(photo)).all() for pixels in results)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_longest_side_keeps_the_shape_and_never_enlarges(tmp_path, orientation):
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.effect_noise((400, 300), 60).convert("RGB").save(path, exif=exif)
+    small, native = read_image(path, resize=100), read_image(path, resize=4000)
+    upright = (300, 400) if orientation == 1 else (400, 300)
+    assert native.shape[:2] == upright
+    assert small.shape[:2] == (upright[0] // 4, upright[1] // 4)
+    # The same pixels as with the size spelled out.
+    assert (small == read_image(path, resize=(upright[0] // 4, upright[1] // 4))).all()

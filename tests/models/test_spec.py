@@ -37,7 +37,7 @@ def test_absent_fields_take_their_default() -> None:
         ({"cut": 3, "from_scratch": True}, "from_scratch"),
         ({"resize": [480]}, "resize"),
         ({"resize": [480, 0]}, "resize"),
-        ({"resize": 480}, "resize"),
+        ({"resize": 0}, "resize"),
     ],
 )
 def test_wrong_fields_are_named(content: Any, named: str) -> None:

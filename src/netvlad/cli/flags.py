@@ -27,7 +27,8 @@ class DataFlags:
     """UTM zone such as 31N, where the format does not say."""
 
     resize: Annotated[str | None, Parameter(name="--resize")] = None
-    """Bring every image to HEIGHTxWIDTH pixels, such as 480x640 [default: native size]."""
+    """Bring every image to HEIGHTxWIDTH pixels, such as 480x640; or one number, such as 640: the
+    most that the longer side may have [default: native size]."""
 
 
 @Parameter(name="*", group=MODEL)

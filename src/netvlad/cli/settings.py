@@ -144,12 +144,24 @@ def tell(dataset: PlaceDataset, report: Reporter) -> PlaceDataset:
     return dataset
 
 
+def parse_resize(text: str) -> tuple[int, int] | int:
+    """What ``--resize`` says: HEIGHTxWIDTH, or the most that the longer side may have.
+
+    Raises:
+        SettingsError: it says neither.
+    """
+    match = re.fullmatch(r"(\d+)(?:[xX×](\d+))?", text.strip())
+    sides = [int(side) for side in match.groups() if side] if match else [0]
+    if min(sides) < 1:
+        raise SettingsError(
+            f"--resize {text}: expected HEIGHTxWIDTH, such as 480x640, or the longer side's pixels"
+        )
+    return (sides[0], sides[1]) if len(sides) == 2 else sides[0]
+
+
 def _parsed(name: str, value: Any) -> Any:
     if name == "resize" and isinstance(value, str):
-        match = re.fullmatch(r"(\d+)[xX×](\d+)", value.strip())
-        if not match or min(int(match[1]), int(match[2])) < 1:
-            raise SettingsError(f"--resize {value}: expected HEIGHTxWIDTH, such as 480x640")
-        return int(match[1]), int(match[2])
+        return parse_resize(value)
     if name in ("optim", "loss", "schedule", "augment", "arch", "pooling", "dataset"):
         return str(value).lower()
     if name == "data_dir":

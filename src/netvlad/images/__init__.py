@@ -1,6 +1,13 @@
 """Image files: listing, decoding, and loading an :class:`ImageSet` as batches of uint8."""
 
-from netvlad.images.decoding import MAX_PIXELS, MAX_PIXELS_TO_RESIZE, check_resize, read_image
+from netvlad.images.decoding import (
+    MAX_PIXELS,
+    MAX_PIXELS_TO_RESIZE,
+    Resize,
+    check_resize,
+    read_image,
+    size_after,
+)
 from netvlad.images.listing import SUFFIXES, images_in
 from netvlad.images.loading import Batch, Unreadable, load_batches
 
@@ -9,9 +16,11 @@ __all__ = [
     "MAX_PIXELS_TO_RESIZE",
     "SUFFIXES",
     "Batch",
+    "Resize",
     "Unreadable",
     "check_resize",
     "images_in",
     "load_batches",
     "read_image",
+    "size_after",
 ]

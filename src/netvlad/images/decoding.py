@@ -32,8 +32,12 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 Pixels = NDArray[np.uint8]
 
+Resize = tuple[int, int] | int | None
+"""What images are brought to: (height, width); or one number of pixels that the longer side may
+have at most, keeping the shape and never enlarging; or None for their own size."""
 
-def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pixels:
+
+def read_image(path: Path | str, *, resize: Resize = None) -> Pixels:
     """Decode one image to upright 8-bit RGB.
 
     The EXIF orientation is applied. Grey becomes three equal channels; 16-bit grey is divided by
@@ -49,8 +53,8 @@ def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pi
 
     Args:
         path: the file.
-        resize: (height, width) of the result, by antialiased bilinear interpolation of the upright
-            image; None keeps its size.
+        resize: (height, width) of the result, or the most its longer side may have, by antialiased
+            bilinear interpolation of the upright image; None keeps its size.
 
     Returns:
         (H, W, 3) uint8.
@@ -58,7 +62,7 @@ def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pi
     Raises:
         ImageError: the file is missing, is no image, is damaged, or has more than 50 megapixels
             (500 when it is resized).
-        SettingsError: ``resize`` is not two positive numbers.
+        SettingsError: ``resize`` is neither two positive numbers nor one.
     """
     check_resize(resize)
     try:
@@ -74,18 +78,38 @@ def read_image(path: Path | str, *, resize: tuple[int, int] | None = None) -> Pi
         raise ImageError(path, _reason(error)) from error
 
 
-def check_resize(resize: tuple[int, int] | None) -> None:
-    """Check a (height, width) before the first image is read.
+def check_resize(resize: Resize) -> None:
+    """Check a size before the first image is read.
 
     Raises:
-        SettingsError: it is not two positive numbers with at most 50 megapixels together.
+        SettingsError: it is not two positive numbers with at most 50 megapixels together, nor one
+            positive number.
     """
     if resize is None:
+        return
+    if isinstance(resize, int):
+        if resize < 1:
+            raise SettingsError(f"resize is {resize}; give the pixels of the longer side")
         return
     if len(resize) != 2 or min(resize) < 1 or resize[0] * resize[1] > MAX_PIXELS:
         raise SettingsError(
             f"resize is {resize}; give a height and a width in pixels, such as 480 and 640"
         )
+
+
+def size_after(resize: Resize, height: int, width: int) -> tuple[int, int]:
+    """The (height, width) that an upright image of ``height`` by ``width`` pixels is brought to.
+
+    Example:
+        >>> size_after(512, 3000, 4000), size_after(512, 240, 320), size_after((2, 3), 240, 320)
+        ((384, 512), (240, 320), (2, 3))
+    """
+    if resize is None:
+        return height, width
+    if not isinstance(resize, int):
+        return resize
+    scale = min(1.0, resize / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _open_regular_file(path: Path | str) -> IO[bytes]:
@@ -125,7 +149,7 @@ def _open_image(file: IO[bytes], path: Path | str) -> Image.Image:
     raise ImageError(path, reason)
 
 
-def _check_pixels(image: Image.Image, path: Path | str, resize: tuple[int, int] | None) -> None:
+def _check_pixels(image: Image.Image, path: Path | str, resize: Resize) -> None:
     pixels = image.width * image.height
     limit = MAX_PIXELS if resize is None else MAX_PIXELS_TO_RESIZE
     if pixels > limit:
@@ -136,10 +160,12 @@ def _check_pixels(image: Image.Image, path: Path | str, resize: tuple[int, int] 
         )
 
 
-def _read_jpeg(file: IO[bytes], image: JpegImageFile, resize: tuple[int, int] | None) -> Pixels:
+def _read_jpeg(file: IO[bytes], image: JpegImageFile, resize: Resize) -> Pixels:
     orientation = _orientation(image)
-    size = image.size if resize is None else (resize[1], resize[0])
-    if resize is not None and orientation in _SIDEWAYS:
+    # Sizes as they lie in the file, where a sideways picture is not upright yet.
+    width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
+    size = size_after(resize, height, width)
+    if orientation not in _SIDEWAYS:
         size = size[::-1]
     # What is turned or resized gains nothing: Pillow does both faster to what it holds itself.
     if size == image.size and orientation not in _UPRIGHT:
@@ -154,10 +180,11 @@ def _read_jpeg(file: IO[bytes], image: JpegImageFile, resize: tuple[int, int] | 
     return np.array(_turn_upright(small, orientation))
 
 
-def _finish(image: Image.Image, orientation: int, resize: tuple[int, int] | None) -> Pixels:
+def _finish(image: Image.Image, orientation: int, resize: Resize) -> Pixels:
     rgb = _to_rgb(_turn_upright(image, orientation))
-    if resize is not None and rgb.size != (resize[1], resize[0]):
-        rgb = rgb.resize((resize[1], resize[0]), Image.Resampling.BILINEAR)
+    height, width = size_after(resize, rgb.height, rgb.width)
+    if rgb.size != (width, height):
+        rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(rgb)
 
 

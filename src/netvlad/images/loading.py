@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from netvlad.errors import ImageError, SettingsError
-from netvlad.images.decoding import Pixels, check_resize, read_image
+from netvlad.images.decoding import Pixels, Resize, check_resize, read_image
 from netvlad.types import ImageSet
 
 _WAITING_BATCHES = 8
@@ -51,7 +51,7 @@ def load_batches(
     *,
     batch_size: int,
     indices: Sequence[int] | NDArray[np.integer] | None = None,
-    resize: tuple[int, int] | None = None,
+    resize: Resize = None,
     sections: Sequence[int] | None = None,
     minimum_size: int = 1,
     threads: int = 8,
@@ -72,7 +72,8 @@ def load_batches(
         image_set: the images.
         batch_size: how many images make a full batch.
         indices: which images, in which order; None takes all.
-        resize: (height, width) for every image; None keeps each size.
+        resize: (height, width) for every image, or the most the longer side may have; None keeps
+            each size.
         sections: how many of the images, in their order, make up each section; they add up to all.
             None is one section.
         minimum_size: an image with a shorter side counts as unreadable (pixels, after resizing).
@@ -105,7 +106,7 @@ def load_batches(
 @dataclass(frozen=True)
 class _Loader:
     image_set: ImageSet
-    resize: tuple[int, int] | None
+    resize: Resize
     minimum_size: int
     threads: int
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from netvlad.errors import ImageError, ModelError
-from netvlad.images import read_image
+from netvlad.images import Resize, read_image, size_after
 
 OneImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch."""
@@ -40,13 +40,14 @@ def is_single(images: ImageInput) -> bool:
 
 
 def each_image(
-    images: ImageInput, *, resize: tuple[int, int] | None, minimum_size: int
+    images: ImageInput, *, resize: Resize, minimum_size: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode one image after another.
 
     Args:
         images: one or several.
-        resize: (height, width) in pixels that every image is brought to, None keeps their size.
+        resize: (height, width) in pixels that every image is brought to, or the most its longer
+            side may have; None keeps their size.
         minimum_size: the shortest side, in pixels, that is accepted.
 
     Yields:
@@ -102,10 +103,12 @@ def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(upright.convert("RGB"))
 
 
-def _resized(image: NDArray[np.uint8], resize: tuple[int, int] | None) -> NDArray[np.uint8]:
-    if resize is None or image.shape[:2] == resize or 0 in image.shape:
+def _resized(image: NDArray[np.uint8], resize: Resize) -> NDArray[np.uint8]:
+    if resize is None or 0 in image.shape:
         return image
-    height, width = resize
+    height, width = size_after(resize, *image.shape[:2])
+    if image.shape[:2] == (height, width):
+        return image
     # Antialiased bilinear, as read_image does for files.
     picture = Image.fromarray(np.ascontiguousarray(image))
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))

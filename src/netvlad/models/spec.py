@@ -21,8 +21,8 @@ class ModelSpec:
             choice (0 from scratch). A built model's spec has the number.
         freeze_batch_norm: whether batch normalisation in the trained part keeps the statistics it
             was loaded with, as small training batches of few places need; no effect from scratch.
-        resize: (height, width) in pixels that images are brought to before they are described,
-            None for their own size.
+        resize: (height, width) in pixels that images are brought to before they are described; or
+            the most that their longer side may have, keeping the shape; None for their own size.
     """
 
     arch: str = "vgg16"
@@ -32,7 +32,7 @@ class ModelSpec:
     from_scratch: bool = False
     cut: int | None = None
     freeze_batch_norm: bool = True
-    resize: tuple[int, int] | None = None
+    resize: tuple[int, int] | int | None = None
 
     def __post_init__(self) -> None:
         for name in ("arch", "pooling"):
@@ -50,12 +50,12 @@ class ModelSpec:
                 f"model setting cut is {self.cut}, but from_scratch freezes nothing; drop one"
             )
         if self.resize is not None and not _is_size(self.resize):
-            raise _wrong("resize", self.resize, "two positive whole numbers (height, width)")
+            raise _wrong("resize", self.resize, "one positive whole number, or (height, width)")
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON types: a field each."""
         content = asdict(self)
-        content["resize"] = None if self.resize is None else list(self.resize)
+        content["resize"] = list(self.resize) if isinstance(self.resize, tuple) else self.resize
         return content
 
     @classmethod
@@ -84,6 +84,8 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
+    if _is_whole(value):
+        return isinstance(value, int) and value > 0
     return (
         isinstance(value, tuple)
         and len(value) == 2

@@ -106,7 +106,13 @@ def _cells(entry: CacheEntry) -> list[str]:
     return [
         str(about.get("images", "")),
         size,
-        "native" if not resize else f"{resize[0]}x{resize[1]}",
+        _size(resize),
         str(about.get("made", ""))[:16].replace("T", " "),
         str(about.get("images_in", "")),
     ]
+
+
+def _size(resize: object) -> str:
+    if isinstance(resize, list):
+        return f"{resize[0]}x{resize[1]}"
+    return f"at most {resize}" if resize else "native"
