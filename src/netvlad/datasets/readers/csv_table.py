@@ -1,9 +1,6 @@
 """A table of images: one ``<split>.csv`` beside the images, for everybody's own data."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.csv_rows import read_rows
+from netvlad.datasets.readers.table_row import TableRow
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone, to_utm
 from netvlad.types import ImageSet, PlaceDataset
@@ -43,44 +41,6 @@ class _Image(NamedTuple):
     zone: str
 
 
-@dataclass(frozen=True)
-class _Row:
-    path: Path
-    line: int
-    cells: Mapping[str, str]
-    decimal_comma: bool
-
-    def error(self, trouble: str) -> DataError:
-        return DataError(f"{self.path}, line {self.line}: {trouble}")
-
-    def number(self, column: str) -> float:
-        """The number in a column; NaN where it is empty or says nan."""
-        text = self.cells.get(column, "")
-        if not text:
-            return math.nan
-        try:
-            number = float(text.replace(",", ".") if self.decimal_comma else text)
-        except ValueError as error:
-            raise self.error(f"{column} is {text!r}, which is not a number") from error
-        if math.isinf(number):
-            raise self.error(f"{column} is infinite")
-        return number
-
-    def time(self) -> float:
-        """The time: a number as it is, or a date as seconds since 1970."""
-        text = self.cells.get("time", "")
-        try:
-            return self.number("time")
-        except DataError:
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError as error:
-                raise self.error(
-                    f"time is {text!r}, neither a number nor like 2024-05-31T12:00"
-                ) from error
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
 def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
     """Open ``<root>/<split>.csv``, one row per image.
 
@@ -106,7 +66,10 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
         raise DataError(f"{path}: no such file; expected {LAYOUT}")
     header, rows, delimiter = read_rows(path, _COLUMNS)
     pair = _position_columns(path, header)
-    images = [_image(_Row(path, line, cells, delimiter != ","), pair) for line, cells in rows]
+    images = [
+        _image(TableRow(path, f"line {line}", cells, delimiter != ","), pair)
+        for line, cells in rows
+    ]
     for role in ("database", "query"):
         if not any(image.role == role for image in images):
             raise DataError(f"{path}: no row has the role {role}")
@@ -132,7 +95,7 @@ def _position_columns(path: Path, header: list[str]) -> tuple[str, str]:
     return pair
 
 
-def _image(row: _Row, pair: tuple[str, str]) -> _Image:
+def _image(row: TableRow, pair: tuple[str, str]) -> _Image:
     name, role = row.cells.get("image", ""), row.cells.get("role", "").lower()
     if not name:
         raise row.error("the column image is empty")

@@ -23,7 +23,17 @@ LAYOUT = (
 )
 
 
-class _Fields(NamedTuple):
+class UtmName(NamedTuple):
+    """What a file name says.
+
+    Attributes:
+        easting: metres in ``zone``.
+        northing: metres in ``zone``.
+        zone: the UTM zone, such as ``"31N"``; None where the name does not say.
+        heading: degrees clockwise from north, NaN where the name does not say.
+        time: the time stamp as a number in the data set's own unit, NaN where there is none.
+    """
+
     easting: float
     northing: float
     zone: str | None
@@ -33,7 +43,7 @@ class _Fields(NamedTuple):
 
 class _Folder(NamedTuple):
     names: tuple[str, ...]
-    fields: tuple[_Fields, ...]
+    fields: tuple[UtmName, ...]
     note: tuple[str, ...]
 
 
@@ -78,7 +88,7 @@ def _read_folder(root: Path, folder: Path) -> _Folder:
     if not names:
         raise DataError(f"{folder}: has no images")
     prefix = folder.relative_to(root).as_posix()
-    parsed = [(f"{prefix}/{name}", _parse(name)) for name in names]
+    parsed = [(f"{prefix}/{name}", parse_utm_name(name)) for name in names]
     good = [(name, fields) for name, fields in parsed if fields is not None]
     bad = [name for name, fields in parsed if fields is None]
     told = f"{len(bad)} of {len(names)} file names do not begin with @easting@northing@"
@@ -90,7 +100,13 @@ def _read_folder(root: Path, folder: Path) -> _Folder:
     )
 
 
-def _parse(name: str) -> _Fields | None:
+def parse_utm_name(name: str) -> UtmName | None:
+    """Read the fields of a file name; None when it does not begin with @easting@northing@.
+
+    Example:
+        >>> parse_utm_name("@585001.5@4476900@17@T@.jpg").zone
+        '17N'
+    """
     parts = Path(name).stem.split("@")
     if len(parts) < 3 or parts[0]:
         return None
@@ -104,7 +120,7 @@ def _parse(name: str) -> _Fields | None:
             zone = parse_utm_zone(parts[3] + parts[4], letter_is_band=True).name
         except SettingsError:
             return None
-    return _Fields(easting, northing, zone, _number(parts[9]), _number(parts[13]))
+    return UtmName(easting, northing, zone, _number(parts[9]), _number(parts[13]))
 
 
 def _number(text: str) -> float:
@@ -116,7 +132,7 @@ def _number(text: str) -> float:
 
 
 def _in_one_zone(
-    folder: Path, fields: tuple[_Fields, ...], utm_zone: str | None
+    folder: Path, fields: tuple[UtmName, ...], utm_zone: str | None
 ) -> tuple[NDArray[np.float64], str | None]:
     positions = np.array([(image.easting, image.northing) for image in fields])
     zones = [image.zone for image in fields if image.zone is not None]
@@ -130,7 +146,7 @@ def _in_one_zone(
     return to_one_zone(positions, zones, utm_zone)
 
 
-def _note_on_zones(fields: tuple[_Fields, ...], zone: str | None) -> tuple[str, ...]:
+def _note_on_zones(fields: tuple[UtmName, ...], zone: str | None) -> tuple[str, ...]:
     moved = sum(image.zone not in (None, zone) for image in fields)
     return (f"{moved} positions of other UTM zones were brought into {zone}.",) if moved else ()
 

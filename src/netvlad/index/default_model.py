@@ -1,0 +1,79 @@
+"""The model of an index whose owner names none: fitted to the photos themselves."""
+
+from dataclasses import replace
+
+import torch
+
+from netvlad.errors import ClusterError
+from netvlad.fitting import compute_clusters
+from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
+from netvlad.types import ImageSet, Note, Reporter, silent
+
+NUM_CLUSTERS = 32
+FEWEST_PHOTOS = 32
+"""Below so many photos, centres would describe these photos rather than what photos look like."""
+
+LONGEST_SIDE = 512
+"""Pixels: large enough for a street's detail at the network's stride of 16; a photo of a phone is
+decoded at a fraction of its size."""
+
+
+def default_model(
+    images: ImageSet,
+    *,
+    seed: int = 123,
+    batch_size: int = 24,
+    threads: int = 8,
+    precision: str = "32",
+    device: str = "cpu",
+    report: Reporter = silent,
+) -> PlaceModel:
+    """EfficientNet-Lite0 with a NetVLAD whose centres are those of the photos' local features.
+
+    Below :data:`FEWEST_PHOTOS` photos, average pooling instead of NetVLAD. Nothing is downloaded:
+    the backbone's weights are installed with the package. NetVLAD's alpha follows from the centres
+    (Arandjelović et al., NetVLAD, CVPR 2016, appendix A).
+
+    Args:
+        images: the photos to be indexed.
+        seed: governs which photos and cells are sampled, and k-means.
+        batch_size: photos per forward pass.
+        threads: decoding threads.
+        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        device: where to compute, and where the model is put.
+        report: receives progress and notes.
+
+    Returns:
+        The model in evaluation mode; it brings photos to :data:`LONGEST_SIDE` itself.
+    """
+    spec = ModelSpec(
+        arch="efficientnet-lite0", num_clusters=NUM_CLUSTERS, resize=LONGEST_SIDE, pooling="netvlad"
+    )
+    if len(images) < FEWEST_PHOTOS:
+        report(Note(f"average pooling: {FEWEST_PHOTOS} photos are needed to learn NetVLAD centres"))
+        return _averaging(spec, device)
+    model = build_model(spec, weights="imagenet").to(device)
+    try:
+        clusters = compute_clusters(
+            model,
+            images,
+            NUM_CLUSTERS,
+            seed=seed,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+            report=report,
+        )
+    except ClusterError as error:
+        # Few of them can be read, or they are tiny.
+        report(Note(f"average pooling: {error}"))
+        return _averaging(spec, device)
+    assert isinstance(model.pool, NetVLAD)
+    model.pool.init_from_clusters(
+        torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
+    )
+    return model.eval()
+
+
+def _averaging(spec: ModelSpec, device: str) -> PlaceModel:
+    return build_model(replace(spec, pooling="avg"), weights="imagenet").to(device)
