@@ -1,0 +1,303 @@
+"""Approximate nearest neighbours with faiss: which rows are worth an exact look."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import faiss as _faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import ModelError, SettingsError, StorageError
+from netvlad.search.learning import new_hnsw, new_ivf_pq
+from netvlad.search.rows import as_float32
+from netvlad.storage import drop_pages
+from netvlad.types import Progress, Reporter, silent
+
+faiss: Any = _faiss  # its type stubs lack much of what is used here
+
+KINDS = ("hnsw", "ivf-pq")
+"""A graph over 8-bit codes (fast, about D + 200 bytes per row), and inverted lists of product
+quantisation codes (about 72 bytes per row)."""
+
+DEFAULT_EFFORT = {"hnsw": (128, 64), "ivf-pq": (64, 400)}
+"""Breadth and re-scored candidates by kind, before anybody measured."""
+
+FEWEST_ROWS = {"hnsw": 100, "ivf-pq": 1000}
+"""What a kind needs to learn its codes from, and to be worth asking."""
+
+BLOCK_BYTES = 8 * 2**20
+"""Of rows added at once, as float32: the memory that building takes beside the structure."""
+
+TRAINING_BYTES = 256 * 2**20
+"""Of the random sample of rows that codes are learned from, as float32."""
+
+WRITE_BYTES = 2**20
+"""Written at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Finds probable neighbours among the first rows of a matrix, without reading the matrix.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        rows: M, how many rows of the matrix it covers, from the first one on.
+        dimension: D.
+        breadth: how much of it a search visits: ef_search of HNSW (Malkov and Yashunin 2018,
+            algorithm 5), nprobe of IVF-PQ (Jégou et al. 2011, section IV).
+        rescored: how many candidates a search for a few neighbours should look at exactly.
+        faiss_index: with M entries, numbered as the rows.
+    """
+
+    kind: str
+    rows: int
+    dimension: int
+    breadth: int
+    rescored: int
+    faiss_index: Any
+
+    def with_effort(self, breadth: int, rescored: int) -> "Structure":
+        """The same structure, searched more or less thoroughly; nothing is copied.
+
+        Raises:
+            SettingsError: a number below 1.
+        """
+        if breadth < 1 or rescored < 1:
+            raise SettingsError(f"search effort {breadth}, {rescored}: give numbers from 1 on")
+        return dataclasses.replace(self, breadth=breadth, rescored=rescored)
+
+    def candidates(
+        self,
+        queries: NDArray[np.float32],
+        count: int,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.int64]:
+        """About ``count`` rows near each query, nearest first as far as the codes tell.
+
+        With a filter the search widens by the share of rows that it excludes, and what is not
+        allowed is dropped afterwards. What remains is then all that is near. (A filter inside the
+        search would always return ``count`` rows, also when the query's surroundings hold none
+        that is allowed and they are chance finds: on clustered data with a filter that follows the
+        clusters, recall@20 fell from 0.996 to 0.965.) A query that gets less than it needs should
+        be searched exactly.
+
+        Args:
+            queries: (Q, D), L2-normalised. Not finite ones get some rows.
+            count: how many are wanted per query, at least 1.
+            allowed: (M,) False for rows that must not be returned.
+
+        Returns:
+            (Q, count) rows, each at most once per query; -1 behind the last.
+
+        Raises:
+            ModelError: queries of another dimension.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.dimension:
+            raise ModelError(
+                f"queries of shape {queries.shape} cannot be searched among rows of "
+                f"{self.dimension} dimensions: describe them by the index's own model"
+            )
+        share = 1.0 if allowed is None else float(np.count_nonzero(allowed)) / self.rows
+        if share == 0.0 or len(queries) == 0:
+            return np.full((len(queries), count), -1, dtype=np.int64)
+        asked = min(int(np.ceil(count / share)), self.rows)
+        finite = np.nan_to_num(queries.astype(np.float32), posinf=0.0, neginf=0.0)
+        _, found = self.faiss_index.search(finite, asked, params=self._parameters(asked, share))
+        if allowed is None:
+            return _widened(found, count)
+        dropped = (found < 0) | ~allowed[found]
+        # Stable: what is kept moves to the front in its order.
+        order = np.argsort(dropped, axis=1, kind="stable")
+        return _widened(np.take_along_axis(np.where(dropped, -1, found), order, axis=1), count)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write it to an open file, a piece at a time.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        troubles: list[OSError] = []
+
+        def write(data: bytes) -> int:
+            # faiss goes on after a failed write, and an exception would not come through.
+            try:
+                return 0 if troubles else file.write(data)
+            except OSError as error:
+                troubles.append(error)
+                return 0
+
+        try:
+            faiss.write_index(self.faiss_index, faiss.PyCallbackIOWriter(write, WRITE_BYTES))
+        except RuntimeError as error:
+            troubles.append(OSError(str(error)))
+        for trouble in troubles:
+            name = getattr(file, "name", "search structure")
+            raise StorageError(
+                f"{name}: cannot be written: {trouble.strerror or trouble}"
+            ) from trouble
+
+    def size_bytes(self) -> int:
+        """How many bytes :meth:`write` writes."""
+        size = 0
+
+        def count(data: bytes) -> int:
+            nonlocal size
+            size += len(data)
+            return len(data)
+
+        faiss.write_index(self.faiss_index, faiss.PyCallbackIOWriter(count, WRITE_BYTES))
+        return size
+
+    def about(self) -> dict[str, Any]:
+        """What :func:`read_structure` needs beside the file, as JSON types."""
+        return {
+            "kind": self.kind,
+            "rows": self.rows,
+            "dimension": self.dimension,
+            "breadth": self.breadth,
+            "rescored": self.rescored,
+        }
+
+    def _parameters(self, asked: int, share: float) -> Any:
+        breadth = int(np.ceil(self.breadth / share))
+        if self.kind == "hnsw":
+            return faiss.SearchParametersHNSW(efSearch=min(max(breadth, asked), self.rows))
+        lists = faiss.SearchParametersIVF(nprobe=min(breadth, self.most_breadth()))
+        return faiss.SearchParametersPreTransform(index_params=lists)
+
+    def most_breadth(self) -> int:
+        """The breadth at which everything is visited."""
+        if self.kind == "hnsw":
+            return self.rows
+        return int(faiss.extract_index_ivf(self.faiss_index).nlist)
+
+
+def build_structure(
+    kind: str,
+    matrix: NDArray[np.floating],
+    *,
+    rows: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    report: Reporter = silent,
+) -> Structure:
+    """Build a structure over the first rows of a matrix, in memory that depends on it alone.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        matrix: (N, D) L2-normalised float16 or float32, usually memory-mapped. Rows that are not
+            finite count as zeros, and are for the searcher to leave out.
+        rows: how many to cover; None is all.
+        seed: of the random choices. IVF-PQ depends on it alone, HNSW also on the order in which
+            threads come by: it is reproducible with one thread.
+        threads: None takes what OpenMP takes.
+        report: gets the progress, a block of rows at a time.
+
+    Raises:
+        SettingsError: an unknown kind, or fewer rows than it needs to learn from.
+    """
+    count = len(matrix) if rows is None else rows
+    if kind not in KINDS:
+        raise SettingsError(f"search structure {kind!r}: choose one of {', '.join(KINDS)}")
+    if not FEWEST_ROWS[kind] <= count <= len(matrix):
+        raise SettingsError(
+            f"search structure {kind!r} over {count} of {len(matrix)} rows: it needs at least "
+            f"{FEWEST_ROWS[kind]}; search exactly below that"
+        )
+    dimension = matrix.shape[1]
+    with _threads(threads):
+        stage = "Learning the codes of the search structure"
+        report(Progress(stage, 0, 1, unit="samples"))
+        sample = _sample(matrix, count, seed)
+        make = new_hnsw if kind == "hnsw" else new_ivf_pq
+        built = make(sample, count, seed)
+        del sample
+        report(Progress(stage, 1, 1, unit="samples"))
+        block = max(1, BLOCK_BYTES // (4 * dimension))
+        for start in range(0, count, block):
+            stop = min(start + block, count)
+            built.add(_finite_rows(matrix, slice(start, stop)))
+            report(Progress("Building the search structure", stop, count, unit="places"))
+    breadth, rescored = DEFAULT_EFFORT[kind]
+    return Structure(kind, count, dimension, breadth, rescored, built)
+
+
+def read_structure(path: Path, about: Mapping[str, Any]) -> Structure:
+    """Open a written structure; its codes and lists are mapped, not read.
+
+    Args:
+        path: the file that :meth:`Structure.write` wrote.
+        about: what :meth:`Structure.about` said.
+
+    Raises:
+        StorageError: the file is missing, damaged, or another one than ``about`` describes.
+    """
+    remedy = "rebuild it (netvlad index optimize)"
+    if not path.is_file():
+        raise StorageError(f"{path}: the search structure is missing; {remedy}")
+    try:
+        # Maps whatever lies in the file as it lies in memory: codes, graph, inverted lists.
+        read = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise StorageError(
+            f"{path}: is damaged or not a search structure ({reason[0]}); {remedy}"
+        ) from error
+    try:
+        structure = Structure(
+            kind=str(about["kind"]),
+            rows=int(about["rows"]),
+            dimension=int(about["dimension"]),
+            breadth=int(about["breadth"]),
+            rescored=int(about["rescored"]),
+            faiss_index=read,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path}: its description lacks {error}; {remedy}") from error
+    kinds = {"hnsw": faiss.IndexHNSW, "ivf-pq": faiss.IndexPreTransform}
+    same = isinstance(read, kinds.get(structure.kind, ()))
+    if not same or (read.ntotal, read.d) != (structure.rows, structure.dimension):
+        raise StorageError(
+            f"{path}: holds {read.ntotal} rows of {read.d} dimensions, not the {structure.kind} "
+            f"of {structure.rows} rows of {structure.dimension} that is expected; {remedy}"
+        )
+    return structure
+
+
+def _sample(matrix: NDArray[np.floating], count: int, seed: int) -> NDArray[np.float32]:
+    size = min(count, max(1, TRAINING_BYTES // (4 * matrix.shape[1])))
+    chosen = np.random.default_rng(seed).choice(count, size, replace=False)
+    # In the order of the file.
+    return _finite_rows(matrix, np.sort(chosen))
+
+
+def _finite_rows(
+    matrix: NDArray[np.floating], at: slice | NDArray[np.integer]
+) -> NDArray[np.float32]:
+    rows = as_float32(matrix[at])
+    drop_pages(matrix)
+    rows[~np.isfinite(rows).all(axis=1)] = 0.0
+    return rows
+
+
+def _widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """(Q, count): with -1 behind what there is."""
+    widened = np.full((len(found), count), -1, dtype=np.int64)
+    widened[:, : found.shape[1]] = found[:, :count]
+    return widened
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let faiss use so many threads; the number is the whole process's, so it is put back."""
+    before = faiss.omp_get_max_threads()
+    if count is not None:
+        faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,0 +1,232 @@
+"""Which search structure a matrix deserves, decided by measured recall and time."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import SettingsError
+from netvlad.search.approximate import FEWEST_ROWS, KINDS, Structure, build_structure
+from netvlad.search.searcher import Searcher
+from netvlad.search.trials import Questions, Trial, measure
+from netvlad.types import Note, Progress, Reporter, silent
+
+EXACT_TIMED = 10
+"""Single exact queries that are timed while a structure is chosen: each reads the whole matrix."""
+
+EFFORTS = 6
+"""Settings that a bench goes through, each twice as broad as the one before."""
+
+GAIN = 0.25
+"""Of the missing recall: where doubling the breadth gains less, the codes are what is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The structure to search with, and why.
+
+    Attributes:
+        structure: with the effort that was chosen; None for exact search.
+        trials: everything that was measured, in its order; exact search first.
+        reason: one sentence for a person.
+    """
+
+    structure: Structure | None
+    trials: tuple[Trial, ...]
+    reason: str
+
+
+def choose_structure(
+    matrix: NDArray[np.floating],
+    rows: int | None = None,
+    *,
+    alive: NDArray[np.bool_] | None = None,
+    minimum: int = 50_000,
+    target_recall: float = 0.99,
+    at: int = 20,
+    kinds: Sequence[str] = KINDS,
+    sample_queries: int = 200,
+    seed: int = 0,
+    threads: int | None = None,
+    report: Reporter = silent,
+) -> Choice:
+    """Build the first kind of structure that finds what exact search finds, and faster.
+
+    The queries are stored rows, each left out of its own answer. A kind is searched ever more
+    thoroughly until its recall reaches the target.
+
+    Args:
+        matrix: (R, D) L2-normalised float16 or float32.
+        rows: how many rows of it, from the first on; None is all.
+        alive: (R,) False for removed rows.
+        minimum: with fewer live rows nothing is built.
+        target_recall: of the ``at`` nearest rows, the share to be found.
+        at: how many neighbours a search is for.
+        kinds: what to try, the preferred first.
+        sample_queries: how many rows ask.
+        seed: of the sample and the structures.
+        threads: for building; see :func:`~netvlad.search.approximate.build_structure`.
+        report: gets the progress, and a note with the reason.
+
+    Raises:
+        SettingsError: an unknown kind, or a number out of its range.
+    """
+    count = _checked(matrix, rows, kinds, at, sample_queries)
+    if not 0 < target_recall <= 1:
+        raise SettingsError(f"target recall {target_recall:g}: give a share above 0, at most 1")
+    exact = Searcher(matrix[:count], None if alive is None else alive[:count])
+    live = int(np.count_nonzero(exact.alive))
+    if live < max(minimum, 2):
+        return _chosen(
+            None, [], f"exact search: {live:,} places are fewer than {minimum:,}", report
+        )
+    questions = Questions.sample(exact, count, sample_queries, at, seed)
+    trials = [measure(exact, questions, timed=EXACT_TIMED, answered=False)]
+    for kind in kinds:
+        if count < FEWEST_ROWS[kind]:
+            continue
+        structure, seconds, megabytes = _built(kind, matrix, count, seed, threads, report)
+        for tried, trial in _ever_harder(structure, exact, questions, target_recall):
+            trials.append(dataclasses.replace(trial, build_s=seconds, megabytes=megabytes))
+            if trial.recall >= target_recall and trial.mean_ms < trials[0].mean_ms:
+                reason = (
+                    f"{kind}: recall@{at} {trial.recall:.4f} of exact search, "
+                    f"{trial.mean_ms:.2f} ms instead of {trials[0].mean_ms:.2f} ms per query"
+                )
+                return _chosen(tried, trials, reason, report)
+            if trial.mean_ms >= trials[0].mean_ms:
+                break
+        del structure
+    reason = f"exact search: nothing faster reached recall@{at} {target_recall:g}"
+    return _chosen(None, trials, reason, report)
+
+
+def bench_structures(
+    matrix: NDArray[np.floating],
+    rows: int | None = None,
+    kinds: Sequence[str] = ("exact", *KINDS),
+    *,
+    alive: NDArray[np.bool_] | None = None,
+    at: int = 20,
+    sample_queries: int = 200,
+    seed: int = 0,
+    threads: int | None = None,
+    report: Reporter = silent,
+) -> list[Trial]:
+    """Measure every kind at a range of efforts against exact search.
+
+    Args:
+        matrix: (R, D) L2-normalised float16 or float32.
+        rows: how many rows of it, from the first on; None is all.
+        kinds: ``"exact"`` or kinds of structures; one that needs more rows is left out with a note.
+        alive: (R,) False for removed rows.
+        at: how many neighbours are asked for.
+        sample_queries: how many stored rows ask, each left out of its own answer.
+        seed: of the sample and the structures.
+        threads: for building.
+        report: gets the progress.
+
+    Returns:
+        One trial per kind and effort, in the order of ``kinds`` and of the effort.
+
+    Raises:
+        SettingsError: an unknown kind, a number out of its range, or no live row to ask.
+    """
+    count = _checked(matrix, rows, [kind for kind in kinds if kind != "exact"], at, sample_queries)
+    exact = Searcher(matrix[:count], None if alive is None else alive[:count])
+    if not exact.alive.any():
+        raise SettingsError("there is no place to ask for; add some before measuring the search")
+    questions = Questions.sample(exact, count, sample_queries, at, seed)
+    trials: list[Trial] = []
+    for kind in kinds:
+        if kind == "exact":
+            trials.append(measure(exact, questions, answered=False))
+        elif count < FEWEST_ROWS[kind]:
+            report(Note(f"{kind} is left out: it needs at least {FEWEST_ROWS[kind]:,} places"))
+        else:
+            structure, seconds, megabytes = _built(kind, matrix, count, seed, threads, report)
+            efforts = list(_efforts(structure, at))
+            for done, effort in enumerate(efforts, start=1):
+                tried = Searcher(exact.matrix, exact.alive, structure.with_effort(*effort))
+                trial = measure(tried, questions)
+                trials.append(dataclasses.replace(trial, build_s=seconds, megabytes=megabytes))
+                report(Progress(f"Measuring {kind}", done, len(efforts), unit="settings"))
+            del structure
+    return trials
+
+
+def _ever_harder(
+    structure: Structure, exact: Searcher, questions: Questions, target: float
+) -> Iterator[tuple[Structure, Trial]]:
+    """Trials of rising effort, until the target is reached or everything is visited."""
+    at = questions.distances.shape[1]
+    breadth, rescored = next(_efforts(structure, at))
+    missing = np.inf
+    while True:
+        tried = structure.with_effort(breadth, rescored)
+        trial = measure(Searcher(exact.matrix, exact.alive, tried), questions)
+        yield tried, trial
+        most = min(structure.most_breadth(), 4096)
+        if trial.recall >= target or (breadth >= most and rescored >= 100 * at):
+            return
+        gained = missing - (1.0 - trial.recall)
+        if breadth >= most or gained < GAIN * (1.0 - trial.recall):
+            rescored *= 2
+        breadth = min(2 * breadth, most)
+        missing = 1.0 - trial.recall
+
+
+def _efforts(structure: Structure, at: int) -> Iterator[tuple[int, int]]:
+    """(breadth, re-scored candidates) from quick to thorough."""
+    if structure.kind == "hnsw":
+        # The codes are fine enough that twice as many candidates as asked for hold the answer.
+        first, rescored = 32, 2 * (at + 1)
+    else:
+        first, rescored = 8, 10 * (at + 1)
+    for doubled in range(EFFORTS):
+        if doubled == 0 or first << doubled <= structure.most_breadth():
+            yield first << doubled, rescored
+
+
+def _built(
+    kind: str,
+    matrix: NDArray[np.floating],
+    rows: int,
+    seed: int,
+    threads: int | None,
+    report: Reporter,
+) -> tuple[Structure, float, float]:
+    """A structure, the seconds it took, and its megabytes."""
+    start = time.perf_counter()
+    structure = build_structure(kind, matrix, rows=rows, seed=seed, threads=threads, report=report)
+    seconds = time.perf_counter() - start
+    return structure, seconds, structure.size_bytes() / 1e6
+
+
+def _checked(
+    matrix: NDArray[np.floating],
+    rows: int | None,
+    kinds: Sequence[str],
+    at: int,
+    sample_queries: int,
+) -> int:
+    """How many rows are meant."""
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise SettingsError(f"search structure {unknown[0]!r}: choose one of {', '.join(KINDS)}")
+    if at < 1 or sample_queries < 1:
+        raise SettingsError(f"{sample_queries} queries for {at} neighbours: give numbers from 1 on")
+    count = len(matrix) if rows is None else rows
+    if not 0 <= count <= len(matrix):
+        raise SettingsError(f"{count} rows of a matrix of {len(matrix)}: give at most that many")
+    return count
+
+
+def _chosen(
+    structure: Structure | None, trials: list[Trial], reason: str, report: Reporter
+) -> Choice:
+    report(Note(reason))
+    return Choice(structure, tuple(trials), reason)
