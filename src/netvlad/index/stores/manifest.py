@@ -1,0 +1,269 @@
+"""The manifest of an index on disk: what its present generation consists of.
+
+An index is a folder::
+
+    my.index/
+        manifest.json             names every file of the present generation, with its checksum
+        model-000001/             the model, a checkpoint folder of ours
+        places-000007.parquet     one row for each place
+        rows-000007.npy           (N,) int64: the matrix row of each place, ascending
+        descriptors-000001.f16    (R, D) little-endian rows without a header; or .f32
+        structure-000005.faiss    a search structure over the first rows; may be absent
+        features/                 a cache that belongs to others; no part of a generation
+        .lock                     held by the one writer
+
+A file's number is the generation that wrote it. Files of a generation never change, but for the
+matrix, which grows behind its last row: older generations see fewer of its rows. Replacing
+``manifest.json`` is the switch from one generation to the next; what the new one does not name is
+removed afterwards.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netvlad.errors import StorageError
+from netvlad.index.stores.checksums import Chunk
+from netvlad.storage import written_beside
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+DTYPES: Mapping[str, str] = {"16": "<f2", "32": "<f4"}
+"""How descriptors are stored, by the name of their precision."""
+
+MODEL_FILES = ("checkpoint.json", "model.safetensors", "training.safetensors")
+_NAMES = {
+    "places": re.compile(r"places-\d{6,}\.parquet"),
+    "rows": re.compile(r"rows-\d{6,}\.npy"),
+    "descriptors": re.compile(r"descriptors-\d{6,}\.f(16|32)"),
+    "structure": re.compile(r"structure-\d{6,}\.faiss"),
+    "model": re.compile(r"model-\d{6,}"),
+}
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[^.]+\.tmp")
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file that never changes.
+
+    Attributes:
+        name: relative to the index's folder.
+        size_bytes: how long it is.
+        sha256: of its content, in hexadecimal digits.
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a generation consists of.
+
+    Attributes:
+        format: of the layout, see :data:`FORMAT`.
+        generation: counted from 1.
+        created: when the first generation was written, an ISO 8601 time in UTC.
+        updated: when this one was.
+        netvlad: the version of this package that wrote it.
+        dim: D, the length of a descriptor.
+        storage: the precision of the stored descriptors in bits, a key of :data:`DTYPES`.
+        count: N, the number of places.
+        matrix: the file of descriptors.
+        chunks: the checksums of its rows, in their order.
+        places: the table of places.
+        rows: the matrix row of each place.
+        model: the folder of the model that described the places.
+        model_fingerprint: the name of that model.
+        model_files: what lies in its folder.
+        structure: what its maker noted about the search structure; None where there is none.
+        structure_file: the search structure itself.
+        documents: small records by name, as JSON types.
+    """
+
+    generation: int
+    created: str
+    updated: str
+    netvlad: str
+    dim: int
+    storage: str
+    count: int
+    matrix: str
+    chunks: tuple[Chunk, ...]
+    places: FileRecord
+    rows: FileRecord
+    model: str
+    model_fingerprint: str
+    model_files: tuple[FileRecord, ...]
+    structure: Mapping[str, Any] | None
+    structure_file: FileRecord | None
+    documents: Mapping[str, Any]
+    format: int = FORMAT
+
+    @property
+    def matrix_rows(self) -> int:
+        """R, the rows of the matrix, those of removed places included."""
+        return sum(chunk.rows for chunk in self.chunks)
+
+    @property
+    def row_bytes(self) -> int:
+        """How many bytes a descriptor takes."""
+        return self.dim * int(self.storage) // 8
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """Every file but the matrix."""
+        structure = () if self.structure_file is None else (self.structure_file,)
+        return (self.places, self.rows, *structure, *self.model_files)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What this generation needs of the index's folder, the manifest included."""
+        inside = {file.name for file in self.files if "/" not in file.name}
+        return frozenset(inside | {MANIFEST, self.matrix, self.model})
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Switch the index in ``folder`` to the generation that ``manifest`` describes.
+
+    Raises:
+        StorageError: it cannot be written; the index stays at its present generation.
+    """
+    content = asdict(manifest)
+    with written_beside(folder / MANIFEST) as temporary:
+        temporary.write_bytes(_rendered(content))
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether ``folder`` holds an index, be it damaged."""
+    return (folder / MANIFEST).exists()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of the index in ``folder``.
+
+    Raises:
+        StorageError: there is no index, a newer version wrote it, or the manifest is damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        reason = "is not a place index (it has no manifest.json)"
+        raise StorageError(
+            f"{folder}: {reason if folder.is_dir() else 'does not exist'}; "
+            "make one with `netvlad index build`"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return parsed_manifest(raw, path)
+
+
+def parsed_manifest(raw: bytes, path: Path) -> Manifest:
+    """The manifest that the bytes of a file say; ``path`` names it in messages.
+
+    Raises:
+        StorageError: a newer version wrote it, or it is damaged.
+    """
+    damaged = StorageError(
+        f"{path}: is damaged; restore it from a copy of the index, or build the index anew"
+    )
+    try:
+        content = json.loads(raw)
+        version = content["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged from error
+    if isinstance(version, int) and version > FORMAT:
+        raise StorageError(
+            f"{path}: was written in format {version}, this version reads {FORMAT}; "
+            "install a newer netvlad"
+        )
+    content.pop("sha256", None)
+    try:
+        # Every byte counts, the white space too: the file must be what would be written today.
+        if _rendered(content) == raw:
+            return _manifest(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged from error
+    raise damaged
+
+
+def json_types(what: str, content: Any) -> Any:
+    """``content`` as JSON gives it back.
+
+    Raises:
+        StorageError: JSON cannot hold it; ``what`` says what it is.
+    """
+    try:
+        return json.loads(json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StorageError(
+            f"{what} cannot be kept as JSON ({error}); give plain numbers, texts, lists and objects"
+        ) from error
+
+
+def part_name(part: str, generation: int, storage: str = "") -> str:
+    """The name of a generation's file: ``part`` is places, rows, descriptors, structure, model."""
+    suffixes = {"places": ".parquet", "rows": ".npy", "structure": ".faiss", "model": ""}
+    return f"{part}-{generation:06d}{suffixes.get(part, f'.f{storage}')}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name in an index's folder is one that a writer gives, half-written or not."""
+    half = _TEMPORARY.fullmatch(name)
+    whole = name if half is None else half["name"]
+    if half is not None and whole == MANIFEST:
+        return True
+    return any(pattern.fullmatch(whole) for pattern in _NAMES.values())
+
+
+def _rendered(content: dict[str, Any]) -> bytes:
+    """The file that says ``content``, with the checksum of the same text without one."""
+    digest = hashlib.sha256(_json(content)).hexdigest()
+    return _json({**content, "sha256": digest}) + b"\n"
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _manifest(content: Mapping[str, Any]) -> Manifest:
+    """The manifest of a file's content, every name in it checked to stay inside the folder."""
+    structure = content["structure_file"]
+    model = _checked("model", content["model"])
+    manifest = Manifest(
+        **{
+            **content,
+            "matrix": _checked("descriptors", content["matrix"]),
+            "chunks": tuple(Chunk(**chunk) for chunk in content["chunks"]),
+            "places": _record("places", content["places"]),
+            "rows": _record("rows", content["rows"]),
+            "model": model,
+            "model_files": tuple(FileRecord(**file) for file in content["model_files"]),
+            "structure_file": None if structure is None else _record("structure", structure),
+        }
+    )
+    if [file.name for file in manifest.model_files] != [f"{model}/{name}" for name in MODEL_FILES]:
+        raise ValueError("the model's files")
+    if manifest.storage not in DTYPES or manifest.dim < 1 or manifest.generation < 1:
+        raise ValueError("the descriptors' format")
+    if min([manifest.count, *(chunk.rows for chunk in manifest.chunks)]) < 0:
+        raise ValueError("the counts")
+    return manifest
+
+
+def _record(part: str, content: Mapping[str, Any]) -> FileRecord:
+    record = FileRecord(**content)
+    _checked(part, record.name)
+    return record
+
+
+def _checked(part: str, name: str) -> str:
+    if not _NAMES[part].fullmatch(name):
+        raise ValueError(name)
+    return name

@@ -1,0 +1,158 @@
+"""Places in memory: what a robot adds to and asks many times a second."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.index.places import Places
+from netvlad.search import search_exact
+from netvlad.types import Matches
+
+# What is unknown in each column; nanoseconds do not fit into a float.
+_UNKNOWN: dict[str, Any] = {
+    **dict.fromkeys(("latitude", "longitude", "altitude", "heading", "time"), np.nan),
+    **dict.fromkeys(("size_bytes", "mtime_ns"), np.int64(-1)),
+}
+_FIRST_CAPACITY = 256
+
+
+class MemoryStore:
+    """Descriptors in float32 and the columns of their places, in arrays that double when full.
+
+    Attributes:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Make an empty store for descriptors of length ``dim``."""
+        self.dim = dim
+        self._count = 0
+        self._rows = np.empty((_FIRST_CAPACITY, dim), np.float32)
+        self._columns = {n: np.full(_FIRST_CAPACITY, value) for n, value in _UNKNOWN.items()}
+        self._images: list[str] = []
+        self._tags: list[tuple[str, ...]] = []
+        self._places: Places | None = None
+        self._documents: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def documents(self) -> Mapping[str, Any]:
+        """What was put beside the places with :meth:`put_document`."""
+        return self._documents
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """(N, D): a view, valid until the next change."""
+        return self._rows[: self._count]
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """(N,) seconds, NaN where unknown: a view, without building the table of places."""
+        return self._columns["time"][: self._count]
+
+    @property
+    def places(self) -> Places:
+        """The places as a table; made when it is first asked for after a change."""
+        if self._places is None:
+            columns = {name: values[: self._count] for name, values in self._columns.items()}
+            self._places = Places.of(self._images, columns, tags=self._tags)
+        return self._places
+
+    def place(self, i: int) -> dict[str, Any]:
+        """Place ``i`` by column, like :meth:`Places.row`, without building the whole table."""
+        if self._places is not None:
+            return self._places.row(i)
+        known: dict[str, Any] = {"image": self._images[i], "tags": list(self._tags[i])}
+        for name, values in self._columns.items():
+            known[name] = values[i].item() if np.isfinite(values[i]) else None
+        return known
+
+    def put_document(self, name: str, content: Any) -> None:
+        """Keep JSON types beside the places."""
+        self._documents[name] = content
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Matches:
+        """Exact search, see :class:`~netvlad.index.stores.store.Store`."""
+        if len(queries) > 1:
+            return search_exact(queries, self.matrix, k, database_mask=allowed)
+        # One query is one product of a matrix and a vector: no blocks, no copies.
+        similarity = self.matrix @ queries[0]
+        if allowed is not None:
+            similarity[~allowed] = -np.inf
+        take = min(k, len(similarity))
+        best = np.argpartition(-similarity, take - 1)[:take] if take else np.empty(0, np.int64)
+        best = best[np.lexsort((best, -similarity[best]))]
+        best = best[np.isfinite(similarity[best])]
+        indices = np.full((1, k), -1, np.int64)
+        squared = np.full((1, k), np.inf, np.float32)
+        indices[0, : len(best)] = best
+        squared[0, : len(best)] = np.maximum(2.0 - 2.0 * similarity[best], 0.0)
+        return Matches(indices, squared)
+
+    def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(M, D) float32 of the places ``indices``."""
+        return self.matrix[indices]
+
+    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """Add places with their descriptors."""
+        start = self._count
+        self._make_room(start + len(places))
+        at = start
+        for block in blocks:
+            self._rows[at : at + len(block)] = block
+            at += len(block)
+        assert at == start + len(places)
+        for name in _UNKNOWN:
+            self._columns[name][start:at] = places.table.column(name).to_numpy()
+        self._images += places.images()
+        self._tags += [tuple(words or ()) for words in places.table.column("tags").to_pylist()]
+        self._changed(at)
+
+    def append_one(
+        self, descriptor: NDArray[np.float32], image: str, values: Mapping[str, float]
+    ) -> None:
+        """Add one place at camera rate; ``values`` by column, others are unknown."""
+        at = self._count
+        self._make_room(at + 1)
+        self._rows[at] = descriptor
+        for name, column in self._columns.items():
+            column[at] = values.get(name, _UNKNOWN[name])
+        self._images.append(image)
+        self._tags.append(())
+        self._changed(at + 1)
+
+    def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
+        """Remove the places that ``choose`` finds; how many those were."""
+        indices = choose(self.places)
+        kept = np.setdiff1d(np.arange(self._count), indices)
+        self._rows[: len(kept)] = self._rows[kept]
+        for column in self._columns.values():
+            column[: len(kept)] = column[kept]
+        self._images = [self._images[i] for i in kept]
+        self._tags = [self._tags[i] for i in kept]
+        self._changed(len(kept))
+        return len(indices)
+
+    def _make_room(self, needed: int) -> None:
+        capacity = len(self._rows)
+        if needed <= capacity:
+            return
+        # Doubling copies every row once on average, whatever their number.
+        larger = max(needed, 2 * capacity)
+        rows = np.empty((larger, self.dim), np.float32)
+        rows[: self._count] = self.matrix
+        self._rows = rows
+        for name, column in self._columns.items():
+            grown = np.full(larger, _UNKNOWN[name])
+            grown[: self._count] = column[: self._count]
+            self._columns[name] = grown
+
+    def _changed(self, count: int) -> None:
+        self._count = count
+        self._places = None

@@ -1,0 +1,112 @@
+"""A folder as a store: a snapshot of it to read, a transaction for every change."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.index.places import Places
+from netvlad.index.stores.folder import FolderStore
+from netvlad.index.stores.writing import writing
+from netvlad.search.approximate import read_structure
+from netvlad.search.searcher import Searcher
+from netvlad.types import Matches
+
+
+class OpenedFolder:
+    """The present generation of an index folder, searched with the structure it has.
+
+    Attributes:
+        folder: where it lies.
+        snapshot: the generation that is read; another process may have written a newer one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the folder's present generation.
+
+        Raises:
+            StorageError: there is no index, or it is damaged.
+        """
+        self.folder = folder
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Go over to the newest generation.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        self.snapshot = FolderStore.open(self.folder)
+        self._searcher: Searcher | None = None
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.snapshot.manifest.dim
+
+    @property
+    def places(self) -> Places:
+        """The places."""
+        return self.snapshot.places
+
+    @property
+    def documents(self) -> Mapping[str, Any]:
+        """What the manifest keeps beside them."""
+        return self.snapshot.manifest.documents
+
+    def __len__(self) -> int:
+        return self.snapshot.manifest.count
+
+    def place(self, i: int) -> dict[str, Any]:
+        """Place ``i`` by column."""
+        return self.snapshot.places.row(i)
+
+    @property
+    def searcher(self) -> Searcher:
+        """Searches the matrix; made when it is first needed."""
+        if self._searcher is None:
+            path, about = self.snapshot.structure_path(), self.snapshot.manifest.structure
+            structure = None
+            if path is not None and about is not None:
+                structure = read_structure(path, about)
+            self._searcher = Searcher(self.snapshot.matrix, self.snapshot.rows, structure)
+        return self._searcher
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Matches:
+        """The nearest places, see :class:`~netvlad.index.stores.store.Store`."""
+        rows = self.snapshot.rows
+        limits = None
+        if allowed is not None:
+            limits = np.zeros(len(self.snapshot.matrix), np.bool_)
+            limits[rows[allowed]] = True
+        found = self.searcher.search(queries, k, allowed=limits)
+        there = found.indices >= 0
+        # Rows ascend with the places, so a row's place is where it stands among them.
+        places = np.where(there, np.searchsorted(rows, np.where(there, found.indices, 0)), -1)
+        return Matches(places, found.squared_distances)
+
+    def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(M, D) float32 of the places ``indices``."""
+        return np.asarray(self.snapshot.matrix[self.snapshot.rows[indices]], np.float32)
+
+    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """Add places in a generation of their own."""
+        with writing(self.folder, "adding places") as writer:
+            writer.append(places, blocks)
+            writer.commit()
+        self.refresh()
+
+    def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
+        """Remove what ``choose`` finds in the newest generation, in a generation of its own."""
+        with writing(self.folder, "removing places") as writer:
+            assert writer.base is not None
+            indices = choose(writer.base.places)
+            if len(indices):
+                writer.remove(indices)
+                writer.commit()
+        self.refresh()
+        return len(indices)
