@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 
-from netvlad.reports.figures import AnswerMap, curve_svg
+from netvlad.reports.figures import AnswerMap, curve_svg, round_metres, scale_bar
 
 
 def circles(svg, kind):
@@ -47,3 +47,12 @@ def test_the_curve_rises_when_the_values_do():
     assert heights == sorted(heights, reverse=True)
     assert "R@1" in svg
     ET.fromstring(curve_svg({"R@1": [1.0]}, [1]))
+
+
+def test_the_scale_bar_is_as_long_as_it_says():
+    lengths = (0.3, 1.0, 1.9, 7.0, 49.9, 50.0, 4999.0)
+    assert [round_metres(m) for m in lengths] == [1, 1, 1, 5, 20, 50, 2000]
+    bar, text = ET.fromstring(f"<svg>{scale_bar(2000, 0.05, 90)}</svg>")
+    start, end = (float(part.split("V")[0].split()[0]) for part in bar.get("d")[1:].split("H"))
+    assert end - start == 100
+    assert text.text == "2 km"

@@ -55,18 +55,25 @@ class AnswerMap:
             x, y = at(query)
             kind = "right" if right else "wrong"
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"/>')
-        parts.append(_scale_bar(scale, height))
+        parts.append(scale_bar(round_metres(199 / scale), scale, height - 10))
         return "".join(parts) + "</svg>"
 
 
-def _scale_bar(scale: float, height: float) -> str:
-    metres = next(
-        m for m in (2000, 1000, 500, 200, 100, 50, 20, 10, 1) if m * scale < 200 or m == 1
-    )
-    end, y = MARGIN + metres * scale, height - 10
+def round_metres(longest: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50, ... metres that is at most ``longest``; at least 1."""
+    if longest < 1:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= longest))
+
+
+def scale_bar(metres: float, scale: float, y: float) -> str:
+    """A bar that is ``metres`` long at ``scale`` pixels per metre, with its length beside it."""
+    end = MARGIN + metres * scale
+    length = f"{metres:g} m" if metres < 1000 else f"{metres / 1000:g} km"
     return (
         f'<path d="M{MARGIN} {y - 4}V{y}H{end:.1f}V{y - 4}" class="scale"/>'
-        f'<text x="{end + 6:.1f}" y="{y:.1f}">{metres} m</text>'
+        f'<text x="{end + 6:.1f}" y="{y:.1f}">{length}</text>'
     )
 
 

@@ -1,7 +1,5 @@
 """Queries with their first answers, as a page shows them."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +10,7 @@ from PIL import Image
 from netvlad.errors import ImageError
 from netvlad.evaluation import positives_of
 from netvlad.images import read_image
+from netvlad.reports.pictures import jpeg_uri
 from netvlad.types import Matches, PlaceDataset
 
 THUMBNAIL_HEIGHT = 120
@@ -81,9 +80,7 @@ def thumbnail(path: object, height: int = THUMBNAIL_HEIGHT) -> str:
     width = max(1, round(picture.width * height / picture.height))
     if picture.height != height:
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+    return jpeg_uri(picture)
 
 
 def _distance(dataset: PlaceDataset, query: int, index: int) -> str:
