@@ -18,14 +18,20 @@ _PUBLIC = {
     "load_model": "netvlad.models",
     "describe": "netvlad.descriptors",
     "evaluate": "netvlad.evaluation",
+    "PlaceIndex": "netvlad.index",
+    "Answer": "netvlad.index",
+    "Where": "netvlad.index",
 }
 __all__ = [
+    "Answer",
     "ImageSet",
     "Matches",
     "NetvladError",
     "PlaceDataset",
+    "PlaceIndex",
     "PlaceModel",
     "Recalls",
+    "Where",
     "__version__",
     "describe",
     "evaluate",
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from netvlad.descriptors import describe
     from netvlad.errors import NetvladError
     from netvlad.evaluation import evaluate
+    from netvlad.index import Answer, PlaceIndex, Where
     from netvlad.models import PlaceModel, load_model
     from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
 

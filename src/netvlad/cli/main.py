@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import cyclopts
 
@@ -20,6 +21,11 @@ COMMANDS = {
     "cluster": "Compute the cluster centres that an untrained NetVLAD layer starts from.",
     "train": "Train a model: refresh descriptors, mine hard negatives, step, validate.",
     "test": "Measure recall@1, 5, 10 and 20 of a model on a split.",
+    "index": "Make an index of photos, change it, look into it.",
+    "locate": "Say where photos were taken: the most similar places of an index.",
+    "pairs": "Write the pairs of images that COLMAP or hloc should match.",
+    "describe": "Write the descriptors of photos as a matrix, a row for each.",
+    "export": "Write a model as an ONNX or torch.export file, checked against torch.",
     "cache": "List and remove trunk caches: what trainings keep of the frozen layers.",
 }
 
@@ -37,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 2 on bad input, 130 on Ctrl-C."""
     keep_freed_memory()
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    _show_whole_help(tokens)
     try:
         app(
             tokens,
@@ -56,6 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED)
+
+
+def _show_whole_help(tokens: list[str]) -> None:
+    """The help of one command is its own docstring, not the line that ``netvlad --help`` lists."""
+    if tokens and tokens[0] in COMMANDS and {"--help", "-h"} & set(tokens):
+        module = import_module(f"netvlad.cli.commands.{tokens[0]}")
+        # A command made of several brings its own text; of a function, None takes the docstring.
+        whole = getattr(getattr(module, tokens[0]), "help", None)
+        app[tokens[0]].help = whole
 
 
 def _one_line(error: Exception) -> str:

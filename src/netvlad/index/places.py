@@ -30,6 +30,9 @@ clockwise from north, ``time`` seconds since 1970 (UTC); NaN is unknown. ``size_
 ``mtime_ns`` tell whether the file is still the one that was described; -1 for a place without a
 file."""
 
+ROW_GROUP = 4096
+"""Rows that lie together in the file, and are read together when one of them is asked for."""
+
 _NUMBERS = ("latitude", "longitude", "altitude", "heading", "time")
 
 
@@ -135,7 +138,7 @@ class Places:
 
     def write(self, file: IO[bytes]) -> None:
         """Write them as Parquet."""
-        pq.write_table(self.table, file, compression="zstd")
+        pq.write_table(self.table, file, compression="zstd", row_group_size=ROW_GROUP)
 
     @classmethod
     def read(cls, file: IO[bytes], name: str) -> "Places":
@@ -148,13 +151,56 @@ class Places:
             table = pq.read_table(file, use_threads=False)
             return cls(table.select(SCHEMA.names).cast(SCHEMA))
         except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-            raise StorageError(
-                f"{name}: is damaged or not a table of places ({' '.join(str(error).split())})"
-            ) from error
+            raise _damaged(name, error) from error
 
     def _numbers(self, column: str) -> NDArray[np.float64]:
         values: NDArray[np.float64] = self.table.column(column).to_numpy()
         return values
+
+
+class StoredPlaces:
+    """The places of a Parquet file, of which only those parts are read that are asked for."""
+
+    def __init__(self, content: memoryview | bytes, name: str) -> None:
+        """Look into a file.
+
+        Args:
+            content: of the file, perhaps memory-mapped.
+            name: says in errors which file it was.
+
+        Raises:
+            StorageError: it is no such table.
+        """
+        self._name = name
+        self._parts: dict[int, Places] = {}
+        try:
+            self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
+            groups = range(self._file.num_row_groups)
+            counts = [self._file.metadata.row_group(group).num_rows for group in groups]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(name, error) from error
+        self._ends = np.cumsum(counts, dtype=np.int64)
+
+    def row(self, i: int) -> dict[str, Any]:
+        """Place ``i``, as :meth:`Places.row` gives it.
+
+        Raises:
+            StorageError: the part of the file that it lies in is damaged.
+        """
+        group = int(np.searchsorted(self._ends, i, side="right"))
+        if group not in self._parts:
+            try:
+                table = self._file.read_row_group(group, use_threads=False)
+                self._parts[group] = Places(table.select(SCHEMA.names).cast(SCHEMA))
+            except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+                raise _damaged(self._name, error) from error
+        part = self._parts[group]
+        return part.row(i - int(self._ends[group]) + len(part))
+
+
+def _damaged(name: str, error: Exception) -> StorageError:
+    reason = " ".join(str(error).split())
+    return StorageError(f"{name}: is damaged or not a table of places ({reason})")
 
 
 def _listed() -> str:

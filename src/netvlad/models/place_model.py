@@ -14,12 +14,13 @@ from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.image_inputs import ImageInput, each_image, is_single
 from netvlad.models.preprocessing import Preprocessing
 from netvlad.models.spec import ModelSpec
+from netvlad.models.whitening import Whitening
 
 __all__ = ["ModelSpec", "PlaceModel"]
 
 
 class PlaceModel(nn.Module):
-    """A backbone and an aggregator.
+    """A backbone and an aggregator, and perhaps a PCA whitening.
 
     ``forward`` is ``tail(trunk(images))``: the trunk is frozen, so its output can be computed once
     and kept; the tail is what training changes.
@@ -27,6 +28,7 @@ class PlaceModel(nn.Module):
     Attributes:
         encoder: the backbone, frozen up to its cut.
         pool: the aggregator.
+        whitening: what follows the aggregator, or None.
         spec: what the model is made of.
         channels_last: whether convolutions run in the channels-last memory format, which is faster
             on CPUs and on GPUs with tensor cores, and gives the same numbers.
@@ -38,12 +40,14 @@ class PlaceModel(nn.Module):
         pool: Aggregator,
         spec: ModelSpec,
         *,
+        whitening: Whitening | None = None,
         channels_last: bool = True,
     ) -> None:
-        """Join an encoder and an aggregator.
+        """Join an encoder and an aggregator, and a whitening if the spec has one.
 
         Raises:
-            ModelError: the aggregator expects another number of channels.
+            ModelError: the aggregator expects another number of channels, or the whitening is not
+                the one of the spec or does not fit the aggregator.
         """
         super().__init__()
         if encoder.channels != pool.dim:
@@ -51,8 +55,10 @@ class PlaceModel(nn.Module):
                 f"{encoder.name} gives {encoder.channels} channels but the aggregator "
                 f"takes {pool.dim}"
             )
+        _check_whitening(whitening, spec, pool)
         self.encoder = encoder
         self.pool = pool
+        self.whitening = whitening
         self.spec = spec
         self.channels_last = channels_last
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -62,7 +68,7 @@ class PlaceModel(nn.Module):
     @property
     def descriptor_dim(self) -> int:
         """Length of a descriptor."""
-        return self.pool.output_dim
+        return self.pool.output_dim if self.whitening is None else self.whitening.output_dim
 
     @property
     def device(self) -> torch.device:
@@ -131,7 +137,7 @@ class PlaceModel(nn.Module):
         return features
 
     def tail(self, features: Tensor) -> Tensor:
-        """Run the trained layers and the aggregator on what :meth:`trunk` returned.
+        """Run the trained layers, the aggregator and any whitening on what :meth:`trunk` returned.
 
         Args:
             features: (B, C, H', W'), from any device, in float32 or a kept half precision.
@@ -142,7 +148,7 @@ class PlaceModel(nn.Module):
         weight = next(self.encoder.parameters())
         features = features.to(weight.device, weight.dtype, memory_format=self._memory_format)
         descriptors: Tensor = self.pool(self.encoder.tail(features))
-        return descriptors
+        return descriptors if self.whitening is None else self.whitening(descriptors)
 
     @torch.no_grad()
     def local_features(self, images: Tensor) -> Tensor:
@@ -221,3 +227,17 @@ class PlaceModel(nn.Module):
                 f"an image of {height}×{width} pixels (height×width) is too small; "
                 f"{self.encoder.name} needs at least {self.minimum_size}×{self.minimum_size}"
             )
+
+
+def _check_whitening(whitening: Whitening | None, spec: ModelSpec, pool: Aggregator) -> None:
+    found = None if whitening is None else whitening.output_dim
+    if found != spec.whitening_dim:
+        raise ModelError(
+            f"the whitening has {found or 'no'} dimensions but model setting whitening_dim is "
+            f"{spec.whitening_dim}"
+        )
+    if whitening is not None and whitening.dim != pool.output_dim:
+        raise ModelError(
+            f"the whitening takes {whitening.dim} dimensions but the {spec.pooling} aggregator "
+            f"gives {pool.output_dim}; fit it on descriptors of this model without whitening"
+        )

@@ -20,6 +20,7 @@ from netvlad.models.place_model import PlaceModel
 from netvlad.models.published import Progress, WeightsRecord
 from netvlad.models.spec import ModelSpec
 from netvlad.models.weights import load_backbone_weights
+from netvlad.models.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def build_model(
     """Build a model and load weights into its backbone.
 
     The aggregator starts random where it has parameters: NetVLAD wants
-    :meth:`~netvlad.models.NetVLAD.init_from_clusters` or a checkpoint.
+    :meth:`~netvlad.models.NetVLAD.init_from_clusters` or a checkpoint. A whitening wants a
+    checkpoint, too; until then it keeps the first dimensions.
 
     Args:
         spec: what to build.
@@ -145,5 +147,7 @@ def build_model(
             progress=progress,
         )
     pool = aggregator(encoder.channels, spec)
+    dim = spec.whitening_dim
+    whitening = None if dim is None else Whitening(pool.output_dim, dim)
     built = replace(spec, cut=encoder.cut)
-    return PlaceModel(encoder, pool, built, channels_last=channels_last).eval()
+    return PlaceModel(encoder, pool, built, whitening=whitening, channels_last=channels_last).eval()

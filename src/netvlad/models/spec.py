@@ -23,6 +23,7 @@ class ModelSpec:
             was loaded with, as small training batches of few places need; no effect from scratch.
         resize: (height, width) in pixels that images are brought to before they are described; or
             the most that their longer side may have, keeping the shape; None for their own size.
+        whitening_dim: how many dimensions PCA whitening leaves; None for no whitening.
     """
 
     arch: str = "vgg16"
@@ -33,6 +34,7 @@ class ModelSpec:
     cut: int | None = None
     freeze_batch_norm: bool = True
     resize: tuple[int, int] | int | None = None
+    whitening_dim: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("arch", "pooling"):
@@ -51,11 +53,20 @@ class ModelSpec:
             )
         if self.resize is not None and not _is_size(self.resize):
             raise _wrong("resize", self.resize, "one positive whole number, or (height, width)")
+        if self.whitening_dim is not None and (
+            not _is_whole(self.whitening_dim) or self.whitening_dim < 1
+        ):
+            raise _wrong(
+                "whitening_dim", self.whitening_dim, "a whole number of at least 1, or nothing"
+            )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON types: a field each."""
+        """The settings as JSON types: a field each, but no ``whitening_dim`` without whitening."""
         content = asdict(self)
         content["resize"] = list(self.resize) if isinstance(self.resize, tuple) else self.resize
+        if self.whitening_dim is None:
+            # As before there was whitening: fingerprints of models without it stay the same.
+            del content["whitening_dim"]
         return content
 
     @classmethod

@@ -17,7 +17,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
-from netvlad.index.places import Places
+from netvlad.index.places import Places, StoredPlaces
 from netvlad.index.stores.manifest import DTYPES, FileRecord, Manifest, read_manifest
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.checkpoints import Checkpoint
@@ -128,6 +128,22 @@ class FolderStore:
         if len(places) != self.manifest.count:
             raise self._damaged(record, f"{len(places):,} places, not {self.manifest.count:,}")
         return places
+
+    def place(self, i: int) -> dict[str, Any]:
+        """Place ``i`` by column; reads a part of the table where it was not read as a whole.
+
+        Raises:
+            StorageError: the table is damaged.
+        """
+        if "places" in self.__dict__:
+            return self.places.row(i)
+        return self._stored.row(i)
+
+    @cached_property
+    def _stored(self) -> StoredPlaces:
+        record = self.manifest.places
+        mapped = mmap.mmap(self._files[record.name].fileno(), 0, access=mmap.ACCESS_READ)
+        return StoredPlaces(memoryview(mapped), str(self.folder / record.name))
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:

@@ -61,7 +61,7 @@ class OpenedFolder:
 
     def place(self, i: int) -> dict[str, Any]:
         """Place ``i`` by column."""
-        return self.snapshot.places.row(i)
+        return self.snapshot.place(i)
 
     @property
     def searcher(self) -> Searcher:

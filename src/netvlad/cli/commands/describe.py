@@ -1,0 +1,137 @@
+"""``netvlad describe``: photos in, a matrix of descriptors out."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from netvlad import descriptors
+from netvlad.cli.console import reporting, show
+from netvlad.cli.model_names import open_model
+from netvlad.cli.models import choose_device
+from netvlad.cli.photo_flags import WorkFlags
+from netvlad.errors import DataError, SettingsError
+from netvlad.images import SUFFIXES, images_in
+from netvlad.storage import written_beside
+from netvlad.types import ImageSet, Note
+
+DEFAULT = WorkFlags()
+DEFAULT_MODEL = "efficientnet-lite0-avg"
+
+
+def describe(
+    photos: list[Path],
+    /,
+    *,
+    output: Path = Path("descriptors.npy"),
+    model: str | None = None,
+    ckpt: Literal["latest", "best"] = "latest",
+    names: Path | None = None,
+    storage: Literal["32", "16"] = "32",
+    machine: WorkFlags = DEFAULT,
+    strict: bool = False,
+) -> None:
+    """Write the descriptors of photos as a matrix, a row for each photo.
+
+        netvlad describe photos/ --model runs/Nov23_12-00-00_vgg16_netvlad --output d.npy
+
+    Photos of one place have rows with a large dot product: rows have unit length. `d.txt` names the
+    photos, one a line, in the order of the rows. A photo that cannot be used is told of, and its
+    row is zero. When it is stopped, the same command goes on where it was.
+
+    Parameters
+    ----------
+    photos
+        Files, and folders, which are walked.
+    output
+        The .npy file to write.
+    model
+        A run folder, an index, or a backbone such as vgg16-gem with its published weights
+        [default: efficientnet-lite0 with average pooling].
+    ckpt
+        Which checkpoint of a run: latest or best.
+    names
+        The file of names [default: that of --output, with .txt].
+    storage
+        Bits per value: 32, or 16 for half the room.
+    strict
+        Exit with 1 when a photo could not be used.
+    """
+    listed, left_out = _listed(photos)
+    names_file = _names_file(names, output)
+    with reporting() as report:
+        if left_out:
+            report(Note(_told(left_out)))
+        if model is None:
+            report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
+        network = open_model(model or DEFAULT_MODEL, ckpt, report=report)
+        described = descriptors.describe(
+            network.to(choose_device(machine.device)),
+            ImageSet(Path(), tuple(listed)),
+            output=output,
+            storage=storage,
+            batch_size=machine.batch_size,
+            threads=machine.threads,
+            precision=machine.precision,
+            report=report,
+        )
+        with written_beside(names_file) as temporary:
+            temporary.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
+    count, dim = described.values.shape
+    show(f"{output}: {count} photos × {dim} {described.values.dtype}, names in {names_file}")
+    if described.unreadable:
+        show(f"{len(described.unreadable)} photos could not be used; their rows are zero")
+    unused = len(described.unreadable) + len(left_out)
+    if strict and unused:
+        print(f"netvlad: {unused} photos could not be used (--strict)", file=sys.stderr)
+        sys.exit(1)
+
+
+def _listed(photos: list[Path]) -> tuple[list[str], list[str]]:
+    """The photos under the names that were typed, each once; those of a folder sorted.
+
+    Returns:
+        those that a list of names can hold, a line each, and the others.
+
+    Raises:
+        DataError: a path does not exist, or there is no photo at all.
+    """
+    found: dict[str, None] = {}
+    for path in photos:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; name photos, or folders of photos")
+        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
+        found.update((str(file), None) for file in files)
+    if not found:
+        raise DataError(f"{photos[0]}: has no images (looked for {' '.join(SUFFIXES)})")
+    listed = [name for name in found if _fits_a_line(name)]
+    left_out = [name for name in found if not _fits_a_line(name)]
+    if not listed:
+        raise DataError(_told(left_out))
+    return listed, left_out
+
+
+def _fits_a_line(name: str) -> bool:
+    try:
+        return len(name.encode().decode().splitlines()) == 1
+    except UnicodeEncodeError:
+        return False
+
+
+def _told(left_out: list[str]) -> str:
+    return (
+        f"left out {len(left_out)} photos whose names are not UTF-8 or have a line break (the "
+        f"first is {left_out[0]!r}); rename them"
+    )
+
+
+def _names_file(names: Path | None, output: Path) -> Path:
+    """Where names go: into no photo, and into neither the matrix nor what tells of it.
+
+    Raises:
+        SettingsError: that is where they would go.
+    """
+    file = names or output.with_suffix(".txt")
+    taken = {output.absolute(), output.with_suffix(".json").absolute()}
+    if file.suffix.lower() in SUFFIXES or file.absolute() in taken:
+        raise SettingsError(f"--names {file}: names would overwrite it; choose a .txt file")
+    return file

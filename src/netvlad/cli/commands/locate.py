@@ -1,0 +1,215 @@
+"""``netvlad locate``: where were these photos taken?"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from netvlad.cli.console import reporting, show
+from netvlad.cli.json_output import show_json
+from netvlad.cli.photo_flags import WorkFlags
+from netvlad.errors import SettingsError
+from netvlad.index.asking import Question
+from netvlad.index.photos import find_photos
+from netvlad.index.place_index import PlaceIndex
+from netvlad.index.results import Answer, Place
+from netvlad.index.where import Where
+from netvlad.reports.locate_page import write_locate_page
+
+FILTERS = Group("Which places", sort_key=2)
+
+
+@Parameter(name="*", group=FILTERS)
+@dataclass(frozen=True)
+class FilterFlags:
+    """Which places a query may be answered with."""
+
+    bbox: str | None = None
+    """Only places inside SOUTH,WEST,NORTH,EAST, in degrees."""
+
+    after: str | None = None
+    """Only places taken at or after this time: 2024-05-31, 2024-05-31T12:00 (UTC), or seconds."""
+
+    before: str | None = None
+    """Only places taken before this time."""
+
+    tag: list[str] | None = None
+    """Only places with this tag; several: with one of them."""
+
+    heading_deg: float | None = None
+    """Only places seen at most so many degrees off the query's own heading."""
+
+    heading: float | None = None
+    """The queries' heading in degrees clockwise from north [default: from EXIF]."""
+
+    def where(self) -> Where:
+        """As the index takes them.
+
+        Raises:
+            SettingsError: one of them makes no sense.
+        """
+        return Where(
+            bounding_box=None if self.bbox is None else _box(self.bbox),
+            after=None if self.after is None else _seconds("--after", self.after),
+            before=None if self.before is None else _seconds("--before", self.before),
+            tags=tuple(self.tag or ()),
+        )
+
+
+DEFAULTS = (FilterFlags(), WorkFlags())
+
+
+def locate(
+    queries: list[Path],
+    /,
+    *,
+    index: Path,
+    k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
+    rerank: Annotated[bool, Parameter(negative=())] = False,
+    radius_m: float = 25.0,
+    min_probability: float | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    html: Path | None = None,
+    filters: FilterFlags = DEFAULTS[0],
+    machine: WorkFlags = DEFAULTS[1],
+    strict: bool = False,
+) -> None:
+    """Say where photos were taken: the most similar places of an index, best first.
+
+        netvlad locate query.jpg --index my.index
+
+    A score is the cosine similarity of two descriptors: 1 for the same picture. The probability
+    says how likely the first place is right; when it is low, the query is not a place of this
+    index. The position is that of the places that agree with the first; half of all queries
+    answered like this one lie within the metres behind ±.
+
+    Parameters
+    ----------
+    queries
+        Photos, and folders of photos.
+    index
+        The index folder, from `netvlad index build`.
+    k
+        How many places to show.
+    rerank
+        Verify the first 20 places by the geometry of local features; slower.
+    radius_m
+        Places at most this far apart are one place (metres).
+    min_probability
+        Below this probability a query is not a place of this index [default: the index's own].
+    json
+        Print a list with an object for each query, and nothing else.
+    html
+        Write a page with pictures and maps to this file.
+    strict
+        Exit with 1 when a query could not be used.
+    """
+    question = Question(
+        k=k,
+        where=filters.where(),
+        heading_deg=filters.heading_deg,
+        rerank=rerank,
+        radius_m=radius_m,
+        min_probability=min_probability,
+    )
+    work = machine.work()
+    with reporting() as report:
+        opened = PlaceIndex.open(index, device=work.device)
+        answers = opened.locate_all(
+            as_typed(queries),
+            question,
+            heading=filters.heading,
+            batch_size=work.batch_size,
+            threads=work.threads,
+            precision=work.precision,
+            report=report,
+        )
+        if html is not None:
+            pictures = opened.match_pictures(answers) if rerank else None
+            write_locate_page(html, answers, index=str(index), matches=pictures)
+    if json:
+        show_json([answer.to_json() for answer in answers])
+    else:
+        for answer in answers:
+            for line in _lines(answer):
+                show(line)
+    failed = [answer for answer in answers if answer.error is not None]
+    for answer in failed:
+        print(f"- {answer.query}: {answer.error}", file=sys.stderr)
+    if failed and (strict or len(failed) == len(answers)):
+        print(f"netvlad: {len(failed)} queries could not be used", file=sys.stderr)
+        sys.exit(1 if strict else 2)
+
+
+def as_typed(queries: list[Path]) -> list[str]:
+    """The photos that files and folders stand for, under the names that were typed.
+
+    Raises:
+        DataError: a path does not exist, or holds no images.
+    """
+    names = []
+    for query in queries:
+        if query.is_dir():
+            base = query.absolute()
+            names += [str(query / photo.relative_to(base)) for photo in find_photos([query])]
+        else:
+            find_photos([query])
+            names.append(str(query))
+    return names
+
+
+def _lines(answer: Answer) -> list[str]:
+    if answer.error is not None:
+        return []
+    lines = [answer.query]
+    if answer.probability is not None and not answer.known:
+        lines.append(f"  not a place in this index (probability {answer.probability:.2f})")
+    elif answer.position is not None and answer.probability is not None:
+        where = answer.position
+        lines.append(
+            f"  {where.latitude:.6f}, {where.longitude:.6f} ± {where.error_m:.0f} m, "
+            f"probability {answer.probability:.2f}"
+        )
+    if not answer.places:
+        lines.append("  no place of the index may be returned")
+    for rank, place in enumerate(answer.places, 1):
+        lines.append(f"  {rank:>2}  " + "  ".join(_cells(place)))
+    return lines
+
+
+def _cells(place: Place) -> list[str]:
+    cells = [f"{place.score:.3f}"]
+    if place.latitude is not None and place.longitude is not None:
+        cells.append(f"{place.latitude:.6f}, {place.longitude:.6f}")
+    if place.heading is not None:
+        cells.append(f"{place.heading:3.0f}°")
+    if place.distance_m is not None:
+        cells.append(f"{place.distance_m:.0f} m from the query's own position")
+    if place.inliers is not None:
+        cells.append(f"{place.inliers} inliers")
+    return [*cells, place.image]
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        south, west, north, east = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"--bbox {text}: give SOUTH,WEST,NORTH,EAST in degrees") from error
+    return south, west, north, east
+
+
+def _seconds(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{flag} {text}: give a date such as 2024-05-31 or 2024-05-31T12:00, or seconds"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

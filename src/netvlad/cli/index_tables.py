@@ -1,0 +1,172 @@
+"""What ``netvlad index`` prints."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from netvlad.evaluation.confidence import ConfidenceMeasures
+from netvlad.index.building import Change
+from netvlad.index.places import Places
+from netvlad.index.stores import FolderStore
+from netvlad.search.trials import Trial
+
+
+def change_lines(folder: Path, store: FolderStore, change: Change) -> Iterator[str]:
+    """What a build or an addition did, and what the index holds now."""
+    done = [f"added {change.added}"]
+    for count, what in (
+        (change.replaced, "described again because the file has changed"),
+        (change.unchanged, "there already"),
+        (change.updated, "with other positions, headings, times or tags than before"),
+        (len(change.skipped), "skipped because they cannot be used"),
+    ):
+        if count:
+            done.append(f"{count} {what}")
+    described = change.added + change.replaced
+    if described and change.seconds > 0:
+        done.append(f"{described / change.seconds:.1f} photos/s")
+    yield f"{folder}: " + ", ".join(done)
+    located = int(store.places.has_position.sum())
+    manifest = store.manifest
+    yield (
+        f"{folder}: {manifest.count} places, {located} with a position; {manifest.dim} dimensions "
+        f"in {manifest.storage} bits; {size_bytes(folder) / 1e6:.1f} MB"
+    )
+
+
+def info_figures(store: FolderStore) -> dict[str, Any]:
+    """The figures of ``netvlad index info``, as JSON types."""
+    manifest, places = store.manifest, store.places
+    located = places.has_position
+    spec = store.model_spec()
+    figures: dict[str, Any] = {
+        "places": manifest.count,
+        "with_position": int(located.sum()),
+        "with_heading": int(np.isfinite(places.heading).sum()),
+        "with_time": int(np.isfinite(places.time).sum()),
+        "removed_rows": manifest.matrix_rows - manifest.count,
+        "bounding_box": None,
+        "times": None,
+        "model": spec.to_json(),
+        "model_fingerprint": manifest.model_fingerprint,
+        "dim": manifest.dim,
+        "storage": manifest.storage,
+        "search": "exact" if manifest.structure is None else manifest.structure["kind"],
+        "calibrated": "calibration" in manifest.documents,
+        "generation": manifest.generation,
+        "created": manifest.created,
+        "updated": manifest.updated,
+        "size_bytes": size_bytes(store.folder),
+    }
+    if located.any():
+        latitude, longitude = places.latitude[located], places.longitude[located]
+        figures["bounding_box"] = [
+            round(float(value), 6)
+            for value in (latitude.min(), longitude.min(), latitude.max(), longitude.max())
+        ]
+    if figures["with_time"]:
+        figures["times"] = [float(np.nanmin(places.time)), float(np.nanmax(places.time))]
+    return figures
+
+
+def info_table(store: FolderStore) -> Table:
+    """The figures of ``netvlad index info``, for people."""
+    figures = info_figures(store)
+    table = Table(title=f"{store.folder}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column()
+    model = figures["model"]
+    clusters = f" {model['num_clusters']}" if model["pooling"] == "netvlad" else ""
+    rows = {
+        "places": f"{figures['places']}",
+        "with a position": f"{figures['with_position']}",
+        "with a heading": f"{figures['with_heading']}",
+        "with a time": f"{figures['with_time']}",
+        "model": f"{model['arch']}, {model['pooling']}{clusters}",
+        "fingerprint": figures["model_fingerprint"],
+        "descriptors": f"{figures['dim']} dimensions in {figures['storage']} bits",
+        "search": figures["search"],
+        "probabilities": "fitted to this index" if figures["calibrated"] else "by default",
+        "rows of removed photos": f"{figures['removed_rows']}",
+        "generation": f"{figures['generation']}, written {figures['updated']}",
+        "size": f"{figures['size_bytes'] / 1e6:.1f} MB",
+    }
+    if figures["bounding_box"]:
+        south, west, north, east = figures["bounding_box"]
+        rows["south, west"] = f"{south}, {west}"
+        rows["north, east"] = f"{north}, {east}"
+    if figures["times"]:
+        rows["taken"] = " to ".join(_date(value) for value in figures["times"])
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def place_lines(places: Places) -> Iterator[str]:
+    """One place on a line, columns separated by tabs; what is unknown is empty."""
+    for i in range(len(places)):
+        row = places.row(i)
+        cells = [row["image"]]
+        for name in ("latitude", "longitude", "heading", "time"):
+            cells.append("" if row[name] is None else f"{row[name]:.10g}")
+        cells.append(";".join(row["tags"] or ()))
+        yield "\t".join(cells)
+
+
+def trial_table(title: str, trials: Sequence[Trial]) -> Table:
+    """Ways to search, a row each."""
+    table = Table(title=title, title_justify="left")
+    at = trials[0].at if trials else 20
+    columns = ("search", "breadth", "re-scored", "R@1", f"R@{at}", "p50 ms", "p99 ms")
+    for column in (*columns, "build s", "MB"):
+        table.add_column(column, justify="left" if column == "search" else "right")
+    for trial in trials:
+        approximate = trial.kind != "exact"
+        table.add_row(
+            trial.kind,
+            f"{trial.breadth}" if approximate else "",
+            f"{trial.rescored}" if approximate else "",
+            f"{trial.recall_at_1:.4f}",
+            f"{trial.recall:.4f}",
+            f"{trial.p50_ms:.2f}",
+            f"{trial.p99_ms:.2f}",
+            f"{trial.build_s:.1f}",
+            f"{trial.megabytes:.1f}",
+        )
+    return table
+
+
+def confidence_table(title: str, measures: ConfidenceMeasures) -> Table:
+    """How good probabilities are."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    low, high = measures.ece_interval
+    table.add_row("answers", f"{measures.answers}")
+    table.add_row("of these right", f"{measures.right}")
+    table.add_row("expected calibration error", f"{measures.ece:.3f} ({low:.3f} to {high:.3f})")
+    table.add_row("area under the ROC curve", f"{measures.auc:.3f}")
+    table.add_row("recall at 100 % precision", f"{measures.recall_at_full_precision:.3f}")
+    return table
+
+
+def size_bytes(folder: Path) -> int:
+    """What a folder takes on disk, of files that are there at the moment."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+def _date(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s"

@@ -1,0 +1,291 @@
+"""From a query's descriptor to an answer: search, re-ranking, probability, position."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import SettingsError
+from netvlad.fitting.calibration import Calibration
+from netvlad.images import read_image
+from netvlad.images.exif import PhotoFacts
+from netvlad.index.confidence import answer_features
+from netvlad.index.ground import metres_around
+from netvlad.index.local_features import MAX_SIDE, FeatureCache, LocalFeatures, extract
+from netvlad.index.places import Places
+from netvlad.index.position import fuse_position
+from netvlad.index.rerank import Reranked, rerank
+from netvlad.index.results import Answer, Place
+from netvlad.index.stores.store import Store
+from netvlad.index.where import Where, heading_difference
+
+CANDIDATES = 20
+"""Places that are re-ranked, and that probability and position are computed from."""
+
+UNKNOWN = PhotoFacts(np.nan, np.nan, np.nan, np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every query.
+
+    Attributes:
+        k: how many places to return.
+        where: which places may be returned.
+        heading_deg: only places seen at most so many degrees off the query's own heading.
+        rerank: whether the first :data:`CANDIDATES` places are verified by geometry.
+        radius_m: places at most this far apart are one place (metres).
+        min_probability: below it the query is not a place of this index; None takes the
+            calibration's own threshold.
+        speed_mps: how fast the camera moved, for places without positions: what was seen within
+            ``radius_m / speed_mps`` seconds counts as one place.
+    """
+
+    k: int = 5
+    where: Where = field(default_factory=Where)
+    heading_deg: float | None = None
+    rerank: bool = False
+    radius_m: float = 25.0
+    min_probability: float | None = None
+    speed_mps: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise SettingsError(f"k is {self.k}; ask for at least 1 place")
+        if self.radius_m <= 0:
+            raise SettingsError(f"radius_m is {self.radius_m:g}; give metres above 0")
+        if self.heading_deg is not None and not 0 <= self.heading_deg <= 180:
+            raise SettingsError(f"heading_deg is {self.heading_deg:g}; give 0 to 180 degrees")
+        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
+            raise SettingsError(f"min_probability is {self.min_probability:g}; give 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """One photo that is asked about.
+
+    Attributes:
+        name: as it was given.
+        descriptor: (D,) float32.
+        facts: where it says it was taken, and in which direction.
+        picture: its file or its (H, W, 3) uint8 pixels, for re-ranking.
+    """
+
+    name: str
+    descriptor: NDArray[np.float32]
+    facts: PhotoFacts = UNKNOWN
+    picture: Path | NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """The nearest places of one query: numbers (k,) and cosine similarities (k,), best first."""
+
+    indices: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def answers(
+    store: Store,
+    queries: Sequence[Query],
+    question: Question,
+    calibration: Calibration,
+    local_features: FeatureCache | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> list[Answer]:
+    """Answer queries.
+
+    Args:
+        store: the places.
+        queries: described by the index's own model.
+        question: what is asked.
+        calibration: turns scores into a probability.
+        local_features: of the index's photos; needed when ``question.rerank`` is set.
+        allowed: (N,) further limits the places that may be returned.
+
+    Returns:
+        one answer for each query, in order.
+
+    Raises:
+        SettingsError: ``question.heading_deg`` is set and a query's heading is unknown.
+    """
+    found = _search(store, queries, question, allowed)
+    return [
+        _answer(store, query, candidates, question, calibration, local_features)
+        for query, candidates in zip(queries, found, strict=True)
+    ]
+
+
+def _search(
+    store: Store,
+    queries: Sequence[Query],
+    question: Question,
+    allowed: NDArray[np.bool_] | None,
+) -> list[_Candidates]:
+    k = min(max(question.k, CANDIDATES), max(len(store), 1))
+    mask = (
+        allowed if question.where == Where() else _both(question.where.mask(store.places), allowed)
+    )
+    if question.heading_deg is None:
+        stacked = np.stack([query.descriptor for query in queries]) if queries else None
+        groups = [] if stacked is None else [(stacked, mask)]
+    else:
+        groups = [
+            (query.descriptor[None], _both(mask, _similar_direction(store.places, query, question)))
+            for query in queries
+        ]
+    found = []
+    for descriptors, limits in groups:
+        matches = store.search(descriptors, k, limits)
+        for indices, squared in zip(matches.indices, matches.squared_distances, strict=True):
+            there = indices >= 0
+            # Of unit vectors: |a − b|² = 2 − 2·a·b.
+            scores = 1.0 - squared[there].astype(np.float64) / 2.0
+            found.append(_Candidates(indices[there], scores))
+    return found
+
+
+def _answer(
+    store: Store,
+    query: Query,
+    candidates: _Candidates,
+    question: Question,
+    calibration: Calibration,
+    local_features: FeatureCache | None,
+) -> Answer:
+    if not len(candidates.indices):
+        return Answer(query.name)
+    rows = [store.place(int(index)) for index in candidates.indices]
+    inliers: list[int | None] = [None] * len(rows)
+    if question.rerank:
+        order, inliers = _reranked(query, rows, candidates.scores, local_features)
+        rows = [rows[i] for i in order]
+        inliers = [inliers[i] for i in order]
+        candidates = _Candidates(candidates.indices[order], candidates.scores[order])
+    latitude = np.array([_number(row["latitude"]) for row in rows])
+    longitude = np.array([_number(row["longitude"]) for row in rows])
+    time = np.array([_number(row["time"]) for row in rows])
+    head = slice(0, CANDIDATES)
+    probability = _probability(
+        latitude[head],
+        longitude[head],
+        time[head],
+        candidates.scores[head],
+        inliers[0],
+        question,
+        calibration,
+    )
+    places = [
+        _place(row, float(score), count)
+        for row, score, count in zip(rows, candidates.scores, inliers, strict=True)
+    ][: question.k]
+    if np.isfinite(query.facts.latitude + query.facts.longitude):
+        centre = (query.facts.latitude, query.facts.longitude)
+        away = np.linalg.norm(metres_around(latitude, longitude, centre), axis=1)
+        places = [
+            replace(place, distance_m=float(metres) if np.isfinite(metres) else None)
+            for place, metres in zip(places, away, strict=False)
+        ]
+    least = calibration.threshold if question.min_probability is None else question.min_probability
+    return Answer(
+        query.name,
+        tuple(places),
+        fuse_position(
+            latitude[head],
+            longitude[head],
+            candidates.scores[head],
+            probability,
+            question.radius_m,
+        ),
+        probability,
+        None if probability is None else probability >= least,
+    )
+
+
+def _probability(
+    latitude: NDArray[np.float64],
+    longitude: NDArray[np.float64],
+    time: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    inliers: int | None,
+    question: Question,
+    calibration: Calibration,
+) -> float | None:
+    if np.isfinite(latitude[0] + longitude[0]):
+        around = metres_around(latitude, longitude, (float(latitude[0]), float(longitude[0])))
+    elif np.isfinite(time[0]) and not np.isfinite(latitude + longitude).any():
+        # A camera on its way: what it saw within seconds, it saw at one place.
+        around = np.stack([(time - time[0]) * question.speed_mps, np.zeros(len(time))], axis=1)
+    else:
+        return None
+    features = answer_features(scores, around, inliers, question.radius_m, names=calibration.names)
+    return None if features is None else float(calibration.probability(features[None])[0])
+
+
+def _reranked(
+    query: Query,
+    rows: list[dict[str, Any]],
+    scores: NDArray[np.float64],
+    cache: FeatureCache | None,
+) -> tuple[NDArray[np.int64], list[int | None]]:
+    """The order of the candidates after verification, and the inliers of each in the old order."""
+    count = min(len(rows), CANDIDATES)
+    unchanged = np.arange(len(rows))
+    inliers: list[int | None] = [None] * len(rows)
+    if cache is None or query.picture is None:
+        return unchanged, inliers
+    picture = query.picture
+    # As the cache reads the index's own photos.
+    pixels = read_image(picture, resize=MAX_SIDE) if isinstance(picture, Path) else picture
+    candidates = [_local_features(cache, Path(row["image"])) for row in rows[:count]]
+    found: Reranked = rerank(extract(pixels), candidates, scores[:count])
+    for i, verified in enumerate(found.verified):
+        inliers[i] = None if verified is None else verified.inliers
+    return np.concatenate([np.asarray(found.order, np.int64), unchanged[count:]]), inliers
+
+
+def _local_features(cache: FeatureCache, path: Path) -> LocalFeatures | None:
+    # A photo that was moved away since keeps its place in the ranking.
+    return cache.get(path) if path.is_file() else None
+
+
+def _place(row: dict[str, Any], score: float, inliers: int | None) -> Place:
+    return Place(
+        image=row["image"],
+        score=score,
+        latitude=row["latitude"],
+        longitude=row["longitude"],
+        altitude=row["altitude"],
+        heading=row["heading"],
+        time=row["time"],
+        tags=tuple(row["tags"] or ()),
+        inliers=inliers,
+    )
+
+
+def _similar_direction(places: Places, query: Query, question: Question) -> NDArray[np.bool_]:
+    assert question.heading_deg is not None
+    if not np.isfinite(query.facts.heading):
+        raise SettingsError(
+            f"{query.name}: its heading is unknown, so places cannot be chosen by direction; "
+            "give --heading, or leave --heading-deg out"
+        )
+    near: NDArray[np.bool_] = (
+        heading_difference(places.heading, query.facts.heading) <= question.heading_deg
+    )
+    return near
+
+
+def _both(
+    first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -1,0 +1,269 @@
+"""Photos into an index folder: gather, describe, write, so that a kill costs minutes at most."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.descriptors import Descriptors, describe
+from netvlad.errors import DataError, StorageError
+from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
+from netvlad.images import Unreadable
+from netvlad.images.identity import images_fingerprint
+from netvlad.index.default_model import default_model
+from netvlad.index.photos import Collection
+from netvlad.index.places import Places
+from netvlad.index.stores.manifest import MANIFEST
+from netvlad.index.stores.writing import IndexWriter, writing
+from netvlad.models import PlaceModel
+from netvlad.models.fingerprints import model_fingerprint
+from netvlad.types import ImageSet, Reporter, silent
+
+WORK = ".work"
+"""Below an index folder: descriptors that are being computed, until they are in the index."""
+
+_BLOCK = 4096
+_OURS = {WORK, ".lock"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """How photos are described.
+
+    Attributes:
+        batch_size: photos per forward pass.
+        threads: decoding threads.
+        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        device: where the default model is made.
+        seed: of the default model's centres, and of whitening's sample.
+    """
+
+    batch_size: int = 24
+    threads: int = 8
+    precision: str = "32"
+    device: str = "cpu"
+    seed: int = 123
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a build or an addition did.
+
+    Attributes:
+        added: photos that are new in the index.
+        replaced: photos that were there, had changed since and were described again.
+        unchanged: photos that were there and had not changed.
+        updated: of these, photos whose position, heading, time or tags are now other ones.
+        skipped: photos that could not be used, and why.
+        notes: what a person should know about positions.
+        seconds: wall time spent on describing.
+    """
+
+    added: int
+    replaced: int = 0
+    unchanged: int = 0
+    updated: int = 0
+    skipped: tuple[Unreadable, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+
+
+def build_folder(
+    folder: Path,
+    model: PlaceModel | None,
+    collection: Collection,
+    *,
+    storage: str = "16",
+    whiten: int | None = None,
+    work: Work | None = None,
+    report: Reporter = silent,
+) -> Change:
+    """Make an index folder of photos.
+
+    A build that was killed goes on with the photos it had described, when it is repeated.
+
+    Args:
+        folder: the index to be; must not hold one yet.
+        model: describes the photos; None fits the default model to them.
+        collection: the photos, and what is known about each.
+        storage: bits per value of the descriptors, ``"16"`` or ``"32"``.
+        whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them.
+        work: how photos are described.
+        report: receives progress and notes.
+
+    Raises:
+        DataError: not one photo can be used.
+        SettingsError: ``whiten`` is more than the photos allow.
+        StorageError: the folder holds an index, is being written to, or has no room.
+    """
+    work = work or Work()
+    images = image_set(collection.places)
+    _refuse_other_content(folder)
+    chosen = model or default_model(
+        images,
+        seed=work.seed,
+        batch_size=work.batch_size,
+        threads=work.threads,
+        precision=work.precision,
+        device=work.device,
+        report=report,
+    )
+    described = _described(folder, chosen, images, storage, work, report)
+    good = np.flatnonzero(described.readable)
+    if not len(good):
+        shutil.rmtree(folder, ignore_errors=True)
+        first = described.unreadable[0].error
+        raise DataError(f"none of {len(images)} photos can be used (the first: {first})")
+    blocks = _blocks(described.values, good)
+    if whiten is not None:
+        whitening = fit_whitening(described.values, whiten, seed=work.seed)
+        chosen = with_whitening(chosen, whitening)
+        blocks = (whiten_rows(whitening, block) for block in _blocks(described.values, good))
+    dim = chosen.descriptor_dim
+    with writing(folder, "building it", create=True, dim=dim, storage=storage) as writer:
+        writer.put_model(chosen, model_fingerprint(chosen))
+        writer.append(collection.places.take(good), blocks)
+        writer.commit(report)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+    return Change(
+        added=len(good),
+        skipped=described.unreadable,
+        notes=collection.notes,
+        seconds=described.seconds,
+    )
+
+
+def add_to_folder(
+    folder: Path,
+    model: PlaceModel,
+    collection: Collection,
+    *,
+    work: Work | None = None,
+    report: Reporter = silent,
+) -> Change:
+    """Add photos to an index folder; those it has already are described again only if changed.
+
+    What is known about photos it has already (position, heading, time, tags) is brought up to
+    date without describing them.
+
+    Args:
+        folder: the index.
+        model: the index's own.
+        collection: the photos, and what is known about each.
+        work: how photos are described.
+        report: receives progress and notes.
+
+    Raises:
+        StorageError: another process is writing, or there is no room; nothing has changed.
+    """
+    with writing(folder, "adding photos") as writer:
+        assert writer.base is not None
+        there = writer.base.places
+        known = {image: i for i, image in enumerate(there.images())}
+        given = collection.places
+        at = np.array([known.get(image, -1) for image in given.images()], dtype=np.int64)
+        same = (at >= 0) & _same_file(there, at, given)
+        fresh = np.flatnonzero(~same)
+        storage = writer.base.manifest.storage
+        images = image_set(given.take(fresh))
+        described = _described(folder, model, images, storage, work or Work(), report)
+        readable = np.flatnonzero(described.readable)
+        good = fresh[readable]
+        updated = _update_facts(writer, there, at[same], given.take(np.flatnonzero(same)))
+        replaced = at[good][at[good] >= 0]
+        if len(replaced):
+            writer.remove(replaced)
+        if len(good):
+            writer.append(given.take(good), _blocks(described.values, readable))
+        if len(good) or updated:
+            writer.commit(report)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+    return Change(
+        added=len(good) - len(replaced),
+        replaced=len(replaced),
+        unchanged=int(same.sum()),
+        updated=updated,
+        skipped=described.unreadable,
+        notes=collection.notes,
+        seconds=described.seconds,
+    )
+
+
+def image_set(places: Places) -> ImageSet:
+    """The photos of places, as the loader wants them."""
+    return ImageSet(Path(), tuple(places.images()))
+
+
+def _refuse_other_content(folder: Path) -> None:
+    """Before long work: the folder is new, or holds a build that was killed."""
+    if (folder / MANIFEST).exists():
+        raise StorageError(
+            f"{folder}: holds an index already; use `netvlad index add`, or another folder"
+        )
+    if folder.is_file() or (folder.is_dir() and {p.name for p in folder.iterdir()} - _OURS):
+        raise StorageError(f"{folder}: holds something else; name a new folder for the index")
+
+
+def _described(
+    folder: Path,
+    model: PlaceModel,
+    images: ImageSet,
+    storage: str,
+    work: Work,
+    report: Reporter,
+) -> Descriptors:
+    """Describe into the work folder, where a later run of the same finds it."""
+    if not len(images):
+        return Descriptors(np.empty((0, model.descriptor_dim), np.float32), np.empty(0, np.bool_))
+    # Descriptors of other photos or another model are no use any more.
+    name = f"{model_fingerprint(model)}-{images_fingerprint(images)}-{storage}.npy"
+    for stale in (folder / WORK).glob("*"):
+        if name not in stale.name and stale.stem != Path(name).stem:
+            stale.unlink(missing_ok=True)
+    return describe(
+        model,
+        images,
+        output=folder / WORK / name,
+        storage=storage,
+        batch_size=work.batch_size,
+        threads=work.threads,
+        precision=work.precision,
+        stage="Describing photos",
+        report=report,
+    )
+
+
+def _update_facts(writer: IndexWriter, there: Places, at: NDArray[np.int64], given: Places) -> int:
+    """Bring what is known about photos ``at`` up to date; how many changed."""
+    if not len(at):
+        return 0
+    old, new = there.take(at).table.to_pylist(), given.table.to_pylist()
+    changed = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if repr(a) != repr(b)]
+    if changed:
+        # The table anew: those rows from what was given, all others as they are.
+        joined = there.joined(given.take(np.array(changed)))
+        order = np.arange(len(there))
+        order[at[changed]] = len(there) + np.arange(len(changed))
+        writer.update_places(joined.take(order))
+    return len(changed)
+
+
+def _same_file(there: Places, at: NDArray[np.int64], given: Places) -> NDArray[np.bool_]:
+    """(M,) whether photo i of ``given`` is still the file that place ``at[i]`` was made from."""
+    same = np.ones(len(given), np.bool_)
+    for column in ("size_bytes", "mtime_ns"):
+        stored = there.table.column(column).to_numpy()
+        now = given.table.column(column).to_numpy()
+        same &= stored[np.maximum(at, 0)] == now if len(stored) else False
+    return same
+
+
+def _blocks(
+    values: NDArray[np.floating[Any]], rows: NDArray[np.int64]
+) -> Iterator[NDArray[np.floating[Any]]]:
+    for start in range(0, len(rows), _BLOCK):
+        yield values[rows[start : start + _BLOCK]]

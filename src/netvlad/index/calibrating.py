@@ -1,0 +1,171 @@
+"""Fitting an index's calibration to a data set: answers that are known to be right or wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.descriptors import describe
+from netvlad.errors import DataError
+from netvlad.evaluation.confidence import ConfidenceMeasures, measure_confidence
+from netvlad.fitting.calibration import Calibration, fit_calibration
+from netvlad.geography import radius_neighbours
+from netvlad.index.asking import CANDIDATES
+from netvlad.index.building import Work
+from netvlad.index.confidence import answer_features, default_calibration
+from netvlad.index.stores.writing import writing
+from netvlad.models import PlaceModel
+from netvlad.search import search_exact
+from netvlad.types import PlaceDataset, Reporter, silent
+
+FOLDS = 5
+AWAY_M = 100.0
+"""For a query of a place that is not in the index, all places this near it are left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledAnswers:
+    """Answers to the queries of a data set, each asked twice: with its place there, and without.
+
+    Attributes:
+        features: (n, f) what the calibration reads.
+        correct: (n,) whether the first place lay within the radius of the query.
+        query: (n,) which query it was.
+    """
+
+    features: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    query: NDArray[np.int64]
+
+
+def labelled_answers(
+    model: PlaceModel,
+    dataset: PlaceDataset,
+    *,
+    radius_m: float = 25.0,
+    work: Work | None = None,
+    report: Reporter = silent,
+) -> LabelledAnswers:
+    """Ask every query of a data set twice: of its whole database, and without its surroundings.
+
+    Args:
+        model: describes both sides.
+        dataset: needs positions; those of one zone, in metres.
+        radius_m: how near the first place must lie to be right.
+        work: how images are described.
+        report: receives progress and notes.
+
+    Raises:
+        DataError: images have no positions.
+    """
+    work = work or Work()
+    places, truth = dataset.database.positions, dataset.queries.positions
+    if places is None or truth is None:
+        raise DataError(f"{dataset.name}: a calibration needs positions of images and queries")
+    sides = [
+        describe(
+            model,
+            images,
+            batch_size=work.batch_size,
+            threads=work.threads,
+            precision=work.precision,
+            stage=stage,
+            report=report,
+        )
+        for images, stage in (
+            (dataset.database, "Describing the database"),
+            (dataset.queries, "Describing queries"),
+        )
+    ]
+    usable = np.isfinite(truth).all(axis=1) & sides[1].readable
+    near = radius_neighbours(truth, places, AWAY_M)
+    k = CANDIDATES + int(near.counts().max(initial=0))
+    found = search_exact(
+        sides[1].values,
+        sides[0].values,
+        min(k, len(places)),
+        query_mask=usable,
+        database_mask=sides[0].readable,
+    )
+    names = feature_names(model)
+    rows, correct, queries = [], [], []
+    for query in np.flatnonzero(usable).tolist():
+        there = found.indices[query] >= 0
+        indices = found.indices[query][there]
+        scores = 1.0 - found.squared_distances[query][there].astype(np.float64) / 2.0
+        away = ~np.isin(indices, near.row(query))
+        for shown in (np.ones(len(indices), np.bool_), away):
+            first = indices[shown][:CANDIDATES]
+            if not len(first):
+                continue
+            positions = places[first] - places[first[0]]
+            features = answer_features(
+                scores[shown][:CANDIDATES], positions, radius_m=radius_m, names=names
+            )
+            if features is None:
+                continue
+            rows.append(features)
+            correct.append(bool(np.hypot(*(places[first[0]] - truth[query])) <= radius_m))
+            queries.append(query)
+    if not rows:
+        raise DataError(f"{dataset.name}: not one query could be answered with a position")
+    return LabelledAnswers(np.stack(rows), np.array(correct), np.array(queries, np.int64))
+
+
+def feature_names(model: PlaceModel) -> tuple[str, ...]:
+    """The features that probabilities of this model's answers are computed from."""
+    return default_calibration(model.spec.pooling).names
+
+
+def fit(
+    answers: LabelledAnswers,
+    dataset: PlaceDataset,
+    names: tuple[str, ...],
+    *,
+    radius_m: float = 25.0,
+) -> tuple[Calibration, ConfidenceMeasures]:
+    """Fit a calibration, and measure one of its kind on places that were not used to fit it.
+
+    The measures are those of cross-validation over :data:`FOLDS` strips of the ground, from west
+    to east, so that a query and its neighbours are never on both sides.
+
+    Args:
+        answers: from :func:`labelled_answers`.
+        dataset: what they were answers to.
+        names: of the features, see :func:`feature_names`.
+        radius_m: what was counted as right.
+
+    Raises:
+        DataError: the answers are all right or all wrong.
+    """
+    assert dataset.queries.positions is not None
+    east = dataset.queries.positions[answers.query, 0]
+    strip = np.searchsorted(np.quantile(east, np.linspace(0, 1, FOLDS + 1)[1:-1]), east)
+    held_out = np.full(len(east), np.nan)
+    for number in range(FOLDS):
+        rest, here = strip != number, strip == number
+        if here.any():
+            part = fit_calibration(
+                answers.features[rest], answers.correct[rest], names=names, radius_m=radius_m
+            )
+            held_out[here] = part.probability(answers.features[here])
+    calibration = fit_calibration(
+        answers.features,
+        answers.correct,
+        names=names,
+        radius_m=radius_m,
+        provenance={"data": f"{dataset.name} {dataset.split}"},
+    )
+    return calibration, measure_confidence(held_out, answers.correct, groups=answers.query)
+
+
+def keep(folder: Path, calibration: Calibration) -> None:
+    """Keep a calibration in an index folder.
+
+    Raises:
+        StorageError: another process is writing, or it cannot be written.
+    """
+    with writing(folder, "keeping a calibration") as writer:
+        writer.put_document("calibration", calibration.to_json())
+        writer.commit()

@@ -1,0 +1,147 @@
+import math
+
+import numpy as np
+import pytest
+
+from netvlad.errors import DataError, SettingsError, StorageError
+from netvlad.fitting.calibration import Calibration, fit_calibration
+from netvlad.index.confidence import (
+    ALL_FEATURES,
+    FEATURES,
+    answer_features,
+    default_calibration,
+    features_of_answers,
+    first_place_probability,
+)
+
+LISTED = ALL_FEATURES[:4]
+
+
+def slow(scores, positions, radius):
+    """The definitions, one list at a time, in plain Python."""
+    pairs = [(s, p) for s, p in zip(scores, positions, strict=True) if math.isfinite(s)]
+    located = [(s, p) for s, p in pairs if math.isfinite(sum(p))]
+    first, origin = pairs[0]
+    away = [(s, math.dist(p, origin)) for s, p in located]
+    tail = sorted((s for s, _ in pairs), reverse=True)[len(pairs) // 2 :]
+    mean = sum(tail) / len(tail)
+    spread = math.sqrt(sum((s - mean) ** 2 for s in tail) / len(tail))
+    others = [s for s, d in away if d > radius]
+    following = max(others) if others else min(s for s, _ in pairs)
+    best = max(s for s, _ in pairs)
+    weights = [math.exp(-3 * (best - s) / (best - mean)) for s, _ in away]
+    near = sum(w for w, (_, d) in zip(weights, away, strict=True) if d <= radius)
+
+    def distance(score):
+        return math.sqrt(2 - 2 * score)
+
+    rise = max(first - mean, 0)
+    z = min(rise / spread, 50) if spread else (50 if rise else 0)
+    return [
+        math.log(distance(first) / distance(following)),
+        math.log(distance(first) / distance(mean)),
+        near / sum(weights),
+        math.log1p(z),
+    ]
+
+
+def random_lists(n, k, seed=0):
+    random = np.random.default_rng(seed)
+    scores = -np.sort(-random.uniform(0.1, 0.9, (n, k)), axis=1)
+    positions = random.normal(0, 30, (n, k, 2)) + 5000
+    positions[random.random((n, k)) < 0.2] = np.nan
+    scores[: n // 3, -(k // 3) :] = np.nan  # lists that end early
+    positions[:, :2] = random.normal(0, 30, (n, 2, 2))
+    return scores, positions
+
+
+@pytest.mark.parametrize("k", [2, 3, 7, 20])
+def test_features_equal_the_definitions_one_list_at_a_time(k):
+    scores, positions = random_lists(60, k)
+    scores[:5] = scores[:5, ::-1] if k > 3 else scores[:5]  # as after re-ranking
+    scores, positions = scores[np.isfinite(scores[:, 0])], positions[np.isfinite(scores[:, 0])]
+    table = features_of_answers(scores, positions, radius_m=30).matrix(LISTED)
+    judged = ~np.isnan(table).any(axis=1)
+    assert judged.sum() > 30
+    expected = [slow(s, p, 30) for s, p in zip(scores[judged], positions[judged], strict=True)]
+    np.testing.assert_allclose(table[judged], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_one_answer_and_many_agree_and_only_the_first_twenty_count():
+    scores, positions = random_lists(10, 30)
+    positions[3, 0] = np.nan
+    many = features_of_answers(scores, positions).matrix(FEATURES)
+    for i in range(10):
+        one = answer_features(scores[i, :20], positions[i, :20])
+        if i == 3:
+            assert one is None and np.isnan(many[i]).all()
+        else:
+            np.testing.assert_array_equal(one, many[i])
+
+
+def test_the_scale_and_the_frame_of_positions_do_not_matter():
+    scores, positions = random_lists(5, 20)
+    here = features_of_answers(scores, positions).matrix(LISTED)
+    moved = features_of_answers(scores, positions + np.array([3e5, 5.7e6])).matrix(LISTED)
+    np.testing.assert_allclose(here, moved, atol=1e-6)
+    # Distances half as large, as of a model whose descriptors lie closer together.
+    closer = features_of_answers(1 - (1 - scores) / 4, positions).matrix(LISTED)
+    np.testing.assert_allclose(here, closer, atol=1e-9)
+
+
+def test_small_lists():
+    spots = np.array([[0.0, 0], [10, 0], [100, 0], [200, 0]])
+    equal = answer_features(np.full(4, 0.5), spots, names=LISTED)
+    np.testing.assert_allclose(equal, [0, 0, 0.5, 0], atol=1e-9)
+    assert answer_features(np.array([0.9]), np.zeros((1, 2))) is None
+    assert answer_features(np.zeros(0), np.zeros((0, 2))) is None
+    assert answer_features(np.array([0.9, 0.8]), np.full((2, 2), np.nan)) is None
+    assert answer_features(np.array([0.9, 0.8]), np.array([[0, 0], [np.nan, 0]])) is None
+    twins = answer_features(np.array([1.0, 1.0, 0.2]), spots[:3], names=LISTED)
+    assert np.isfinite(twins).all() and twins[0] < -4
+
+
+def test_inliers_are_used_only_by_a_calibration_fitted_with_them():
+    scores, positions = random_lists(400, 20, seed=1)
+    inliers = np.random.default_rng(2).integers(0, 100, 400)
+    names = (*FEATURES, "log_inliers")
+    features = features_of_answers(scores, positions, inliers).matrix(names)
+    np.testing.assert_allclose(features[:, -1], np.log1p(inliers))
+    calibration = fit_calibration(features, inliers > 50, names=names)
+    few, many = (first_place_probability(calibration, scores[0], positions[0], i) for i in (5, 90))
+    assert few < 0.2 and many > 0.8
+    with pytest.raises(SettingsError, match="needs inliers: re-rank"):
+        first_place_probability(calibration, scores[0], positions[0])
+    plain = default_calibration()
+    assert first_place_probability(plain, scores[0], positions[0], 90) == first_place_probability(
+        plain, scores[0], positions[0]
+    )
+
+
+def test_the_default_calibrations_tell_sure_from_unsure():
+    spots = np.concatenate([np.zeros((6, 2)), np.arange(28).reshape(14, 2) * 500.0 + 100])
+    sure = np.concatenate([np.linspace(0.8, 0.7, 6), np.linspace(0.4, 0.3, 14)])
+    unsure, scattered = np.linspace(0.42, 0.4, 20), spots[::-1]
+    for pooling in ("netvlad", "average"):
+        calibration = default_calibration(pooling)
+        assert calibration.radius_m == 25 and calibration.provenance["answers"] > 500
+        assert first_place_probability(calibration, sure, spots) > 0.95
+        assert first_place_probability(calibration, unsure, scattered) < 0.25
+        assert first_place_probability(calibration, sure, np.full((20, 2), np.nan)) is None
+    assert default_calibration() is default_calibration()
+    assert default_calibration("average") == default_calibration("gem")
+    assert default_calibration().names == FEATURES
+
+
+def test_what_is_refused():
+    scores, positions = random_lists(2, 5)
+    with pytest.raises(DataError, match="do not fit"):
+        features_of_answers(scores, positions[:, :3])
+    with pytest.raises(DataError, match="one number for each of 2 answers"):
+        features_of_answers(scores, positions, np.array([1, 2, 3]))
+    with pytest.raises(SettingsError, match="radius_m is 0"):
+        features_of_answers(scores, positions, radius_m=0)
+    with pytest.raises(SettingsError, match="unknown feature 'gap'"):
+        features_of_answers(scores, positions).matrix(["gap"])
+    with pytest.raises(StorageError):
+        Calibration.from_json({}, "file")
