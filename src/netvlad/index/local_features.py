@@ -197,7 +197,7 @@ def _read(file: Path) -> LocalFeatures | None:
         with np.load(file, allow_pickle=False) as content:
             points, descriptors = content["points"], content["descriptors"]
             height, width = content["size"].tolist()
-    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile):
         return None
     with contextlib.suppress(OSError):  # a folder that may only be read
         os.utime(file)

@@ -33,8 +33,8 @@ class Verified:
     """What speaks for two photos showing the same scene from nearly the same place.
 
     Attributes:
-        evidence: the effective number of matches that agree, at least 0. Two unrelated photos
-            seldom have more than 1.
+        evidence: the effective number of matches that agree, at least 0. Of street views taken more
+            than 50 m apart one pair in a hundred has more than 0.25.
         matches: (m, 2) int64 indices (into the query's, into the candidate's features) of the
             matches that agree, best first.
     """

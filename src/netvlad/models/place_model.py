@@ -186,11 +186,14 @@ class PlaceModel(nn.Module):
             ImageError: a file cannot be used, or its image is too small.
         """
         was_training = self.training
-        self.eval()
+        # Changing the mode walks over all layers, which takes as long as a small image.
+        if was_training:
+            self.eval()
         try:
             descriptors = self._describe_each(images, batch_size)
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
         return descriptors[0] if is_single(images) else descriptors
 
     @torch.inference_mode()
