@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.made_photos import mosaic, position_of, write_photo
+
+from netvlad.models import ModelSpec, PlaceModel, build_model
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +45,20 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.append(f"{name},{500_000 + 100 * place + 3 * view},5000000,{role}")
         (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 places with two photos each in ``map``, and a third of each in ``queries``."""
+    root = tmp_path_factory.mktemp("photos")
+    for place in range(40):
+        for view in range(2):
+            name = f"map/{place:02d}_{view}.jpg"
+            write_photo(root / name, mosaic(place, view), position_of(place), 9.0 * place)
+        write_photo(root / f"queries/{place:02d}.jpg", mosaic(place, 2), position_of(place))
+    return root
+
+
+@pytest.fixture(scope="session")
+def quick_model() -> PlaceModel:
+    return build_model(ModelSpec(arch="efficientnet-lite0", pooling="avg"), weights="imagenet")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import h5py
 import pytest
+from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad.cli.main import main
-from tests.index.conftest import mosaic, photos, position_of, write_photo  # noqa: F401
 
 SMALL = ["--model", "efficientnet-lite0-avg"]
 

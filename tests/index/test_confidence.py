@@ -101,16 +101,16 @@ def test_small_lists():
     assert np.isfinite(twins).all() and twins[0] < -4
 
 
-def test_inliers_are_used_only_by_a_calibration_fitted_with_them():
+def test_evidence_is_used_only_by_a_calibration_fitted_with_it():
     scores, positions = random_lists(400, 20, seed=1)
-    inliers = np.random.default_rng(2).integers(0, 100, 400)
-    names = (*FEATURES, "log_inliers")
-    features = features_of_answers(scores, positions, inliers).matrix(names)
-    np.testing.assert_allclose(features[:, -1], np.log1p(inliers))
-    calibration = fit_calibration(features, inliers > 50, names=names)
+    evidence = np.random.default_rng(2).uniform(0, 20, 400)
+    names = (*FEATURES, "root_evidence")
+    features = features_of_answers(scores, positions, evidence).matrix(names)
+    np.testing.assert_allclose(features[:, -1], np.sqrt(evidence))
+    calibration = fit_calibration(features, evidence > 10, names=names)
     few, many = (first_place_probability(calibration, scores[0], positions[0], i) for i in (5, 90))
     assert few < 0.2 and many > 0.8
-    with pytest.raises(SettingsError, match="needs inliers: re-rank"):
+    with pytest.raises(SettingsError, match="needs evidence: re-rank"):
         first_place_probability(calibration, scores[0], positions[0])
     plain = default_calibration()
     assert first_place_probability(plain, scores[0], positions[0], 90) == first_place_probability(

@@ -1,9 +1,9 @@
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad import PlaceIndex, Where, describe
 from netvlad.errors import DataError, SettingsError, StorageError
@@ -11,8 +11,6 @@ from netvlad.images import read_image
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
 from netvlad.types import ImageSet
-
-from tests.index.conftest import mosaic, position_of, write_photo
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +122,7 @@ def test_removing_by_file_by_folder_and_by_absence(
     assert len(index) == 80
     assert index.remove([tmp_path / "a/03.jpg"]) == 1
     assert index.remove([tmp_path / "b"]) == 40
-    os.remove(tmp_path / "a/04.jpg")
+    (tmp_path / "a/04.jpg").unlink()
     assert index.remove_missing() == 1
     left = {Path(name).name for name in index.places.images()}
     assert left == {f"{i:02d}.jpg" for i in range(40)} - {"03.jpg", "04.jpg"}

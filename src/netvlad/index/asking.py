@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.errors import SettingsError
+from netvlad.errors import ImageError, SettingsError
 from netvlad.fitting.calibration import Calibration
 from netvlad.images import read_image
 from netvlad.images.exif import PhotoFacts
@@ -17,7 +17,7 @@ from netvlad.index.ground import metres_around
 from netvlad.index.local_features import MAX_SIDE, FeatureCache, LocalFeatures, extract
 from netvlad.index.places import Places
 from netvlad.index.position import fuse_position
-from netvlad.index.rerank import Reranked, rerank
+from netvlad.index.rerank import Reranked, Verified, rerank
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where, heading_difference
@@ -159,11 +159,11 @@ def _answer(
     if not len(candidates.indices):
         return Answer(query.name)
     rows = [store.place(int(index)) for index in candidates.indices]
-    inliers: list[int | None] = [None] * len(rows)
+    verified: list[Verified | None] = [None] * len(rows)
     if question.rerank:
-        order, inliers = _reranked(query, rows, candidates.scores, local_features)
+        order, verified = _reranked(query, rows, candidates.scores, local_features)
         rows = [rows[i] for i in order]
-        inliers = [inliers[i] for i in order]
+        verified = [verified[i] for i in order]
         candidates = _Candidates(candidates.indices[order], candidates.scores[order])
     latitude = np.array([_number(row["latitude"]) for row in rows])
     longitude = np.array([_number(row["longitude"]) for row in rows])
@@ -174,13 +174,13 @@ def _answer(
         longitude[head],
         time[head],
         candidates.scores[head],
-        inliers[0],
+        None if verified[0] is None else verified[0].evidence,
         question,
         calibration,
     )
     places = [
-        _place(row, float(score), count)
-        for row, score, count in zip(rows, candidates.scores, inliers, strict=True)
+        _place(row, float(score), None if pair is None else pair.inliers)
+        for row, score, pair in zip(rows, candidates.scores, verified, strict=True)
     ][: question.k]
     if np.isfinite(query.facts.latitude + query.facts.longitude):
         centre = (query.facts.latitude, query.facts.longitude)
@@ -210,7 +210,7 @@ def _probability(
     longitude: NDArray[np.float64],
     time: NDArray[np.float64],
     scores: NDArray[np.float64],
-    inliers: int | None,
+    evidence: float | None,
     question: Question,
     calibration: Calibration,
 ) -> float | None:
@@ -221,7 +221,9 @@ def _probability(
         around = np.stack([(time - time[0]) * question.speed_mps, np.zeros(len(time))], axis=1)
     else:
         return None
-    features = answer_features(scores, around, inliers, question.radius_m, names=calibration.names)
+    features = answer_features(
+        scores, around, evidence or 0.0, question.radius_m, names=calibration.names
+    )
     return None if features is None else float(calibration.probability(features[None])[0])
 
 
@@ -230,26 +232,28 @@ def _reranked(
     rows: list[dict[str, Any]],
     scores: NDArray[np.float64],
     cache: FeatureCache | None,
-) -> tuple[NDArray[np.int64], list[int | None]]:
-    """The order of the candidates after verification, and the inliers of each in the old order."""
+) -> tuple[NDArray[np.int64], list[Verified | None]]:
+    """The order of the candidates after verification, and what it found, in the old order."""
     count = min(len(rows), CANDIDATES)
     unchanged = np.arange(len(rows))
-    inliers: list[int | None] = [None] * len(rows)
+    verified: list[Verified | None] = [None] * len(rows)
     if cache is None or query.picture is None:
-        return unchanged, inliers
+        return unchanged, verified
     picture = query.picture
     # As the cache reads the index's own photos.
     pixels = read_image(picture, resize=MAX_SIDE) if isinstance(picture, Path) else picture
     candidates = [_local_features(cache, Path(row["image"])) for row in rows[:count]]
     found: Reranked = rerank(extract(pixels), candidates, scores[:count])
-    for i, verified in enumerate(found.verified):
-        inliers[i] = None if verified is None else verified.inliers
-    return np.concatenate([np.asarray(found.order, np.int64), unchanged[count:]]), inliers
+    verified[:count] = found.verified
+    return np.concatenate([found.order, unchanged[count:]]), verified
 
 
 def _local_features(cache: FeatureCache, path: Path) -> LocalFeatures | None:
-    # A photo that was moved away since keeps its place in the ranking.
-    return cache.get(path) if path.is_file() else None
+    # A photo that was moved away or damaged since keeps its place in the ranking.
+    try:
+        return cache.get(path)
+    except ImageError:
+        return None
 
 
 def _place(row: dict[str, Any], score: float, inliers: int | None) -> Place:

@@ -13,11 +13,18 @@ from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.geography import radius_neighbours
 from netvlad.index.asking import CANDIDATES
 from netvlad.index.building import Work
-from netvlad.index.confidence import answer_features, default_calibration
+from netvlad.index.confidence import (
+    RERANKED_FEATURES,
+    answer_features,
+    default_calibration,
+    document_name,
+)
+from netvlad.index.local_features import FeatureCache
+from netvlad.index.rerank import rerank
 from netvlad.index.stores.writing import writing
 from netvlad.models import PlaceModel
 from netvlad.search import search_exact
-from netvlad.types import PlaceDataset, Reporter, silent
+from netvlad.types import PlaceDataset, Progress, Reporter, silent
 
 FOLDS = 5
 AWAY_M = 100.0
@@ -44,6 +51,7 @@ def labelled_answers(
     dataset: PlaceDataset,
     *,
     radius_m: float = 25.0,
+    cache: FeatureCache | None = None,
     work: Work | None = None,
     report: Reporter = silent,
 ) -> LabelledAnswers:
@@ -53,6 +61,7 @@ def labelled_answers(
         model: describes both sides.
         dataset: needs positions; those of one zone, in metres.
         radius_m: how near the first place must lie to be right.
+        cache: of local features; given, the answers are re-ranked.
         work: how images are described.
         report: receives progress and notes.
 
@@ -88,34 +97,56 @@ def labelled_answers(
         query_mask=usable,
         database_mask=sides[0].readable,
     )
-    names = feature_names(model)
+    names = feature_names(model, reranked=cache is not None)
     rows, correct, queries = [], [], []
-    for query in np.flatnonzero(usable).tolist():
+    asked = np.flatnonzero(usable).tolist()
+    for done, query in enumerate(asked, 1):
         there = found.indices[query] >= 0
         indices = found.indices[query][there]
         scores = 1.0 - found.squared_distances[query][there].astype(np.float64) / 2.0
         away = ~np.isin(indices, near.row(query))
         for shown in (np.ones(len(indices), np.bool_), away):
-            first = indices[shown][:CANDIDATES]
+            first, cosines = indices[shown][:CANDIDATES], scores[shown][:CANDIDATES]
             if not len(first):
                 continue
+            evidence = None
+            if cache is not None:
+                order, evidence = _verified(cache, dataset, query, first, cosines)
+                first, cosines = first[order], cosines[order]
             positions = places[first] - places[first[0]]
-            features = answer_features(
-                scores[shown][:CANDIDATES], positions, radius_m=radius_m, names=names
-            )
+            features = answer_features(cosines, positions, evidence, radius_m=radius_m, names=names)
             if features is None:
                 continue
             rows.append(features)
             correct.append(bool(np.hypot(*(places[first[0]] - truth[query])) <= radius_m))
             queries.append(query)
+        if cache is not None:
+            report(Progress("Verifying answers", done, len(asked), "queries"))
     if not rows:
         raise DataError(f"{dataset.name}: not one query could be answered with a position")
     return LabelledAnswers(np.stack(rows), np.array(correct), np.array(queries, np.int64))
 
 
-def feature_names(model: PlaceModel) -> tuple[str, ...]:
+def _verified(
+    cache: FeatureCache,
+    dataset: PlaceDataset,
+    query: int,
+    candidates: NDArray[np.int64],
+    cosines: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], float]:
+    """The order of the candidates after re-ranking, and the evidence for the first."""
+    found = rerank(
+        cache.get(dataset.queries.path(query)),
+        [cache.get(dataset.database.path(int(index))) for index in candidates],
+        cosines,
+    )
+    first = found.verified[int(found.order[0])]
+    return found.order, 0.0 if first is None else first.evidence
+
+
+def feature_names(model: PlaceModel, *, reranked: bool = False) -> tuple[str, ...]:
     """The features that probabilities of this model's answers are computed from."""
-    return default_calibration(model.spec.pooling).names
+    return RERANKED_FEATURES if reranked else default_calibration(model.spec.pooling).names
 
 
 def fit(
@@ -160,12 +191,12 @@ def fit(
     return calibration, measure_confidence(held_out, answers.correct, groups=answers.query)
 
 
-def keep(folder: Path, calibration: Calibration) -> None:
-    """Keep a calibration in an index folder.
+def keep(folder: Path, calibration: Calibration, *, reranked: bool = False) -> None:
+    """Keep a calibration in an index folder: for answers that were re-ranked, or for others.
 
     Raises:
         StorageError: another process is writing, or it cannot be written.
     """
     with writing(folder, "keeping a calibration") as writer:
-        writer.put_document("calibration", calibration.to_json())
+        writer.put_document(document_name(reranked=reranked), calibration.to_json())
         writer.commit()

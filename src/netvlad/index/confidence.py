@@ -23,7 +23,10 @@ SHARPNESS = 3.0
 FEATURES = ("next_ratio", "tail_ratio", "agreement")
 """What a calibration reads unless it was fitted to something else."""
 
-ALL_FEATURES = (*FEATURES, "tail_rise", "log_inliers")
+RERANKED_FEATURES = (*FEATURES, "root_evidence")
+"""The same for answers that were re-ranked."""
+
+ALL_FEATURES = (*FEATURES, "tail_rise", "root_evidence")
 
 # The same picture has distance 0; half-precision rows and rounding leave about this much.
 _SMALLEST_DISTANCE = 0.01
@@ -46,14 +49,15 @@ class AnswerFeatures:
             spatial uncertainty estimation (Zaffar et al., CVPR 2024).
         tail_rise: (n,) log(1 + z), z standard deviations of the last half's scores between their
             average and the first score, at most 50.
-        log_inliers: (n,) log(1 + inliers) of the first place; None without re-ranking.
+        root_evidence: (n,) √E of the first place, see :func:`~netvlad.index.rerank.verify_pair`;
+            None without re-ranking.
     """
 
     next_ratio: NDArray[np.float64]
     tail_ratio: NDArray[np.float64]
     agreement: NDArray[np.float64]
     tail_rise: NDArray[np.float64]
-    log_inliers: NDArray[np.float64] | None = None
+    root_evidence: NDArray[np.float64] | None = None
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(n, f) the features called ``names``, as a calibration reads them.
@@ -70,7 +74,7 @@ class AnswerFeatures:
             column = getattr(self, name)
             if column is None:
                 raise SettingsError(
-                    f"feature {name!r} needs inliers: re-rank the answers, or use a calibration "
+                    f"feature {name!r} needs evidence: re-rank the answers, or use a calibration "
                     "that was fitted without"
                 )
             columns.append(column)
@@ -80,7 +84,7 @@ class AnswerFeatures:
 def features_of_answers(
     scores: NDArray[np.floating],
     positions: NDArray[np.floating],
-    inliers: NDArray[np.integer] | None = None,
+    evidence: NDArray[np.float64] | None = None,
     radius_m: float = RADIUS_M,
 ) -> AnswerFeatures:
     """The features of many answers.
@@ -92,7 +96,7 @@ def features_of_answers(
         scores: (n, k) cosine similarities, the first place first; NaN or −inf where a list ends
             early. After re-ranking they need not descend. Only :data:`NEIGHBOURS` are looked at.
         positions: (n, k, 2) metres in any frame, one for each answer; NaN where unknown.
-        inliers: (n,) of the first place, when the answers were re-ranked.
+        evidence: (n,) of the first place, when the answers were re-ranked.
         radius_m: places at most this far from the first are the same place.
 
     Raises:
@@ -106,9 +110,9 @@ def features_of_answers(
             f"scores {np.shape(scores)} and positions {np.shape(positions)} do not fit; "
             "give (n, k) and (n, k, 2)"
         )
-    if inliers is not None and np.shape(inliers) != s.shape[:1]:
+    if evidence is not None and np.shape(evidence) != s.shape[:1]:
         raise DataError(
-            f"inliers {np.shape(inliers)}; give one number for each of {len(s)} answers"
+            f"evidence {np.shape(evidence)}; give one number for each of {len(s)} answers"
         )
     if not (np.isfinite(radius_m) and radius_m > 0):
         raise SettingsError(f"radius_m is {radius_m}; give a number of metres above 0")
@@ -118,15 +122,15 @@ def features_of_answers(
     if judged.any():
         table[:, judged] = _of_judged(s[judged], metres[judged], located[judged], radius_m)
     counted = None
-    if inliers is not None:
-        counted = np.where(judged, np.log1p(np.asarray(inliers, np.float64)), np.nan)
+    if evidence is not None:
+        counted = np.where(judged, np.sqrt(np.asarray(evidence, np.float64)), np.nan)
     return AnswerFeatures(table[0], table[1], table[2], table[3], counted)
 
 
 def answer_features(
     scores: NDArray[np.floating],
     positions: NDArray[np.floating],
-    inliers: int | None = None,
+    evidence: float | None = None,
     radius_m: float = RADIUS_M,
     *,
     names: Sequence[str] = FEATURES,
@@ -136,7 +140,7 @@ def answer_features(
     Args:
         scores: (k,) cosine similarities, the first place first.
         positions: (k, 2) metres, as :func:`~netvlad.index.ground.metres_around` gives them.
-        inliers: of the first place, when the answer was re-ranked.
+        evidence: of the first place, when the answer was re-ranked.
         radius_m: places at most this far from the first are the same place.
         names: which features, in which order.
 
@@ -145,9 +149,9 @@ def answer_features(
 
     Raises:
         DataError: shapes do not fit.
-        SettingsError: a name is unknown, or it needs inliers and there are none.
+        SettingsError: a name is unknown, or it needs evidence and there are none.
     """
-    counted = None if inliers is None else np.array([inliers])
+    counted = None if evidence is None else np.array([evidence])
     features = features_of_answers(
         np.asarray(scores)[None], np.asarray(positions)[None], counted, radius_m
     )
@@ -159,7 +163,7 @@ def first_place_probability(
     calibration: Calibration,
     scores: NDArray[np.floating],
     positions: NDArray[np.floating],
-    inliers: int | None = None,
+    evidence: float | None = None,
 ) -> float | None:
     """The probability that the first place of one answer is right.
 
@@ -168,36 +172,46 @@ def first_place_probability(
         scores: (k,) as for :func:`answer_features`; give :data:`NEIGHBOURS` places where the index
             has so many, whatever number the user wants to see.
         positions: (k, 2) metres, NaN where unknown.
-        inliers: of the first place; looked at only by a calibration that was fitted with inliers.
+        evidence: of the first place; looked at only by a calibration that was fitted with it.
 
     Returns:
         a number in [0, 1], or None when there are too few positions to judge by.
 
     Raises:
         DataError: shapes do not fit.
-        SettingsError: the calibration needs inliers and there are none.
+        SettingsError: the calibration needs evidence and there are none.
     """
     features = answer_features(
-        scores, positions, inliers, calibration.radius_m, names=calibration.names
+        scores, positions, evidence, calibration.radius_m, names=calibration.names
     )
     return None if features is None else float(calibration.probability(features))
 
 
 @cache
-def default_calibration(pooling: str = "netvlad") -> Calibration:
+def default_calibration(pooling: str = "netvlad", *, reranked: bool = False) -> Calibration:
     """The calibration that ships, for when no other was fitted.
 
     Args:
         pooling: the model's aggregator. NetVLAD, whitened or not, has a calibration of its own;
             all others share one that is less sharp. NetVLAD's is far too sure of other models'
             answers: distances between their descriptors vary more.
+        reranked: whether the answers were re-ranked. Then the evidence counts too, for NetVLAD;
+            other models' answers are judged as if they were not.
 
     Raises:
         StorageError: the package's own file is damaged.
     """
     name = "default_calibration.json"
     content = json.loads(files("netvlad.index").joinpath(name).read_text(encoding="utf-8"))
-    return Calibration.from_json(content["netvlad" if pooling == "netvlad" else "other"], name)
+    kind = "netvlad" if pooling == "netvlad" else "other"
+    if reranked and f"{kind}-reranked" in content:
+        kind = f"{kind}-reranked"
+    return Calibration.from_json(content[kind], name)
+
+
+def document_name(*, reranked: bool) -> str:
+    """What the calibration of an index is kept under."""
+    return "calibration-reranked" if reranked else "calibration"
 
 
 def _of_judged(

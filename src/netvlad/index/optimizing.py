@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from netvlad.errors import SettingsError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
+from netvlad.index.confidence import document_name
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models.fingerprints import model_fingerprint
@@ -110,9 +111,11 @@ def _rewrite(
         whitened = with_whitening(model, whitening)
         writer.put_model(whitened, model_fingerprint(whitened))
         # Probabilities were fitted to scores of the other descriptors.
-        if "calibration" in base.manifest.documents:
-            report(Note("the calibration is dropped: fit it again with `netvlad index calibrate`"))
-            writer.put_document("calibration", None)
+        for reranked in (False, True):
+            name = document_name(reranked=reranked)
+            if name in base.manifest.documents:
+                report(Note(f"the {name} is dropped: run `netvlad index calibrate` again"))
+                writer.put_document(name, None)
     writer.rewrite(_blocks(base, whitening), dim, storage)
 
 

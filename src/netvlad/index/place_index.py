@@ -18,7 +18,7 @@ from netvlad.images import read_image
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.asking import UNKNOWN, Query, Question, answers
 from netvlad.index.building import Change, Work, add_to_folder, build_folder, image_set
-from netvlad.index.confidence import default_calibration
+from netvlad.index.confidence import default_calibration, document_name
 from netvlad.index.default_model import default_model
 from netvlad.index.local_features import MAX_SIDE, FeatureCache, extract
 from netvlad.index.photos import Collection, collect_photos
@@ -178,12 +178,18 @@ class PlaceIndex:
         assert isinstance(self.store, OpenedFolder)
         return self.store.snapshot.load_model(self._device)
 
-    @cached_property
-    def calibration(self) -> Calibration:
-        """Turns scores into probabilities: the index's own, or the default."""
-        kept = self.store.documents.get("calibration")
+    def calibration(self, *, reranked: bool = False) -> Calibration:
+        """Turns scores into probabilities: the index's own, or the default.
+
+        Args:
+            reranked: the one for answers that were re-ranked.
+
+        Raises:
+            StorageError: the index's own is damaged.
+        """
+        kept = self.store.documents.get(document_name(reranked=reranked))
         if kept is None:
-            return default_calibration(self._pooling)
+            return default_calibration(self._pooling, reranked=reranked)
         return Calibration.from_json(kept, str(self.folder or "index"))
 
     @property
@@ -439,7 +445,8 @@ class PlaceIndex:
         allowed: NDArray[np.bool_] | None = None,
     ) -> list[Answer]:
         features = self.local_features if question.rerank else None
-        return answers(self.store, queries, question, self.calibration, features, allowed)
+        calibration = self.calibration(reranked=question.rerank)
+        return answers(self.store, queries, question, calibration, features, allowed)
 
     def _add_collection(self, collection: Collection, work: Work, report: Reporter) -> Change:
         if isinstance(self.store, OpenedFolder):

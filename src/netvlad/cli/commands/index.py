@@ -24,6 +24,7 @@ from netvlad.cli.photo_flags import PositionFlags, WorkFlags
 from netvlad.errors import SettingsError
 from netvlad.index.building import Change
 from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.local_features import FeatureCache
 from netvlad.index.optimizing import KINDS, optimize_folder
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores import FolderStore
@@ -335,6 +336,7 @@ def calibrate(
     split: str = "val",
     utm_zone: str | None = None,
     radius_m: float = 25.0,
+    rerank: Annotated[bool, Parameter(negative=())] = False,
     machine: WorkFlags = DEFAULTS[1],
 ) -> None:
     """Fit the probabilities of an index to a data set whose positions are known.
@@ -359,6 +361,8 @@ def calibrate(
         UTM zone such as 31N, where the format does not say.
     radius_m
         How near the first place must lie to count as right (metres).
+    rerank
+        Fit those of re-ranked answers, which `netvlad locate --rerank` gives.
     """
     from netvlad.cli.settings import tell  # noqa: PLC0415 - brings every reader
     from netvlad.datasets import open_dataset  # noqa: PLC0415
@@ -367,9 +371,17 @@ def calibrate(
         work = machine.work()
         opened = PlaceIndex.open(index, device=work.device)
         data = tell(open_dataset(dataset, data_dir, split, utm_zone=utm_zone), report)
-        answers = labelled_answers(opened.model, data, radius_m=radius_m, work=work, report=report)
-        calibration, measures = fit(answers, data, feature_names(opened.model), radius_m=radius_m)
-        keep(index, calibration)
+        answers = labelled_answers(
+            opened.model,
+            data,
+            radius_m=radius_m,
+            cache=FeatureCache(None) if rerank else None,
+            work=work,
+            report=report,
+        )
+        names = feature_names(opened.model, reranked=rerank)
+        calibration, measures = fit(answers, data, names, radius_m=radius_m)
+        keep(index, calibration, reranked=rerank)
     show(confidence_table(f"Probabilities on {data.name} {split}, held out", measures))
 
 

@@ -1,12 +1,9 @@
-"""Photos with EXIF positions, and a model that is quick to run."""
+"""Made-up photos of places, with positions in their EXIF data."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import ExifTags, Image
-
-from netvlad.models import ModelSpec, PlaceModel, build_model
 
 
 def rational(degrees: float) -> tuple[float, float, float]:
@@ -50,20 +47,3 @@ def mosaic(place: int, view: int) -> np.ndarray:
 def position_of(place: int) -> tuple[float, float]:
     """Places lie on a street from west to east, 70 m apart."""
     return 52.2, 0.12 + 0.001 * place
-
-
-@pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 places with two photos each in ``map``, and a third of each in ``queries``."""
-    root = tmp_path_factory.mktemp("photos")
-    for place in range(40):
-        for view in range(2):
-            name = f"map/{place:02d}_{view}.jpg"
-            write_photo(root / name, mosaic(place, view), position_of(place), 9.0 * place)
-        write_photo(root / f"queries/{place:02d}.jpg", mosaic(place, 2), position_of(place))
-    return root
-
-
-@pytest.fixture(scope="session")
-def quick_model() -> PlaceModel:
-    return build_model(ModelSpec(arch="efficientnet-lite0", pooling="avg"), weights="imagenet")
