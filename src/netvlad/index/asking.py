@@ -15,12 +15,11 @@ from netvlad.images.exif import PhotoFacts
 from netvlad.index.confidence import answer_features
 from netvlad.index.ground import metres_around
 from netvlad.index.local_features import MAX_SIDE, FeatureCache, LocalFeatures, extract
-from netvlad.index.places import Places
 from netvlad.index.position import fuse_position
 from netvlad.index.rerank import Reranked, Verified, rerank
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
-from netvlad.index.where import Where, heading_difference
+from netvlad.index.where import Where
 
 CANDIDATES = 20
 """Places that are re-ranked, and that probability and position are computed from."""
@@ -94,7 +93,6 @@ def answers(
     question: Question,
     calibration: Calibration,
     local_features: FeatureCache | None = None,
-    allowed: NDArray[np.bool_] | None = None,
 ) -> list[Answer]:
     """Answer queries.
 
@@ -104,7 +102,6 @@ def answers(
         question: what is asked.
         calibration: turns scores into a probability.
         local_features: of the index's photos; needed when ``question.rerank`` is set.
-        allowed: (N,) further limits the places that may be returned.
 
     Returns:
         one answer for each query, in order.
@@ -112,34 +109,26 @@ def answers(
     Raises:
         SettingsError: ``question.heading_deg`` is set and a query's heading is unknown.
     """
-    found = _search(store, queries, question, allowed)
+    found = _search(store, queries, question)
     return [
         _answer(store, query, candidates, question, calibration, local_features)
         for query, candidates in zip(queries, found, strict=True)
     ]
 
 
-def _search(
-    store: Store,
-    queries: Sequence[Query],
-    question: Question,
-    allowed: NDArray[np.bool_] | None,
-) -> list[_Candidates]:
+def _search(store: Store, queries: Sequence[Query], question: Question) -> list[_Candidates]:
     k = min(max(question.k, CANDIDATES), max(len(store), 1))
-    mask = (
-        allowed if question.where == Where() else _both(question.where.mask(store.places), allowed)
-    )
+    groups: list[tuple[NDArray[np.float32], Where]]
     if question.heading_deg is None:
         stacked = np.stack([query.descriptor for query in queries]) if queries else None
-        groups = [] if stacked is None else [(stacked, mask)]
+        groups = [] if stacked is None else [(stacked, question.where)]
     else:
         groups = [
-            (query.descriptor[None], _both(mask, _similar_direction(store.places, query, question)))
-            for query in queries
+            (query.descriptor[None], _similar_direction(query, question)) for query in queries
         ]
     found = []
-    for descriptors, limits in groups:
-        matches = store.search(descriptors, k, limits)
+    for descriptors, where in groups:
+        matches = store.search(descriptors, k, None if where == Where() else where)
         for indices, squared in zip(matches.indices, matches.squared_distances, strict=True):
             there = indices >= 0
             # Of unit vectors: |a − b|² = 2 − 2·a·b.
@@ -270,25 +259,14 @@ def _place(row: dict[str, Any], score: float, inliers: int | None) -> Place:
     )
 
 
-def _similar_direction(places: Places, query: Query, question: Question) -> NDArray[np.bool_]:
+def _similar_direction(query: Query, question: Question) -> Where:
     assert question.heading_deg is not None
     if not np.isfinite(query.facts.heading):
         raise SettingsError(
             f"{query.name}: its heading is unknown, so places cannot be chosen by direction; "
             "give --heading, or leave --heading-deg out"
         )
-    near: NDArray[np.bool_] = (
-        heading_difference(places.heading, query.facts.heading) <= question.heading_deg
-    )
-    return near
-
-
-def _both(
-    first: NDArray[np.bool_] | None, second: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first & second
+    return replace(question.where, heading=(query.facts.heading, question.heading_deg))
 
 
 def _number(value: float | None) -> float:

@@ -1,9 +1,8 @@
 """Where was this taken? A model, the places it described, and the answers."""
 
 import contextlib
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.descriptors import describe
-from netvlad.errors import DataError, ImageError, SettingsError
+from netvlad.errors import ImageError, SettingsError
 from netvlad.fitting.calibration import Calibration
 from netvlad.images import read_image
-from netvlad.images.exif import PhotoFacts
 from netvlad.index.asking import UNKNOWN, Query, Question, answers
 from netvlad.index.building import Change, Work, add_to_folder, build_folder, image_set
 from netvlad.index.confidence import default_calibration, document_name
 from netvlad.index.default_model import default_model
 from netvlad.index.local_features import MAX_SIDE, FeatureCache, extract
+from netvlad.index.naming import find_places, missing_photos, photo_facts
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
 from netvlad.index.rerank import verify_pair
@@ -319,16 +318,19 @@ class PlaceIndex:
             ModelError: the query's pixels cannot.
             SettingsError: a setting makes no sense.
         """
+        conditions = where or Where()
+        if exclude_last_s is not None:
+            conditions = self._not_just_now(conditions, time, exclude_last_s)
         question = Question(
             k=k,
-            where=where or Where(),
+            where=conditions,
             heading_deg=heading_deg,
             rerank=rerank,
             radius_m=radius_m,
             min_probability=min_probability,
         )
         descriptor = self.model.describe(query)
-        facts = _facts(Path(query)) if isinstance(query, str | Path) else UNKNOWN
+        facts = photo_facts(Path(query)) if isinstance(query, str | Path) else UNKNOWN
         if position is not None:
             facts = replace(facts, latitude=position[0], longitude=position[1])
         if heading is not None:
@@ -336,8 +338,7 @@ class PlaceIndex:
         if time is not None:
             facts = replace(facts, time=time)
         asked = Query(_name(query), descriptor, facts, _picture(query) if rerank else None)
-        allowed = self._not_just_now(facts.time, exclude_last_s)
-        return self._answers([asked], question, allowed)[0]
+        return self._answers([asked], question)[0]
 
     def locate_all(
         self,
@@ -380,7 +381,7 @@ class PlaceIndex:
         good = np.flatnonzero(described.readable).tolist()
         asked = []
         for i in good:
-            facts = _facts(Path(names[i]))
+            facts = photo_facts(Path(names[i]))
             if heading is not None:
                 facts = replace(facts, heading=heading)
             descriptor = np.asarray(described.values[i], np.float32)
@@ -438,15 +439,10 @@ class PlaceIndex:
                 writer.put_document(name, content)
             writer.commit()
 
-    def _answers(
-        self,
-        queries: list[Query],
-        question: Question,
-        allowed: NDArray[np.bool_] | None = None,
-    ) -> list[Answer]:
+    def _answers(self, queries: list[Query], question: Question) -> list[Answer]:
         features = self.local_features if question.rerank else None
         calibration = self.calibration(reranked=question.rerank)
-        return answers(self.store, queries, question, calibration, features, allowed)
+        return answers(self.store, queries, question, calibration, features)
 
     def _add_collection(self, collection: Collection, work: Work, report: Reporter) -> Change:
         if isinstance(self.store, OpenedFolder):
@@ -472,52 +468,15 @@ class PlaceIndex:
             seconds=described.seconds,
         )
 
-    def _not_just_now(self, time: float, exclude_last_s: float | None) -> NDArray[np.bool_] | None:
-        if exclude_last_s is None or not len(self):
-            return None
-        times = self.store.time if isinstance(self.store, MemoryStore) else self.places.time
-        now = time if np.isfinite(time) else float(np.nanmax(times, initial=-np.inf))
+    def _not_just_now(self, where: Where, time: float | None, exclude_last_s: float) -> Where:
+        times = (
+            self.store.column("time") if isinstance(self.store, MemoryStore) else self.places.time
+        )
+        known = times[np.isfinite(times)]
+        now = time if time is not None else float(known.max(initial=-np.inf))
         # A place whose time is unknown cannot be told from the present one: it stays out.
-        allowed: NDArray[np.bool_] = times < now - exclude_last_s
-        return allowed
-
-
-def _facts(photo: Path) -> PhotoFacts:
-    """What a query's file name and EXIF data say, as they do for the index's own photos."""
-    row = collect_photos([photo], threads=0).places.row(0)
-    known = (row[f.name] for f in fields(PhotoFacts))
-    return PhotoFacts(*(np.nan if value is None else value for value in known))
-
-
-def find_places(places: Places, images: Iterable[str | Path]) -> NDArray[np.int64]:
-    """The numbers of the places called so, ascending; a folder stands for all photos below it.
-
-    Raises:
-        DataError: one of ``images`` names no place.
-    """
-    names = places.images()
-    numbers = {name: i for i, name in enumerate(names)}
-    found: set[int] = set()
-    for image in images:
-        absolute = os.path.abspath(image)  # noqa: PTH100 - links stay as they are
-        here = {numbers[name] for name in (str(image), absolute) if name in numbers}
-        if not here:
-            below = absolute.rstrip("/") + "/"
-            here = {i for i, name in enumerate(names) if name.startswith(below)}
-        if not here:
-            raise DataError(
-                f"{image}: is not in the index, nor is any photo below it; "
-                "`netvlad index info --places` lists what is"
-            )
-        found |= here
-    return np.array(sorted(found), dtype=np.int64)
-
-
-def missing_photos(places: Places) -> NDArray[np.int64]:
-    """The numbers of the places that were made from a file which is no longer there."""
-    from_file = places.table.column("size_bytes").to_numpy() >= 0
-    gone = [i for i in np.flatnonzero(from_file).tolist() if not Path(places.image(i)).is_file()]
-    return np.array(gone, dtype=np.int64)
+        before = now - exclude_last_s
+        return replace(where, before=before if where.before is None else min(before, where.before))
 
 
 def _collected(

@@ -1,12 +1,13 @@
 """The places of an index: one row each, in columns, as they lie in its Parquet file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -86,25 +87,44 @@ class Places:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    @cached_property
+    @property
     def latitude(self) -> NDArray[np.float64]:
         """(N,) degrees, NaN where unknown."""
-        return self._numbers("latitude")
+        return self.column("latitude")
 
-    @cached_property
+    @property
     def longitude(self) -> NDArray[np.float64]:
         """(N,) degrees, NaN where unknown."""
-        return self._numbers("longitude")
+        return self.column("longitude")
 
-    @cached_property
+    @property
     def heading(self) -> NDArray[np.float64]:
         """(N,) degrees clockwise from north, NaN where unknown."""
-        return self._numbers("heading")
+        return self.column("heading")
 
-    @cached_property
+    @property
     def time(self) -> NDArray[np.float64]:
         """(N,) seconds since 1970 (UTC), NaN where unknown."""
-        return self._numbers("time")
+        return self.column("time")
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(N,) a column of numbers, NaN where unknown."""
+        if name not in self._columns:
+            self._columns[name] = self.table.column(name).to_numpy()
+        return self._columns[name]
+
+    def tagged(self, tags: Collection[str]) -> NDArray[np.bool_]:
+        """(N,) whether each place carries one of ``tags``."""
+        column = self.table.column("tags").combine_chunks()
+        wanted = pc.is_in(pc.list_flatten(column), value_set=pa.array(sorted(tags), pa.string()))
+        rows = pc.list_parent_indices(column).to_numpy()[wanted.to_numpy(zero_copy_only=False)]
+        tagged = np.zeros(len(self), dtype=np.bool_)
+        tagged[rows] = True
+        return tagged
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[np.float64]]:
+        return {}
 
     @cached_property
     def has_position(self) -> NDArray[np.bool_]:
@@ -152,10 +172,6 @@ class Places:
             return cls(table.select(SCHEMA.names).cast(SCHEMA))
         except (pa.ArrowException, KeyError, OSError, ValueError) as error:
             raise _damaged(name, error) from error
-
-    def _numbers(self, column: str) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = self.table.column(column).to_numpy()
-        return values
 
 
 class StoredPlaces:

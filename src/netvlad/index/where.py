@@ -2,14 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from netvlad.errors import SettingsError
-from netvlad.index.places import Places
+
+
+class Columns(Protocol):
+    """N places, as far as conditions look at them."""
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(N,) latitude, longitude, heading or time, NaN where unknown."""
+
+    def tagged(self, tags: Collection[str]) -> NDArray[np.bool_]:
+        """(N,) whether each place carries one of ``tags``."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +52,21 @@ class Where:
         if self.heading is not None and not 0 <= self.heading[1] <= 180:
             raise SettingsError(f"heading tolerance {self.heading[1]:g}: give 0 to 180 degrees")
 
-    def mask(self, places: Places) -> NDArray[np.bool_] | None:
+    def mask(self, places: Columns) -> NDArray[np.bool_] | None:
         """(N,) whether each place meets all conditions; None when there are none."""
         parts = []
         if self.bounding_box is not None:
             parts.append(_inside(places, *self.bounding_box))
         if self.after is not None:
-            parts.append(places.time >= self.after)
+            parts.append(places.column("time") >= self.after)
         if self.before is not None:
-            parts.append(places.time < self.before)
+            parts.append(places.column("time") < self.before)
         if self.tags:
-            parts.append(_tagged(places, self.tags))
+            parts.append(places.tagged(self.tags))
         if self.heading is not None:
-            parts.append(heading_difference(places.heading, self.heading[0]) <= self.heading[1])
+            parts.append(
+                heading_difference(places.column("heading"), self.heading[0]) <= self.heading[1]
+            )
         if not parts:
             return None
         met: NDArray[np.bool_] = np.logical_and.reduce(parts)
@@ -72,21 +82,12 @@ def heading_difference(
 
 
 def _inside(
-    places: Places, south: float, west: float, north: float, east: float
+    places: Columns, south: float, west: float, north: float, east: float
 ) -> NDArray[np.bool_]:
-    latitude, longitude = places.latitude, places.longitude
+    latitude, longitude = places.column("latitude"), places.column("longitude")
     if west <= east:
         across = (longitude >= west) & (longitude <= east)
     else:
         across = (longitude >= west) | (longitude <= east)
     inside: NDArray[np.bool_] = across & (latitude >= south) & (latitude <= north)
     return inside
-
-
-def _tagged(places: Places, tags: Collection[str]) -> NDArray[np.bool_]:
-    column = places.table.column("tags").combine_chunks()
-    wanted = pc.is_in(pc.list_flatten(column), value_set=pa.array(sorted(tags), pa.string()))
-    rows = pc.list_parent_indices(column).to_numpy()[wanted.to_numpy(zero_copy_only=False)]
-    tagged = np.zeros(len(places), dtype=np.bool_)
-    tagged[rows] = True
-    return tagged

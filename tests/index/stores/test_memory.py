@@ -3,6 +3,7 @@ import pytest
 
 from netvlad.index.places import Places
 from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.where import Where
 
 
 def unit_rows(count: int, dim: int, seed: int) -> np.ndarray:
@@ -36,10 +37,14 @@ def filled() -> tuple[MemoryStore, np.ndarray]:
 def test_search_is_brute_force(filled, queries: int, k: int) -> None:
     store, rows = filled
     asked = unit_rows(queries, 16, 1)
-    allowed = np.random.default_rng(2).random(700) < 0.5
-    for mask in (None, allowed):
-        found = store.search(asked, k, mask)
-        usable = np.ones(700, bool) if mask is None else mask
+    odd = Where(after=100.0, before=430.5)
+    for where in (None, odd, Where(tags=("a",))):
+        found = store.search(asked, k, where)
+        usable = np.ones(700, bool)
+        if where == odd:
+            usable = (np.arange(700) >= 100) & (np.arange(700) <= 430)
+        elif where is not None:
+            usable = np.arange(700) >= 400
         for query, indices, squared in zip(
             asked, found.indices, found.squared_distances, strict=True
         ):

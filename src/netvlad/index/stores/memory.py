@@ -1,12 +1,13 @@
 """Places in memory: what a robot adds to and asks many times a second."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.index.places import Places
+from netvlad.index.where import Where
 from netvlad.search import search_exact
 from netvlad.types import Matches
 
@@ -49,10 +50,13 @@ class MemoryStore:
         """(N, D): a view, valid until the next change."""
         return self._rows[: self._count]
 
-    @property
-    def time(self) -> NDArray[np.float64]:
-        """(N,) seconds, NaN where unknown: a view, without building the table of places."""
-        return self._columns["time"][: self._count]
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(N,) a column of numbers: a view, without building the table of places."""
+        return self._columns[name][: self._count]
+
+    def tagged(self, tags: Collection[str]) -> NDArray[np.bool_]:
+        """(N,) whether each place carries one of ``tags``."""
+        return self.places.tagged(tags)
 
     @property
     def places(self) -> Places:
@@ -75,10 +79,9 @@ class MemoryStore:
         """Keep JSON types beside the places."""
         self._documents[name] = content
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> Matches:
+    def search(self, queries: NDArray[np.float32], k: int, where: Where | None = None) -> Matches:
         """Exact search, see :class:`~netvlad.index.stores.store.Store`."""
+        allowed = None if where is None else where.mask(self)
         if len(queries) > 1:
             return search_exact(queries, self.matrix, k, database_mask=allowed)
         # One query is one product of a matrix and a vector: no blocks, no copies.

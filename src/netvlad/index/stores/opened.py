@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writing import writing
+from netvlad.index.where import Where
 from netvlad.search.approximate import read_structure
 from netvlad.search.searcher import Searcher
 from netvlad.types import Matches
@@ -74,10 +75,9 @@ class OpenedFolder:
             self._searcher = Searcher(self.snapshot.matrix, self.snapshot.rows, structure)
         return self._searcher
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> Matches:
+    def search(self, queries: NDArray[np.float32], k: int, where: Where | None = None) -> Matches:
         """The nearest places, see :class:`~netvlad.index.stores.store.Store`."""
+        allowed = None if where is None else where.mask(self.places)
         rows = self.snapshot.rows
         limits = None
         if allowed is not None:

@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.index.places import Places
+from netvlad.index.where import Where
 from netvlad.types import Matches
 
 
 class Store(Protocol):
     """N places with a descriptor each.
 
-    Places are numbered 0 to N - 1 in the order in which they were added; removing one moves those
-    behind it.
+    A place has a number that :meth:`search` returns and :meth:`place` takes: in a folder and in
+    memory that is where it stands among :attr:`places`, so removing one moves those behind it; an
+    engine of its own may keep other numbers.
     """
 
     @property
@@ -33,24 +35,19 @@ class Store(Protocol):
         """N."""
 
     def place(self, i: int) -> dict[str, Any]:
-        """Place ``i`` by column; None where unknown."""
+        """The place of number ``i`` by column; None where unknown."""
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> Matches:
+    def search(self, queries: NDArray[np.float32], k: int, where: Where | None = None) -> Matches:
         """The nearest places to each query.
 
         Args:
             queries: (Q, D), L2-normalised.
             k: how many.
-            allowed: (N,) which places may be returned; None allows all.
+            where: which places may be returned; None allows all.
 
         Returns:
             (Q, k) numbers of places, -1 where there are no more.
         """
-
-    def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(M, D) float32 of the places ``indices`` (M,)."""
 
     def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Add places whose descriptors come in blocks (n, D), in the order of ``places``.
