@@ -148,8 +148,8 @@ def require_space(folder: Path, needed_bytes: int, purpose: str) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise StorageError(
-            f"{folder}: {purpose} needs {needed_bytes / 1e9:.2f} GB but only "
-            f"{free / 1e9:.2f} GB are free; free some space or choose another folder"
+            f"{folder}: {purpose} needs {_size(needed_bytes)} but only {_size(free)} are free; "
+            "free some space or choose another folder"
         )
 
 
@@ -242,6 +242,13 @@ def drop_pages(array: NDArray[Any]) -> None:
     if isinstance(array, np.memmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
         mapping: mmap.mmap = array._mmap  # type: ignore[attr-defined]
         mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if count >= 0.1 * scale:
+            return f"{count / scale:.2f} {unit}"
+    return f"{count / 1e3:.2f} kB"
 
 
 def _flush_to_disk(path: Path) -> None:

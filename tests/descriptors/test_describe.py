@@ -152,7 +152,7 @@ def test_where_descriptors_cannot_go(model, images, tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="file"):
         netvlad.describe(model, images, output=tmp_path / "file" / "d.npy")
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
-    with pytest.raises(StorageError, match=r"d\.npy, of 12 rows, needs 0\.00 GB"):
+    with pytest.raises(StorageError, match=r"d\.npy, of 12 rows, needs 5\.38 kB"):
         netvlad.describe(model, images, output=tmp_path / "d.npy")
     assert not (tmp_path / "d.npy").exists()
 

@@ -160,7 +160,7 @@ def test_too_little_space_is_said_with_the_figure_before_anything_is_written(
 ):
     monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: type("", (), {"free": 1000}))
     # Eleven maps of 512 × 2 × 2 half-precision values.
-    with pytest.raises(StorageError, match=r"11 images needs 0\.00 GB but only 0\.00 GB"):
+    with pytest.raises(StorageError, match=r"11 images needs 45\.06 kB but only 1\.00 kB"):
         open_trunk_cache(model, images, tmp_path / "cache")
     (entry,) = cache_entries(tmp_path / "cache")
     assert (entry.folder / ".features.partial").stat().st_size == 0
