@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netvlad import ImageSet, PlaceIndex
+from netvlad.errors import DataError
+from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.confidence import RERANKED_FEATURES
+from netvlad.index.local_features import FeatureCache
+from netvlad.models import PlaceModel
+from netvlad.types import PlaceDataset
+
+
+@pytest.fixture(scope="module")
+def dataset(photos: Path) -> PlaceDataset:
+    """The photos' places on a street, 70 m apart; a few queries say they are from elsewhere."""
+    names = sorted(path.name for path in (photos / "map").iterdir())
+    asked = sorted(path.name for path in (photos / "queries").iterdir())
+    east = np.array([70.0 * int(name[:2]) for name in names])
+    true = np.array([70.0 * i for i in range(40)])
+    return PlaceDataset(
+        "street",
+        "val",
+        ImageSet(photos / "map", tuple(names), np.column_stack([east, east * 0])),
+        ImageSet(photos / "queries", tuple(asked), np.column_stack([true, true * 0 + 3.0])),
+    )
+
+
+@pytest.mark.parametrize("reranked", [False, True])
+def test_every_query_is_asked_with_and_without_its_place(
+    dataset: PlaceDataset, quick_model: PlaceModel, reranked: bool
+) -> None:
+    cache = FeatureCache(None) if reranked else None
+    found = labelled_answers(quick_model, dataset, cache=cache)
+    assert len(found.correct) == 80
+    assert (np.bincount(found.query, minlength=40) == 2).all()
+    # The second answer of each query has nothing near it to be right with.
+    assert not found.correct[1::2].any() and found.correct[::2].mean() > 0.8
+    names = feature_names(quick_model, reranked=reranked)
+    assert found.features.shape == (80, len(names))
+    assert (names == RERANKED_FEATURES) == reranked
+    if reranked:
+        evidence = found.features[:, -1]
+        assert evidence[found.correct].mean() > 2 * evidence[~found.correct].mean()
+
+
+def test_a_fitted_calibration_is_kept_and_used(
+    dataset: PlaceDataset, photos: Path, quick_model: PlaceModel, tmp_path: Path
+) -> None:
+    index = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i")
+    names = feature_names(quick_model)
+    calibration, measures = fit(labelled_answers(quick_model, dataset), dataset, names)
+    assert measures.auc > 0.8 and measures.answers == 80
+    before = index.locate(photos / "queries/05.jpg").probability
+    keep(tmp_path / "i", calibration)
+    reopened = PlaceIndex.open(tmp_path / "i")
+    assert reopened.calibration() == calibration
+    assert reopened.calibration(reranked=True) == index.calibration(reranked=True)
+    assert reopened.locate(photos / "queries/05.jpg").probability != before
+
+
+def test_a_data_set_without_positions_cannot_calibrate(
+    dataset: PlaceDataset, quick_model: PlaceModel
+) -> None:
+    bare = PlaceDataset("x", "val", ImageSet(Path(), ()), dataset.queries)
+    with pytest.raises(DataError, match="needs positions"):
+        labelled_answers(quick_model, bare)
