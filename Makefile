@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= auto
 
-.PHONY: help demo test test-golden bench bench-epoch bench-growth bench-plots bench-gpu lint clean
+.PHONY: help demo test test-golden bench bench-index bench-epoch bench-growth bench-plots bench-gpu lint clean
 
 help:
 	@echo "make demo         set up, then cluster, train and test on a small rendered town (minutes)"
@@ -12,6 +13,7 @@ help:
 	@echo "make test-golden  compare whole evaluations with pytorch-NetVlad's own (minutes; real data)"
 	@echo "make bench        time ours against pytorch-NetVlad's way (NETVLAD_BENCH_DATA, NETVLAD_BENCH_WEIGHTS)"
 	@echo "make bench-epoch  one whole epoch each way (hours; goes on where it was interrupted)"
+	@echo "make bench-index  a place index: how right, how fast, and with a million places (minutes; real data)"
 	@echo "make bench-growth how costs grow with clusters, images and dimensions"
 	@echo "make bench-plots  draw docs/performance from what the benchmarks wrote"
 	@echo "make bench-gpu    the rows of make bench on a GPU, and what bounds it"
@@ -20,8 +22,9 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/netvlad demo
 
+# As many processes as there are cores, one thread each: they would only fight over the cores.
 test: lint
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -37,6 +40,11 @@ bench: $(VENV)/.installed-dev
 
 bench-epoch: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.epoch
+
+bench-index: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.places --json build/bench-places.json
+	$(BIN)/python -m benchmarks.latency --json build/bench-latency.json
+	$(BIN)/python -m benchmarks.large_index --json build/bench-large-index.json
 
 bench-growth: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.growth

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,36 +11,11 @@ from pyproj import Transformer
 from scipy.spatial import cKDTree
 
 from netvlad.errors import DataError, SettingsError
+from netvlad.types import Neighbours
 
 _NORTHERN_BANDS = "NPQRSTUVWX"
 # A transverse Mercator map shows at most a hemisphere; long before its rim nothing is to scale.
 _FARTHEST_FROM_MERIDIAN_M = 6_000_000.0
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """For each of Q queries the database images near it, as compressed sparse rows.
-
-    Attributes:
-        offsets: (Q + 1,) int64; row ``i`` is ``indices[offsets[i]:offsets[i + 1]]``.
-        indices: (nnz,) int64 database indices, ascending within each row.
-    """
-
-    offsets: NDArray[np.int64]
-    indices: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def row(self, i: int) -> NDArray[np.int64]:
-        """The database indices of query ``i``, ascending."""
-        if not 0 <= i < len(self):
-            raise IndexError(f"row {i} of {len(self)}")
-        return self.indices[self.offsets[i] : self.offsets[i + 1]]
-
-    def counts(self) -> NDArray[np.int64]:
-        """(Q,) int64: how many neighbours each query has."""
-        return np.diff(self.offsets)
 
 
 def radius_neighbours(

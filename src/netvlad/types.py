@@ -23,6 +23,8 @@ class ImageSet:
         times: (N,) float64 time stamps in the data set's own unit, NaN where unknown; or None.
         utm_zone: zone number and hemisphere, such as ``"31N"`` or ``"17S"`` (south); None when the
             format does not say and nobody else did.
+        labels: what else is known of each image: (N,) words by name, ``""`` where unknown. Common
+            names are ``city``, ``sequence``, ``condition`` and ``panorama``.
     """
 
     root: Path
@@ -31,6 +33,7 @@ class ImageSet:
     headings: NDArray[np.float64] | None = None
     times: NDArray[np.float64] | None = None
     utm_zone: str | None = None
+    labels: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.names)
@@ -38,6 +41,7 @@ class ImageSet:
             ("positions", self.positions, (n, 2)),
             ("headings", self.headings, (n,)),
             ("times", self.times, (n,)),
+            *((name, words, (n,)) for name, words in self.labels.items()),
         ):
             if array is not None and array.shape != shape:
                 raise DataError(
@@ -67,6 +71,12 @@ class ImageSet:
             headings=_joined(self.headings, other.headings, counts, ()),
             times=_joined(self.times, other.times, counts, ()),
             utm_zone=self.utm_zone if self.utm_zone is not None else other.utm_zone,
+            labels={
+                name: np.concatenate(
+                    [s.labels.get(name, np.full(len(s), "")) for s in (self, other)]
+                )
+                for name in {**self.labels, **other.labels}
+            },
         )
 
     def subset(self, indices: Sequence[int] | NDArray[np.integer]) -> "ImageSet":
@@ -78,7 +88,34 @@ class ImageSet:
             positions=None if self.positions is None else self.positions[chosen],
             headings=None if self.headings is None else self.headings[chosen],
             times=None if self.times is None else self.times[chosen],
+            labels={name: words[chosen] for name, words in self.labels.items()},
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """For each of Q queries the correct (or near) database images, as compressed sparse rows.
+
+    Attributes:
+        offsets: (Q + 1,) int64; row ``i`` is ``indices[offsets[i]:offsets[i + 1]]``.
+        indices: (nnz,) int64 database indices, ascending within each row.
+    """
+
+    offsets: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, i: int) -> NDArray[np.int64]:
+        """The database indices of query ``i``, ascending."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"row {i} of {len(self)}")
+        return self.indices[self.offsets[i] : self.offsets[i + 1]]
+
+    def counts(self) -> NDArray[np.int64]:
+        """(Q,) int64: how many neighbours each query has."""
+        return np.diff(self.offsets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +129,8 @@ class PlaceDataset:
         queries: the images whose place is asked for.
         radius_m: a database image at most this far from the query is a correct answer (metres).
         train_radius_m: at most this far, it may serve as a positive in training (metres).
+        positives: the correct database images of each query, where a list or a tolerance of
+            frames says so; None where ``radius_m`` does.
         notes: what the reader wants a person to know, one sentence each (counts that differ from
             the published ones, images left out, ...).
     """
@@ -102,6 +141,7 @@ class PlaceDataset:
     queries: ImageSet
     radius_m: float = 25.0
     train_radius_m: float = 10.0
+    positives: Neighbours | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -13,11 +13,18 @@ CUTOFFS = (1, 5, 10, 20)
 
 
 def positives_of(dataset: PlaceDataset) -> Neighbours:
-    """The correct answers of each query: database images within ``dataset.radius_m``.
+    """The correct answers of each query: as listed, or the images within ``dataset.radius_m``.
 
     Raises:
-        DataError: the data set has no positions.
+        DataError: the data set has neither a list nor positions.
     """
+    if dataset.positives is not None:
+        if len(dataset.positives) != len(dataset.queries):
+            raise DataError(
+                f"{dataset.name} {dataset.split}: positives of {len(dataset.positives)} queries, "
+                f"but {len(dataset.queries)} queries"
+            )
+        return dataset.positives
     database, queries = dataset.database.positions, dataset.queries.positions
     if database is None or queries is None:
         raise DataError(
