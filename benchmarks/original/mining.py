@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from netvlad.geography import Neighbours
 from netvlad.training.mining import MinedQuery
+from netvlad.types import Neighbours
 
 Nearest = tuple[NDArray[np.float32], NDArray[np.int64]]
 Search = Callable[[NDArray[np.float32], NDArray[np.float32], int], Nearest]

@@ -6,8 +6,7 @@ import pytest
 from netvlad.errors import DataError
 from netvlad.evaluation import recall_at
 from netvlad.evaluation.recall import first_correct
-from netvlad.geography import Neighbours
-from netvlad.types import Matches
+from netvlad.types import Matches, Neighbours
 
 
 def neighbours(rows):

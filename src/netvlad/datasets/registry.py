@@ -2,8 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class DatasetRecord:
         read: opens one of them.
         description: one line for people.
         layout: one line that shows how its files should lie.
+        citation: the paper, with its year.
+        licence: what its owners allow, in a few words; empty for a mere format.
+        source: where it is to be had: an address, and whether anyone may fetch it.
+        counts: by split, how many (database, query) images its owners published.
     """
 
     name: str
@@ -36,6 +40,10 @@ class DatasetRecord:
     read: Reader
     description: str
     layout: str
+    citation: str = ""
+    licence: str = ""
+    source: str = ""
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 DATASETS: dict[str, DatasetRecord] = {

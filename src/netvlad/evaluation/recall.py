@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import DataError
-from netvlad.geography import Neighbours, radius_neighbours
-from netvlad.types import Matches, PlaceDataset, Recalls
+from netvlad.geography import radius_neighbours
+from netvlad.types import Matches, Neighbours, PlaceDataset, Recalls
 
 CUTOFFS = (1, 5, 10, 20)
 

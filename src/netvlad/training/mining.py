@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.errors import DataError
-from netvlad.geography import Neighbours, radius_neighbours
+from netvlad.geography import radius_neighbours
 from netvlad.training.recipes import Recipe
-from netvlad.types import PlaceDataset
+from netvlad.types import Neighbours, PlaceDataset
 
 DISTANCES_AT_ONCE = 16_000_000  # floats of one block of the distance matrix: 64 MB
 VALUES_AT_ONCE = 32_000_000  # floats of the database in one matrix product: 128 MB
