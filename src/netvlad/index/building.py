@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
 from netvlad.index.default_model import default_model
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.engines.ray_engine import describe_on_ray
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.manifest import MANIFEST
@@ -40,6 +43,7 @@ class Work:
         precision: ``"32"``, ``"bf16"`` or ``"16"``.
         device: where the default model is made.
         seed: of the default model's centres, and of whitening's sample.
+        cluster: machines that describe the photos of an index folder; None is this one alone.
     """
 
     batch_size: int = 24
@@ -47,6 +51,7 @@ class Work:
     precision: str = "32"
     device: str = "cpu"
     seed: int = 123
+    cluster: RayCluster | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +102,14 @@ def build_folder(
 
     Raises:
         DataError: not one photo can be used.
-        SettingsError: ``whiten`` is more than the photos allow.
+        SettingsError: ``whiten`` is more than the photos allow, or the cluster does not answer.
         StorageError: the folder holds an index, is being written to, or has no room.
     """
     work = work or Work()
     images = image_set(collection.places)
     _refuse_other_content(folder)
+    if work.cluster is not None:
+        work.cluster.resolved()  # before the default model takes its minutes
     chosen = model or default_model(
         images,
         seed=work.seed,
@@ -158,6 +165,7 @@ def add_to_folder(
         report: receives progress and notes.
 
     Raises:
+        SettingsError: the cluster does not answer.
         StorageError: another process is writing, or there is no room; nothing has changed.
     """
     with writing(folder, "adding photos") as writer:
@@ -224,7 +232,8 @@ def _described(
     for stale in (folder / WORK).glob("*"):
         if name not in stale.name and stale.stem != Path(name).stem:
             stale.unlink(missing_ok=True)
-    return describe(
+    engine = describe if work.cluster is None else partial(describe_on_ray, cluster=work.cluster)
+    return engine(
         model,
         images,
         output=folder / WORK / name,

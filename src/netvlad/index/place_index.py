@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from netvlad.index.building import Change, Work, add_to_folder, build_folder, im
 from netvlad.index.confidence import default_calibration, document_name
 from netvlad.index.default_model import default_model
 from netvlad.index.local_features import MAX_SIDE, FeatureCache, extract
+from netvlad.index.milvus_building import add_to_milvus, build_in_milvus
 from netvlad.index.naming import find_places, missing_photos, photo_facts
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
@@ -26,6 +27,8 @@ from netvlad.index.rerank import verify_pair
 from netvlad.index.rerank_drawing import draw_matches
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.milvus_address import is_milvus, milvus_address
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.stores.writing import writing
 from netvlad.index.where import Where
@@ -40,7 +43,7 @@ Photos = str | Path | Sequence[str | Path]
 
 
 class PlaceIndex:
-    """Places that photos are compared with: in a folder, or in memory.
+    """Places that photos are compared with: in a folder, in Milvus, or in memory.
 
     Example::
 
@@ -50,12 +53,12 @@ class PlaceIndex:
 
     Attributes:
         store: where the places lie.
-        folder: the index folder; None in memory.
+        folder: the index folder; None in memory and in Milvus.
     """
 
     def __init__(
         self,
-        store: MemoryStore | OpenedFolder,
+        store: MemoryStore | OpenedFolder | MilvusStore,
         *,
         model: PlaceModel | None = None,
         device: str = "cpu",
@@ -64,7 +67,7 @@ class PlaceIndex:
 
         Args:
             store: the places.
-            model: None takes the one that the folder keeps, when it is first needed.
+            model: None takes the one that the store keeps, when it is first needed.
             device: where that one is put.
         """
         self.store = store
@@ -93,10 +96,12 @@ class PlaceIndex:
             model: describes them; None fits the default model to them
                 (:func:`~netvlad.index.default_model.default_model`).
             photos: files, and folders that are walked.
-            output: the folder to make; None keeps the index in memory, see :meth:`save`.
+            output: the folder to make, or an address in Milvus
+                (:func:`~netvlad.index.stores.milvus_address.milvus_address`); None keeps the index
+                in memory, see :meth:`save`.
             positions: a table of positions (CSV or Parquet: image, latitude, longitude, ...).
             utm_zone: zone of eastings and northings, where the table or the names do not say.
-            storage: bits per value of a folder's descriptors, ``"16"`` or ``"32"``.
+            storage: bits per value of stored descriptors, ``"16"`` or ``"32"``.
             whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them
                 (with ``output`` only).
             work: how photos are described.
@@ -112,14 +117,12 @@ class PlaceIndex:
         work = work or Work()
         collection = _collected(photos, positions, utm_zone, work, report)
         if output is not None:
-            change = build_folder(
-                Path(output),
-                model,
-                collection,
-                storage=storage,
-                whiten=whiten,
-                work=work,
-                report=report,
+            if is_milvus(output):
+                make = partial(build_in_milvus, milvus_address(output))
+            else:
+                make = partial(build_folder, Path(output))
+            change = make(
+                model, collection, storage=storage, whiten=whiten, work=work, report=report
             )
             index = cls.open(output, device=work.device if model is None else str(model.device))
         else:
@@ -141,11 +144,18 @@ class PlaceIndex:
 
     @classmethod
     def open(cls, folder: str | Path, *, device: str = "cpu") -> "PlaceIndex":
-        """Open an index folder; the model is loaded when it is first needed.
+        """Open an index; the model is loaded when it is first needed.
+
+        Args:
+            folder: the index folder, or an address in Milvus
+                (:func:`~netvlad.index.stores.milvus_address.milvus_address`).
+            device: where the model is put.
 
         Raises:
-            StorageError: there is no index, or it is damaged.
+            StorageError: there is no index, or it is damaged; or Milvus does not answer.
         """
+        if is_milvus(folder):
+            return cls(MilvusStore.open(milvus_address(folder)), device=device)
         return cls(OpenedFolder(Path(folder)), device=device)
 
     @classmethod
@@ -174,7 +184,9 @@ class PlaceIndex:
     @cached_property
     def model(self) -> PlaceModel:
         """The model that described the places, and describes queries."""
-        assert isinstance(self.store, OpenedFolder)
+        assert not isinstance(self.store, MemoryStore)
+        if isinstance(self.store, MilvusStore):
+            return self.store.load_model(self._device)
         return self.store.snapshot.load_model(self._device)
 
     def calibration(self, *, reranked: bool = False) -> Calibration:
@@ -189,13 +201,22 @@ class PlaceIndex:
         kept = self.store.documents.get(document_name(reranked=reranked))
         if kept is None:
             return default_calibration(self._pooling, reranked=reranked)
-        return Calibration.from_json(kept, str(self.folder or "index"))
+        return Calibration.from_json(kept, self.name)
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the folder, or the address in Milvus without a password."""
+        if isinstance(self.store, MilvusStore):
+            return str(self.store.address)
+        return str(self.folder or "index")
 
     @property
     def _pooling(self) -> str:
         # The specification alone, so that nothing waits for the weights.
         if isinstance(self.store, OpenedFolder):
             return self.store.snapshot.model_spec().pooling
+        if isinstance(self.store, MilvusStore):
+            return self.store.model_spec().pooling
         return self.model.spec.pooling
 
     @cached_property
@@ -424,11 +445,15 @@ class PlaceIndex:
         """Write an index in memory to a folder, which :meth:`open` opens.
 
         Raises:
-            SettingsError: this index lies in a folder already.
+            SettingsError: this index lies in a folder or in Milvus, or ``folder`` is an address.
             StorageError: the folder holds an index, or cannot be written.
         """
+        if isinstance(self.store, MilvusStore):
+            raise SettingsError(f"{self.name}: is kept in Milvus; build a folder from the photos")
         if not isinstance(self.store, MemoryStore):
             raise SettingsError(f"{self.folder}: is on disk already; copy the folder")
+        if is_milvus(folder):
+            raise SettingsError(f"{milvus_address(folder)}: build there instead, or name a folder")
         matrix = self.store.matrix
         dim = self.store.dim
         with writing(Path(folder), "saving it", create=True, dim=dim, storage=storage) as writer:
@@ -450,6 +475,8 @@ class PlaceIndex:
             change = add_to_folder(self.folder, self.model, collection, work=work, report=report)
             self.store.refresh()
             return change
+        if isinstance(self.store, MilvusStore):
+            return add_to_milvus(self.store, self.model, collection, work=work, report=report)
         described = describe(
             self.model,
             image_set(collection.places),
@@ -469,14 +496,17 @@ class PlaceIndex:
         )
 
     def _not_just_now(self, where: Where, time: float | None, exclude_last_s: float) -> Where:
-        times = (
-            self.store.column("time") if isinstance(self.store, MemoryStore) else self.places.time
-        )
-        known = times[np.isfinite(times)]
-        now = time if time is not None else float(known.max(initial=-np.inf))
+        now = self._latest() if time is None else time
         # A place whose time is unknown cannot be told from the present one: it stays out.
         before = now - exclude_last_s
         return replace(where, before=before if where.before is None else min(before, where.before))
+
+    def _latest(self) -> float:
+        """The time of the latest place; minus infinity where none is known."""
+        times = (
+            self.store.column("time") if isinstance(self.store, MemoryStore) else self.places.time
+        )
+        return float(times[np.isfinite(times)].max(initial=-np.inf))
 
 
 def _collected(

@@ -9,6 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
+from netvlad.cli.engine_flags import EngineFlags
 from netvlad.cli.index_tables import (
     change_lines,
     confidence_table,
@@ -18,17 +19,26 @@ from netvlad.cli.index_tables import (
     trial_table,
 )
 from netvlad.cli.json_output import show_json
+from netvlad.cli.milvus_tables import (
+    milvus_change_lines,
+    milvus_info_figures,
+    milvus_info_table,
+)
 from netvlad.cli.model_names import open_model
 from netvlad.cli.models import choose_device
 from netvlad.cli.photo_flags import PositionFlags, WorkFlags
 from netvlad.errors import SettingsError
 from netvlad.index.building import Change
 from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.confidence import document_name
 from netvlad.index.local_features import FeatureCache
 from netvlad.index.optimizing import KINDS, optimize_folder
 from netvlad.index.place_index import PlaceIndex
+from netvlad.index.places import Places
 from netvlad.index.stores import FolderStore
 from netvlad.index.stores import verify as verify_folder
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.milvus_address import is_milvus, milvus_address
 from netvlad.reports.search_plot import write_search_plot
 from netvlad.search.tuning import bench_structures
 from netvlad.types import Note
@@ -38,13 +48,14 @@ index = cyclopts.App(
     help="""Make an index of photos, change it, look into it.
 
     An index is a folder: the model, a descriptor of every photo, and what is known about where,
-    when and in which direction each was taken. `netvlad locate` asks it.
+    when and in which direction each was taken. `netvlad locate` asks it. It may also lie in Milvus:
+    give milvus://HOST:19530/COLLECTION wherever an index is asked for.
 
         netvlad index build photos/ --output my.index
         netvlad locate query.jpg --index my.index""",
 )
 
-DEFAULTS = (PositionFlags(), WorkFlags())
+DEFAULTS = (PositionFlags(), WorkFlags(), EngineFlags())
 
 
 @index.command
@@ -52,13 +63,14 @@ def build(
     photos: list[Path],
     /,
     *,
-    output: Path,
+    output: Annotated[str, Parameter(name=["--output", "--store"])],
     model: str | None = None,
     ckpt: Literal["latest", "best"] = "latest",
     whiten: int | None = None,
     storage: Literal["16", "32"] = "16",
     positions: PositionFlags = DEFAULTS[0],
     machine: WorkFlags = DEFAULTS[1],
+    engine: EngineFlags = DEFAULTS[2],
     strict: bool = False,
 ) -> None:
     """Make an index of photos: folders are walked, files taken as they are.
@@ -67,14 +79,15 @@ def build(
 
     Where and when a photo was taken comes from the table, else from a file name such as
     @easting@northing@zone@band@...@.jpg, else from EXIF; an index without any positions answers
-    with similar photos alone. A build that is stopped goes on where it was.
+    with similar photos alone. A build that is stopped goes on where it was; in Milvus, with
+    `netvlad index add`.
 
     Parameters
     ----------
     photos
         Folders and files.
     output
-        The folder to make.
+        The folder to make, or milvus://HOST:19530/COLLECTION.
     model
         A run folder, a backbone's name, or another index [default: EfficientNet-Lite0 and a
         NetVLAD whose centres are learned from these photos].
@@ -83,14 +96,16 @@ def build(
     whiten
         Reduce descriptors to so many dimensions, by a PCA whitening learned from these photos.
     storage
-        Bits per value of the descriptors.
+        Bits per value of the descriptors (Milvus Lite keeps 32).
     strict
         Exit with 1 when a photo could not be used.
     """
+    work = engine.work(machine, output)
     with reporting() as report:
         network = None
         if model is not None:
-            network = open_model(model, ckpt).to(choose_device(machine.device))
+            opened = PlaceIndex.open(model).model if is_milvus(model) else open_model(model, ckpt)
+            network = opened.to(choose_device(machine.device))
         built = PlaceIndex.build(
             network,
             list(photos),
@@ -99,23 +114,25 @@ def build(
             utm_zone=positions.utm_zone,
             storage=storage,
             whiten=whiten,
-            work=machine.work(),
+            work=work,
             report=report,
         )
         assert built.change is not None
         for note in built.change.notes:
             report(Note(note))
-    _tell(output, built.change, strict)
+    _tell(built, built.change, strict)
 
 
 @index.command
 def add(
-    index: Path,
-    photos: list[Path],
+    index: str | None = None,
+    photos: list[Path] | None = None,
     /,
     *,
+    store: str | None = None,
     positions: PositionFlags = DEFAULTS[0],
     machine: WorkFlags = DEFAULTS[1],
+    engine: EngineFlags = DEFAULTS[2],
     strict: bool = False,
 ) -> None:
     """Add photos to an index; those it has are described again only if the file has changed.
@@ -123,22 +140,27 @@ def add(
         netvlad index add my.index more-photos/
 
     Positions, headings, times and tags of photos it has are brought up to date. Those who read the
-    index meanwhile see it as it was, or as it is afterwards.
+    index meanwhile see it as it was, or as it is afterwards; in Milvus they see it grow.
 
     Parameters
     ----------
     index
-        The index folder.
+        The index folder, or milvus://HOST:19530/COLLECTION.
     photos
         Folders and files.
+    store
+        The index, instead of naming it first.
     strict
         Exit with 1 when a photo could not be used.
     """
+    where, given = _named(index, [str(photo) for photo in photos or ()], store)
+    if not given:
+        raise SettingsError("name the photos to add: netvlad index add INDEX PHOTOS...")
+    work = engine.work(machine, where)
     with reporting() as report:
-        work = machine.work()
-        opened = PlaceIndex.open(index, device=work.device)
+        opened = PlaceIndex.open(where, device=work.device)
         change = opened.add(
-            list(photos),
+            given,
             positions=positions.positions,
             utm_zone=positions.utm_zone,
             work=work,
@@ -146,15 +168,16 @@ def add(
         )
         for note in change.notes:
             report(Note(note))
-    _tell(index, change, strict)
+    _tell(opened, change, strict)
 
 
 @index.command
 def remove(
-    index: Path,
+    index: str | None = None,
     photos: list[str] | None = None,
     /,
     *,
+    store: str | None = None,
     missing: Annotated[bool, Parameter(negative=())] = False,
     debug: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -165,26 +188,30 @@ def remove(
     Parameters
     ----------
     index
-        The index folder.
+        The index folder, or milvus://HOST:19530/COLLECTION.
     photos
         Files, folders (all photos below), or names as `netvlad index info --places` lists them.
+    store
+        The index, instead of naming it first.
     missing
         Remove the photos whose files are no longer there.
     debug
         Show the traceback of an error.
     """
-    if bool(photos) == missing:
+    where, given = _named(index, photos or [], store)
+    if bool(given) == missing:
         raise SettingsError("name the photos to remove, or give --missing")
-    opened = PlaceIndex.open(index)
-    count = opened.remove_missing() if missing else opened.remove(photos or [])
-    show(f"{index}: removed {count} places, {len(opened)} are left")
+    opened = PlaceIndex.open(where)
+    count = opened.remove_missing() if missing else opened.remove(given)
+    show(f"{opened.name}: removed {count} places, {len(opened)} are left")
 
 
 @index.command
 def info(
-    index: Path,
+    index: str | None = None,
     /,
     *,
+    store: str | None = None,
     places: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
     debug: Annotated[bool, Parameter(negative=())] = False,
@@ -194,7 +221,9 @@ def info(
     Parameters
     ----------
     index
-        The index folder.
+        The index folder, or milvus://HOST:19530/COLLECTION.
+    store
+        The index, instead of naming it first.
     places
         List the places, one on a line: image, latitude, longitude, heading, time, tags, separated
         by tabs.
@@ -203,19 +232,28 @@ def info(
     debug
         Show the traceback of an error.
     """
-    with FolderStore.open(index) as store:
+    where, _ = _named(index, [], store)
+    if is_milvus(where):
+        remote = MilvusStore.open(milvus_address(where))
         if places:
-            for line in place_lines(store.places):
-                print(line)
+            _list_places(remote.places)
         elif json:
-            show_json(info_figures(store))
+            show_json(milvus_info_figures(remote))
         else:
-            show(info_table(store))
+            show(milvus_info_table(remote))
+        return
+    with FolderStore.open(Path(where)) as folder:
+        if places:
+            _list_places(folder.places)
+        elif json:
+            show_json(info_figures(folder))
+        else:
+            show(info_table(folder))
 
 
 @index.command
 def verify(
-    index: Path,
+    index: str,
     /,
     *,
     debug: Annotated[bool, Parameter(negative=())] = False,
@@ -229,8 +267,9 @@ def verify(
     debug
         Show the traceback of an error.
     """
+    folder = _folder(index, "verify")
     with reporting() as report:
-        found = verify_folder(index, report)
+        found = verify_folder(folder, report)
         for note in found.notes:
             report(Note(note))
     for problem in found.problems:
@@ -243,7 +282,7 @@ def verify(
 
 @index.command
 def optimize(
-    index: Path,
+    index: str,
     /,
     *,
     kind: Literal["auto", "exact", "hnsw", "ivf-pq"] = "auto",
@@ -272,8 +311,9 @@ def optimize(
         Show the traceback of an error.
     """
     assert kind in KINDS
+    folder = _folder(index, "optimize")
     with reporting() as report:
-        done = optimize_folder(index, kind=kind, whiten=whiten, storage=storage, report=report)
+        done = optimize_folder(folder, kind=kind, whiten=whiten, storage=storage, report=report)
     if done.trials:
         show(trial_table("Search measured against exact", done.trials))
     show(
@@ -284,7 +324,7 @@ def optimize(
 
 @index.command
 def bench(
-    index: Path,
+    index: str,
     /,
     *,
     kinds: str = "exact,hnsw,ivf-pq",
@@ -313,7 +353,8 @@ def bench(
     unknown = [kind for kind in wanted if kind not in KINDS[1:]]
     if unknown:
         raise SettingsError(f"--kinds {unknown[0]}: choose of {', '.join(KINDS[1:])}")
-    with reporting() as report, FolderStore.open(index) as store:
+    folder = _folder(index, "bench")
+    with reporting() as report, FolderStore.open(folder) as store:
         alive = np.zeros(len(store.matrix), np.bool_)
         alive[store.rows] = True
         trials = bench_structures(store.matrix, kinds=wanted, alive=alive, report=report)
@@ -328,7 +369,7 @@ def bench(
 
 @index.command
 def calibrate(
-    index: Path,
+    index: str,
     /,
     *,
     dataset: str,
@@ -350,7 +391,7 @@ def calibrate(
     Parameters
     ----------
     index
-        The index folder; its own model describes the data set.
+        The index folder, or milvus://HOST:19530/COLLECTION; its own model describes the data set.
     dataset
         Layout of the data, as for `netvlad test`.
     data_dir
@@ -381,14 +422,46 @@ def calibrate(
         )
         names = feature_names(opened.model, reranked=rerank)
         calibration, measures = fit(answers, data, names, radius_m=radius_m)
-        keep(index, calibration, reranked=rerank)
+        if isinstance(opened.store, MilvusStore):
+            name = document_name(reranked=rerank)
+            opened.store.put_document(name, calibration.to_json())
+        else:
+            keep(Path(index), calibration, reranked=rerank)
     show(confidence_table(f"Probabilities on {data.name} {split}, held out", measures))
 
 
-def _tell(folder: Path, change: Change, strict: bool) -> None:
-    with FolderStore.open(folder) as store:
-        for line in change_lines(folder, store, change):
-            show(line)
+def _named(index: str | None, photos: list[str], store: str | None) -> tuple[str, list[str]]:
+    """The index and the photos; with --store all that stands without a flag are photos."""
+    if store is not None:
+        return store, photos if index is None else [index, *photos]
+    if index is None:
+        raise SettingsError("name the index: a folder, or milvus://HOST:19530/COLLECTION")
+    return index, photos
+
+
+def _folder(index: str, command: str) -> Path:
+    if is_milvus(index):
+        raise SettingsError(
+            f"{milvus_address(index)}: `netvlad index {command}` is for index folders; Milvus "
+            "looks after its own data"
+        )
+    return Path(index)
+
+
+def _list_places(places: Places) -> None:
+    for line in place_lines(places):
+        print(line)
+
+
+def _tell(opened: PlaceIndex, change: Change, strict: bool) -> None:
+    if isinstance(opened.store, MilvusStore):
+        lines = list(milvus_change_lines(opened.store, change))
+    else:
+        assert opened.folder is not None
+        with FolderStore.open(opened.folder) as store:
+            lines = list(change_lines(opened.folder, store, change))
+    for line in lines:
+        show(line)
     if strict and change.skipped:
         print(
             f"netvlad: {len(change.skipped)} photos could not be used (--strict)", file=sys.stderr

@@ -66,7 +66,7 @@ def locate(
     queries: list[Path],
     /,
     *,
-    index: Path,
+    index: Annotated[str, Parameter(name=["--index", "--store"])],
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
     rerank: Annotated[bool, Parameter(negative=())] = False,
     radius_m: float = 25.0,
@@ -91,7 +91,7 @@ def locate(
     queries
         Photos, and folders of photos.
     index
-        The index folder, from `netvlad index build`.
+        The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
     k
         How many places to show.
     rerank
@@ -129,7 +129,7 @@ def locate(
         )
         if html is not None:
             pictures = opened.match_pictures(answers) if rerank else None
-            write_locate_page(html, answers, index=str(index), matches=pictures)
+            write_locate_page(html, answers, index=opened.name, matches=pictures)
     if json:
         show_json([answer.to_json() for answer in answers])
     else:

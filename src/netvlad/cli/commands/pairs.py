@@ -22,8 +22,11 @@ from netvlad.index.pairs import (
     write_pairs,
 )
 from netvlad.index.place_index import PlaceIndex
+from netvlad.index.stores.manifest import has_manifest
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.milvus_address import is_milvus
 from netvlad.index.stores.opened import OpenedFolder
-from netvlad.types import ImageSet, Note, Reporter
+from netvlad.types import ImageSet, Matches, Note, Reporter
 
 _BLOCK = 4096
 DEFAULT = WorkFlags()
@@ -31,9 +34,9 @@ DEFAULT = WorkFlags()
 
 def pairs(
     *,
-    index: Path,
+    index: Annotated[str, Parameter(name=["--index", "--store"])],
     output: Path,
-    queries: list[Path] | None = None,
+    queries: list[str] | None = None,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 20,
     format: Literal["colmap", "hloc"] = "colmap",
     root: Path | None = None,
@@ -51,7 +54,7 @@ def pairs(
     Parameters
     ----------
     index
-        The index folder.
+        The index folder, or milvus://HOST:19530/COLLECTION.
     output
         The pairs file to write.
     queries
@@ -67,8 +70,7 @@ def pairs(
     """
     with reporting() as report:
         opened = PlaceIndex.open(index, device=machine.work().device)
-        store = opened.store
-        assert isinstance(store, OpenedFolder)
+        store = _stored(opened)
         database = opened.places.images()
         if queries is None:
             asked, rows = database, _rows(store)
@@ -77,7 +79,7 @@ def pairs(
         base = root or common_folder([*database, *asked])
         names, asked_names = names_below(database, base), names_below(asked, base)
         # One more than wanted: an image finds itself.
-        matches = store.search(rows, k + 1)
+        matches = _among_places(store, store.search(rows, k + 1))
         found = pair_lists(asked_names, names, matches, k, unordered=format == "colmap")
         write_pairs(output, found)
         if descriptors is not None:
@@ -92,27 +94,53 @@ def pairs(
     show(f"{output}: {len(found)} pairs of {len(asked)} queries and {len(database)} images")
 
 
-def _rows(store: OpenedFolder) -> NDArray[np.float32]:
-    return store.descriptors(np.arange(len(store)))
+def _stored(opened: PlaceIndex) -> OpenedFolder | MilvusStore:
+    assert isinstance(opened.store, OpenedFolder | MilvusStore)
+    return opened.store
+
+
+def _numbers(store: OpenedFolder | MilvusStore) -> NDArray[np.int64]:
+    """(N,) by what number the store knows each place."""
+    return store.numbers if isinstance(store, MilvusStore) else np.arange(len(store))
+
+
+def _among_places(store: OpenedFolder | MilvusStore, matches: Matches) -> Matches:
+    """Matches by where a place stands among all, instead of its number."""
+    if not isinstance(store, MilvusStore):
+        return matches
+    order = np.argsort(store.numbers)
+    at = np.searchsorted(store.numbers, matches.indices, sorter=order)
+    # A place that another machine has added meanwhile has no name here.
+    at = order[np.minimum(at, len(order) - 1)]
+    there = store.numbers[at] == matches.indices
+    return Matches(np.where(there, at, -1), matches.squared_distances)
+
+
+def _rows(store: OpenedFolder | MilvusStore) -> NDArray[np.float32]:
+    return store.descriptors(_numbers(store))
+
+
+def _fingerprint(store: OpenedFolder | MilvusStore) -> str:
+    if isinstance(store, MilvusStore):
+        return store.model_fingerprint
+    return store.snapshot.manifest.model_fingerprint
 
 
 def _queries(
-    opened: PlaceIndex, queries: list[Path], machine: WorkFlags, report: Reporter
+    opened: PlaceIndex, queries: list[str], machine: WorkFlags, report: Reporter
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The queries' absolute paths and descriptors; those that cannot be used are left out."""
-    if len(queries) == 1 and (queries[0] / "manifest.json").is_file():
-        other = OpenedFolder(queries[0])
-        theirs = other.snapshot.manifest.model_fingerprint
-        assert isinstance(opened.store, OpenedFolder)
-        ours = opened.store.snapshot.manifest.model_fingerprint
+    if len(queries) == 1 and (is_milvus(queries[0]) or has_manifest(Path(queries[0]))):
+        other = PlaceIndex.open(queries[0])
+        theirs, ours = _fingerprint(_stored(other)), _fingerprint(_stored(opened))
         if theirs != ours:
             raise ModelError(
-                f"{queries[0]}: was described by another model ({theirs}) than {opened.folder} "
-                f"({ours}); build it with `--model {opened.folder}`"
+                f"{other.name}: was described by another model ({theirs}) than {opened.name} "
+                f"({ours}); build it with `--model {opened.name}`"
             )
-        return other.places.images(), _rows(other)
+        return other.places.images(), _rows(_stored(other))
     work = machine.work()
-    paths = [str(Path(name).absolute()) for name in as_typed(queries)]
+    paths = [str(Path(name).absolute()) for name in as_typed([Path(query) for query in queries])]
     described = describe(
         opened.model,
         ImageSet(Path(), tuple(paths)),
@@ -130,7 +158,10 @@ def _queries(
     return [paths[i] for i in good], np.asarray(described.values[good], np.float32)
 
 
-def _blocks(store: OpenedFolder, others: NDArray[np.float32]) -> Iterator[NDArray[Any]]:
-    for start in range(0, len(store), _BLOCK):
-        yield store.descriptors(np.arange(start, min(start + _BLOCK, len(store))))
+def _blocks(
+    store: OpenedFolder | MilvusStore, others: NDArray[np.float32]
+) -> Iterator[NDArray[Any]]:
+    numbers = _numbers(store)
+    for start in range(0, len(numbers), _BLOCK):
+        yield store.descriptors(numbers[start : start + _BLOCK])
     yield others

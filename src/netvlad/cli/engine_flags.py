@@ -1,0 +1,43 @@
+"""The flags that say which machines describe photos."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from cyclopts import Parameter
+
+from netvlad.cli.photo_flags import MACHINE, WorkFlags
+from netvlad.errors import SettingsError
+from netvlad.index.building import Work
+from netvlad.index.engines import RayCluster
+from netvlad.index.stores.milvus_address import is_milvus
+
+
+@Parameter(name="*", group=MACHINE)
+@dataclass(frozen=True)
+class EngineFlags:
+    """One machine or many."""
+
+    engine: Literal["local", "ray"] = "local"
+    """Who describes the photos: this machine alone, or a Ray cluster (pip install 'netvlad[ray]'),
+    whose nodes all find them at the same paths."""
+
+    address: str | None = None
+    """The Ray cluster: auto on one of its machines, or HOST:PORT [default: a Ray of its own on
+    this machine, shut down at the end]."""
+
+    def work(self, machine: WorkFlags, index: str) -> Work:
+        """As ``index`` takes them, beside the flags of the machine.
+
+        Raises:
+            SettingsError: there is an address, but nothing to find there; or the index lies where
+                a cluster cannot be used.
+        """
+        if self.engine == "ray" and is_milvus(index):
+            raise SettingsError("--engine ray: works for index folders, not for Milvus")
+        if self.engine == "ray":
+            return replace(
+                machine.work(), cluster=RayCluster(self.address, machine.device != "cpu")
+            )
+        if self.address is not None:
+            raise SettingsError(f"--address {self.address}: is that of a cluster; add --engine ray")
+        return machine.work()

@@ -1,0 +1,242 @@
+"""Describing images on many machines with Ray Data: the same descriptors, in the same file."""
+
+import contextlib
+import json
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from netvlad.descriptors import Descriptors, passes
+from netvlad.descriptors.describe import STORAGE
+from netvlad.descriptors.rows import FileRows, read_finished
+from netvlad.errors import ImageError, SettingsError
+from netvlad.images import Unreadable
+from netvlad.images.identity import images_fingerprint
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.engines.connection import Room, connected, room
+from netvlad.index.engines.sections import SectionsInAnyOrder
+from netvlad.index.engines.worker import Order, SectionDescriber, packed, torch_version
+from netvlad.models import PlaceModel
+from netvlad.models.fingerprints import model_fingerprint
+from netvlad.storage import locked
+from netvlad.types import ImageSet, Note, Progress, Reporter, silent
+
+_VAIN_ROUNDS = 3
+"""So often may the workers die without having finished anything in between."""
+
+
+def describe_on_ray(
+    model: PlaceModel,
+    images: ImageSet,
+    cluster: RayCluster,
+    *,
+    output: Path,
+    storage: str = "32",
+    batch_size: int = 24,
+    threads: int = 8,
+    precision: str = "32",
+    stage: str = "Describing images",
+    report: Reporter = silent,
+) -> Descriptors:
+    """Describe every image as :func:`netvlad.descriptors.describe` does, on the nodes of a cluster.
+
+    A section of images is one piece of work, and its batches are those of the local way, so the
+    descriptors are the same. They come back one section at a time and go into the same kind of
+    file: either way goes on with what the other began.
+
+    A worker or a node that dies costs the sections it had in hand, which are described again. A
+    driver that dies costs at most those that were done ahead of one that was not.
+
+    Args:
+        model: on any device; the nodes build their own.
+        images: N images, whose files every node finds at the same paths.
+        cluster: where to describe.
+        output: the ``.npy`` file to write, as for ``describe``.
+        storage: ``"32"`` or ``"16"``.
+        batch_size: images per forward pass.
+        threads: decoding threads of each worker.
+        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        stage: the progress bar's label.
+        report: receives progress and notes.
+
+    Returns:
+        (N, D) descriptors in the order of ``images``, memory-mapped.
+
+    Raises:
+        SettingsError: Ray is not installed, no cluster answers, its nodes cannot do the work, or
+            ``storage`` is neither.
+        StorageError: the file cannot be written, another process is writing it, or it holds
+            descriptors of something else.
+    """
+    started = time.perf_counter()
+    if storage not in STORAGE:
+        raise SettingsError(f"storage is {storage!r}; choose 32 or 16")
+    # What netvlad.descriptors.describe writes, too: that is how one takes up the other's file.
+    identity = {
+        "model": model_fingerprint(model),
+        "images": images_fingerprint(images),
+        "storage": storage,
+        "precision": precision,
+    }
+    with locked(output.parent, f"writing {output.name}", name=f".{output.name}.lock"):
+        finished = read_finished(output, images, identity)
+        if finished is not None:
+            report(Note(f"{stage}: {len(images)} descriptors taken from {output}"))
+        else:
+            file = FileRows(output, images, model.descriptor_dim, STORAGE[storage], identity)
+            with contextlib.closing(file):
+                sections = SectionsInAnyOrder(file, len(images), passes.SECTION)
+                if sections.missing():
+                    work = _Work(model, images, storage, batch_size, threads, precision)
+                    _fill(sections, work, cluster, stage, report)
+                finished = file.finish()
+    values, unreadable = finished
+    readable = np.ones(len(values), dtype=np.bool_)
+    readable[[image.index for image in unreadable]] = False
+    return Descriptors(values, readable, tuple(unreadable), time.perf_counter() - started)
+
+
+class _Work:
+    """What every round has in common."""
+
+    def __init__(
+        self,
+        model: PlaceModel,
+        images: ImageSet,
+        storage: str,
+        batch_size: int,
+        threads: int,
+        precision: str,
+    ) -> None:
+        self.model, self.images = model, images
+        self.dtype, self.dim = STORAGE[storage], model.descriptor_dim
+        self._fingerprint = model_fingerprint(model)
+        self._storage, self._precision = storage, precision
+        self._batch_size, self._threads = batch_size, threads
+
+    def order(self, offered: Room) -> Order:
+        return Order(
+            spec=self.model.spec.to_json(),
+            channels_last=self.model.channels_last,
+            fingerprint=self._fingerprint,
+            torch_version=torch_version(),
+            storage=self._storage,
+            batch_size=self._batch_size,
+            threads=self._threads,
+            precision=self._precision,
+            cpus=offered.cpus,
+            gpu=bool(offered.gpus),
+        )
+
+    def row(self, section: range) -> pa.Table:
+        paths = [str(self.images.path(i).absolute()) for i in section]
+        return pa.Table.from_pylist([{"begin": section.start, "paths": paths}])
+
+    def unreadable(self, begin: int, told: str) -> list[Unreadable]:
+        return [
+            Unreadable(begin + i, ImageError(self.images.path(begin + i), reason))
+            for i, reason in json.loads(told)
+        ]
+
+
+def _fill(
+    sections: SectionsInAnyOrder,
+    work: _Work,
+    cluster: RayCluster,
+    stage: str,
+    report: Reporter,
+) -> None:
+    """Describe what is missing, in rounds: one is enough as long as no worker dies."""
+    total = len(work.images)
+    if sections.done:
+        report(Note(f"{stage}: going on after {sections.done} of {total} images"))
+    by_node: Counter[str] = Counter()
+    with connected(cluster.resolved()):
+        import ray  # noqa: PLC0415 - an extra
+
+        weights = ray.put(packed(work.model))
+        names: dict[str, str] = {}
+        vain = 0
+        while missing := sections.missing():
+            offered = room(gpus=cluster.gpus)
+            names |= offered.nodes
+            report(Note(f"{stage}: {offered}"))
+            report(Progress(stage, sections.done, total))
+            lost = ""
+            for row in _round(work, missing, offered, weights):
+                if "lost" in row:
+                    lost = row["lost"]
+                    break
+                if row["trouble"]:
+                    raise SettingsError(f"node {names.get(row['node'])}: {row['trouble']}")
+                begin, node = row["begin"], names.get(row["node"], row["node"])
+                unreadable = work.unreadable(begin, row["unreadable"])
+                for image in unreadable:
+                    report(Note(f"skipped {image.error}"))
+                values = np.frombuffer(row["values"], work.dtype).reshape(-1, work.dim)
+                sections.put(begin, values.copy(), unreadable)
+                by_node[node] += len(values)
+                report(Progress(stage, sections.done, total))
+            left = sections.missing()
+            vain = vain + 1 if len(left) == len(missing) else 0
+            if vain == _VAIN_ROUNDS:
+                raise _given_up(left, lost)
+            if left:
+                again = sum(map(len, left))
+                report(Note(f"{stage}: a worker was lost; {again} images are described again"))
+    shares = ", ".join(f"{count} on {node}" for node, count in sorted(by_node.items()))
+    report(Note(f"{stage}: {shares}"))
+
+
+def _round(
+    work: _Work, missing: list[range], offered: Room, weights: Any
+) -> Iterator[dict[str, Any]]:
+    """The answers to sections, in whatever order; then ``{"lost": why}`` if the round broke off.
+
+    Ray Data puts a new worker in the place of one that died, wherever there is room. It does not
+    restart the very same one (``max_restarts=0``): the sections that it had would wait for it, and
+    where its node is gone for good and the others are full, for ever. They are dropped
+    (``max_errored_blocks``) and left to the next round.
+    """
+    import ray  # noqa: PLC0415 - an extra
+
+    with warnings.catch_warnings():
+        # That named parameters are to replace these two; there are none yet.
+        warnings.simplefilter("ignore")
+        answers = ray.data.from_arrow([work.row(section) for section in missing]).map_batches(
+            SectionDescriber,
+            fn_constructor_args=(work.order(offered), weights),
+            batch_format="pyarrow",
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(
+                size=min(offered.workers, len(missing)), max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=offered.cpus,
+            num_gpus=offered.gpus,
+            max_restarts=0,
+        )
+    context = answers.context
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1
+    try:
+        for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            yield from batch.to_pylist()
+    except Exception as error:
+        # What the loss of a node may raise (RayError and others) differs between versions of Ray.
+        yield {"lost": " ".join(str(error).split())[:300]}
+
+
+def _given_up(left: list[range], lost: str) -> SettingsError:
+    why = f" ({lost})" if lost else ""
+    return SettingsError(
+        f"engine ray: {sum(map(len, left))} images could not be described: workers died "
+        f"{_VAIN_ROUNDS} times without finishing any{why}; if they lack memory, try a smaller "
+        "--batch-size"
+    )

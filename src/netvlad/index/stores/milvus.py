@@ -1,0 +1,347 @@
+"""Places in Milvus: many machines ask and extend one index, and none of them keeps a copy."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from netvlad.errors import SettingsError, StorageError
+from netvlad.index.places import Places
+from netvlad.index.stores.manifest import json_types
+from netvlad.index.stores.milvus_address import MilvusAddress
+from netvlad.index.stores.milvus_client import connect
+from netvlad.index.stores.milvus_collections import (
+    create_collections,
+    load_model,
+    open_collections,
+    refuse_other_content,
+    write_document,
+)
+from netvlad.index.stores.milvus_filters import expression
+from netvlad.index.stores.milvus_rows import (
+    KNOWN,
+    place_numbers,
+    to_place,
+    to_places,
+    to_vector,
+)
+from netvlad.index.stores.milvus_table import Row
+from netvlad.index.where import Where
+from netvlad.models import ModelSpec, PlaceModel
+from netvlad.types import Matches
+
+MOST_ANSWERS = 16_384
+"""What a Milvus server returns of one search at most."""
+
+# A server's index is approximate: candidates beyond k raise its effort (HNSW looks at as many as
+# it is asked for), and their order is made anew from the stored descriptors.
+_CANDIDATES_PER_ANSWER = 5
+_FEWEST_CANDIDATES = 100
+
+
+class MilvusStore:
+    """An index in a collection of Milvus, see :class:`~netvlad.index.stores.store.Store`.
+
+    The collection holds a row for each place with its descriptor, and ``<collection>_files`` the
+    model and the documents: nothing else is needed to answer.
+
+    What a folder promises and this does not: a change is no generation that appears at once. Rows
+    are written in batches, each of them whole with its descriptor, so readers see a long addition
+    grow; one that is killed leaves the places written so far, and repeating it completes it (a
+    photo's number follows from its path, so it is never there twice). A removal that is killed has
+    removed a part. There is no lock: of two that write the same photo the later wins. There are no
+    checksums of descriptors, the server answers for them.
+
+    What others write is found at once by :meth:`search`. How many places there are, their table and
+    the documents are as they were when first asked for, until :meth:`refresh`.
+
+    Attributes:
+        address: where it lies.
+    """
+
+    def __init__(self, address: MilvusAddress, client: Any) -> None:
+        """Look at the index of ``address``; see :meth:`open` and :meth:`create`.
+
+        Raises:
+            StorageError: there is no index, it is damaged, or the server fails.
+        """
+        self.address = address
+        self._client = client
+        self._count: int | None = None
+        self._all: tuple[Places, NDArray[np.int64]] | None = None
+        self._found: dict[int, Row] = {}
+        self.refresh()
+
+    @classmethod
+    def open(cls, address: MilvusAddress) -> "MilvusStore":
+        """Open an index.
+
+        Raises:
+            SettingsError: pymilvus is not installed.
+            StorageError: nothing answers, or there is no index, or it is damaged.
+        """
+        return cls(address, connect(address))
+
+    @classmethod
+    def create(
+        cls, address: MilvusAddress, model: PlaceModel, *, storage: str = "16"
+    ) -> "MilvusStore":
+        """Make an index without places.
+
+        Args:
+            address: where; the collection must not be there.
+            model: describes the places to come.
+            storage: bits per value of the descriptors; Milvus Lite always keeps 32.
+
+        Raises:
+            SettingsError: pymilvus is not installed.
+            StorageError: nothing answers, or the collection holds an index or something else.
+        """
+        client = connect(address, create=True)
+        create_collections(client, address, model, half=storage == "16" and not address.embedded)
+        return cls(address, client)
+
+    @classmethod
+    def check_free(cls, address: MilvusAddress) -> None:
+        """Check before long work that :meth:`create` would succeed.
+
+        Raises:
+            SettingsError: pymilvus is not installed.
+            StorageError: nothing answers, or the collection holds an index or something else.
+        """
+        refuse_other_content(connect(address, create=True), address)
+
+    def refresh(self) -> None:
+        """Look again at what others may have written: how many places, which documents.
+
+        Raises:
+            StorageError: there is no index any more, or the server fails.
+        """
+        self._opened = open_collections(self._client, self.address)
+        self._table = self._opened.table
+        self._forget()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self._table.dim
+
+    @property
+    def storage(self) -> str:
+        """The bits of a descriptor's value, ``"16"`` or ``"32"``."""
+        return "16" if self._table.half else "32"
+
+    @property
+    def created(self) -> str:
+        """When the index was made: an ISO 8601 time in UTC."""
+        return self._opened.created
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The name of the model that described the places."""
+        return self._opened.model_fingerprint
+
+    @property
+    def documents(self) -> Mapping[str, Any]:
+        """What is kept beside the places, as it was when the store last looked."""
+        return self._opened.documents
+
+    def put_document(self, name: str, content: Any) -> None:
+        """Keep JSON types beside the places.
+
+        Raises:
+            StorageError: JSON cannot hold them, they are too long, or the server fails.
+        """
+        kept = json_types(name, content)
+        write_document(self._opened, name, kept)
+        self._opened.documents[name] = kept
+
+    def model_spec(self) -> ModelSpec:
+        """What the model is made of, without its weights."""
+        return self._opened.spec
+
+    def load_model(self, device: str = "cpu") -> PlaceModel:
+        """The model that described the places, in evaluation mode.
+
+        Raises:
+            StorageError: it is damaged, or the server fails.
+            CheckpointError: this version of the package cannot build it.
+        """
+        return load_model(self._opened, self.address).to(device)
+
+    def __len__(self) -> int:
+        # Counted once: an answer should cost one request, not two.
+        if self._count is None:
+            self._count = self._table.count()
+        return self._count
+
+    @property
+    def places(self) -> Places:
+        """All places, in the order in which they were added.
+
+        Raises:
+            StorageError: the server fails.
+        """
+        return self._listing()[0]
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(N,) the number of each of :attr:`places`: what :meth:`search` returns.
+
+        Raises:
+            StorageError: the server fails.
+        """
+        return self._listing()[1]
+
+    def place(self, i: int) -> dict[str, Any]:
+        """The place of number ``i`` by column; costs nothing after the search that found it.
+
+        Raises:
+            StorageError: it is not there any more, or the server fails.
+        """
+        row = self._found.get(i)
+        if row is None:
+            row = self._required([i], KNOWN)[0]
+        return to_place(row)
+
+    def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(M, D) float32 of the places of numbers ``indices``.
+
+        Raises:
+            StorageError: one of them is not there any more, or the server fails.
+        """
+        rows = self._required(indices.tolist(), ("number", "descriptor"))
+        stacked = [to_vector(row["descriptor"]) for row in rows]
+        return np.stack(stacked) if stacked else np.empty((0, self.dim), np.float32)
+
+    def search(self, queries: NDArray[np.float32], k: int, where: Where | None = None) -> Matches:
+        """The nearest places, see :class:`~netvlad.index.stores.store.Store`.
+
+        Conditions are met by the server. Distances are computed here from the stored descriptors,
+        whatever its search structure makes of them.
+
+        Raises:
+            SettingsError: ``k`` is above :data:`MOST_ANSWERS`.
+            StorageError: the server fails.
+        """
+        if k > MOST_ANSWERS:
+            raise SettingsError(f"k is {k}; Milvus returns at most {MOST_ANSWERS} places")
+        limit = k
+        if not self.address.embedded:
+            limit = min(MOST_ANSWERS, max(_CANDIDATES_PER_ANSWER * k, _FEWEST_CANDIDATES))
+        indices = np.full((len(queries), k), -1, np.int64)
+        squared = np.full((len(queries), k), np.inf, np.float32)
+        found: dict[int, Row] = {}
+        hits = self._table.hits(np.asarray(queries, np.float32), limit, expression(where))
+        for at, candidates in enumerate(hits):
+            best = _ranked(queries[at], candidates)[:k]
+            for rank, (distance, number, row) in enumerate(best):
+                indices[at, rank], squared[at, rank] = number, distance
+                found[number] = row
+        self._found = found
+        return Matches(indices, squared)
+
+    def stored(self, places: Places) -> list[Row | None]:
+        """What is there of the same photos, with its ``number``; None for those that are not.
+
+        Raises:
+            StorageError: the server fails.
+        """
+        numbers = place_numbers(places).tolist()
+        found = self._table.rows(numbers, KNOWN)
+        return [
+            {**to_place(found[number]), "number": number} if number in found else None
+            for number in numbers
+        ]
+
+    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+        """Add places, or replace those of the same photos. What precedes an error stays.
+
+        Raises:
+            StorageError: a descriptor has another length or is not finite, or the server fails.
+        """
+        numbers = place_numbers(places)
+        added = time.time_ns() // 1_000 + np.arange(len(places))
+        # A photo that is named twice is one place.
+        once = np.zeros(len(places), np.bool_)
+        once[np.unique(numbers, return_index=True)[1]] = True
+        at = 0
+        try:
+            for block in blocks:
+                self._table.check(block, at)
+                rows = at + np.flatnonzero(once[at : at + len(block)])
+                self._table.write(places.take(rows), numbers[rows], added[rows], block[rows - at])
+                at += len(block)
+        finally:
+            self._forget()
+        if at != len(places):
+            raise StorageError(f"{self.address}: was given {at:,} of {len(places):,} descriptors")
+
+    def update(self, numbers: NDArray[np.int64], places: Places) -> None:
+        """Replace what is known about the places of ``numbers`` (M,), but not their descriptors.
+
+        Raises:
+            StorageError: one of them is not there any more, or the server fails.
+        """
+        for start in range(0, len(numbers), self._table.batch_rows):
+            some = np.arange(start, min(start + self._table.batch_rows, len(numbers)))
+            chosen = numbers[some]
+            rows = self._required(chosen.tolist(), ("number", "added", "descriptor"))
+            added = np.array([row["added"] for row in rows], np.int64)
+            descriptors = np.stack([to_vector(row["descriptor"]) for row in rows])
+            self._table.write(places.take(some), chosen, added, descriptors)
+        self._forget()
+
+    def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
+        """Remove the places that ``choose`` finds among all; how many those were.
+
+        Raises:
+            StorageError: the server fails; a part may be removed.
+        """
+        self._forget()
+        doomed = self.numbers[choose(self.places)].tolist()
+        self._table.delete(doomed)
+        self._forget()
+        return len(doomed)
+
+    def _forget(self) -> None:
+        self._count = self._all = None
+        self._found = {}
+
+    def _required(self, numbers: list[int], fields: tuple[str, ...]) -> list[Row]:
+        found = self._table.rows(numbers, fields)
+        for number in numbers:
+            if number not in found:
+                raise StorageError(f"{self.address}: place {number} was removed; ask again")
+        return [found[number] for number in numbers]
+
+    def _listing(self) -> tuple[Places, NDArray[np.int64]]:
+        if self._all is None:
+            tables = [to_places([]).table]
+            keys = [np.empty((0, 2), np.int64)]
+            for rows in self._table.pages(KNOWN):
+                tables.append(to_places(rows).table)
+                keys.append(np.array([(row["added"], row["number"]) for row in rows], np.int64))
+            added, numbers = np.concatenate(keys).T
+            order = np.lexsort((numbers, added))
+            everything = Places(pa.concat_tables(tables).combine_chunks()).take(order)
+            self._all = everything, numbers[order]
+            self._count = len(everything)
+        return self._all
+
+
+def _ranked(query: NDArray[np.float32], hits: list[Row]) -> list[tuple[float, int, Row]]:
+    """Squared distance, number and row of what was found, nearest first."""
+    if not hits:
+        return []
+    vectors = np.stack([to_vector(row.pop("descriptor")) for row in hits])
+    squared = ((vectors - query) ** 2).sum(axis=1).tolist()
+    ranked = zip(squared, (int(row["number"]) for row in hits), hits, strict=True)
+    return sorted(ranked, key=lambda hit: hit[:2])
