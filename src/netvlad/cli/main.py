@@ -26,6 +26,8 @@ COMMANDS = {
     "pairs": "Write the pairs of images that COLMAP or hloc should match.",
     "describe": "Write the descriptors of photos as a matrix, a row for each.",
     "export": "Write a model as an ONNX or torch.export file, checked against torch.",
+    "protocols": "List the rules by which published figures were counted.",
+    "datasets": "List, fetch, check, split, convert and show data sets.",
     "cache": "List and remove trunk caches: what trainings keep of the frozen layers.",
 }
 

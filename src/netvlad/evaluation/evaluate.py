@@ -174,11 +174,11 @@ def _given(
                 f"{name} has shape {values.shape}, but {dataset.name} {dataset.split} has "
                 f"{len(images)} images on that side"
             )
-        sides.append(Descriptors(values, _finite_rows(values)))
+        sides.append(Descriptors(values, finite_rows(values)))
     return sides[0], sides[1]
 
 
-def _finite_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+def finite_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Which rows are finite, a block at a time: the array may be larger than memory."""
     finite = np.empty(len(values), dtype=np.bool_)
     rows = max(1, _VALUES_AT_ONCE // max(1, values.shape[1]))

@@ -10,14 +10,20 @@ LAYOUT = (
     "database images in 000/ 001/ …, queries in queries_real/"
 )
 
-_PUBLISHED = {
-    "pitts30k_train": (10_000, 7_416),
-    "pitts30k_val": (10_000, 7_608),
-    "pitts30k_test": (10_000, 6_816),
-    "pitts250k_train": (91_464, 7_824),
-    "pitts250k_val": (78_648, 7_608),
-    "pitts250k_test": (83_952, 8_280),
+PUBLISHED_250K = {
+    "train": (91_464, 7_824),
+    "val": (78_648, 7_608),
+    "test": (83_952, 8_280),
 }
+"""Database images and queries of Pitts250k."""
+
+PUBLISHED_30K = {
+    "train": (10_000, 7_416),
+    "val": (10_000, 7_608),
+    "test": (10_000, 6_816),
+    "test250k": PUBLISHED_250K["test"],
+}
+"""Database images and queries of Pitts30k."""
 
 
 def read_pitts30k(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
@@ -33,22 +39,30 @@ def read_pitts30k(root: Path, split: str, *, utm_zone: str | None = None) -> Pla
         SettingsError: ``utm_zone`` is not a zone.
     """
     struct = "pitts250k_test" if split == "test250k" else f"pitts30k_{split}"
-    return _read(root, split, "pitts30k", struct, utm_zone)
+    return _read(root, split, "pitts30k", struct, PUBLISHED_30K.get(split), utm_zone)
 
 
 def read_pitts250k(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
     """Open ``train``, ``val`` or ``test`` of Pitts250k; see :func:`read_pitts30k`."""
-    return _read(root, split, "pitts250k", f"pitts250k_{split}", utm_zone)
+    published = PUBLISHED_250K.get(split)
+    return _read(root, split, "pitts250k", f"pitts250k_{split}", published, utm_zone)
 
 
-def _read(root: Path, split: str, name: str, struct: str, utm_zone: str | None) -> PlaceDataset:
+def _read(
+    root: Path,
+    split: str,
+    name: str,
+    struct: str,
+    published: tuple[int, int] | None,
+    utm_zone: str | None,
+) -> PlaceDataset:
     where = StructLayout(
         name=name,
         structs=(f"datasets/{struct}.mat", f"{struct}.mat"),
         # The MATLAB code of the paper keeps images/ and queries/.
         database_folders=("", "images"),
         query_folders=("queries_real", "queries"),
-        published=_PUBLISHED.get(struct),
+        published=published,
         utm_zone="17N",
         centre=(585_000, 4_477_000),
         layout=LAYOUT,

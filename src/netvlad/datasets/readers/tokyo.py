@@ -11,7 +11,12 @@ LAYOUT_247 = (
 LAYOUT_TIME_MACHINE = "datasets/tokyoTM_{train,val}.mat, database images and queries in images/"
 
 _ZONE, _CENTRE = "54N", (382_000.0, 3_947_000.0)
-_PUBLISHED = {"train": (49_104, 7_277), "val": (49_056, 7_186)}
+
+PUBLISHED_247 = {"test": (75_984, 315)}
+"""Database images and queries of Tokyo 24/7."""
+
+PUBLISHED_TIME_MACHINE = {"train": (49_104, 7_277), "val": (49_056, 7_186)}
+"""Database images and queries of Tokyo Time Machine."""
 
 
 def read_tokyo247(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
@@ -35,7 +40,7 @@ def read_tokyo247(root: Path, split: str, *, utm_zone: str | None = None) -> Pla
         # The last ones are what the archives unpack to.
         database_folders=("images", "", "database_gsv_vga", "tokyo247"),
         query_folders=("query", "247query_subset_v2", "queries", "tokyo247/247query_subset_v2"),
-        published=(75_984, 315),
+        published=PUBLISHED_247.get(split),
         utm_zone=_ZONE,
         centre=_CENTRE,
         layout=LAYOUT_247,
@@ -63,7 +68,7 @@ def read_tokyo_time_machine(root: Path, split: str, *, utm_zone: str | None = No
         structs=(f"datasets/tokyoTM_{split}.mat", f"tokyoTM_{split}.mat"),
         database_folders=("images", "", "tokyoTM/images"),
         query_folders=("images", "", "tokyoTM/images"),
-        published=_PUBLISHED.get(split),
+        published=PUBLISHED_TIME_MACHINE.get(split),
         utm_zone=_ZONE,
         centre=_CENTRE,
         layout=LAYOUT_TIME_MACHINE,

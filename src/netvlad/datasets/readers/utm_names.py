@@ -6,12 +6,15 @@ panorama, tile, heading, pitch, roll, height, time stamp, note; any but the firs
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.datasets.readers.city_positions import shifted
+from netvlad.datasets.readers.published import note_on_counts
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone
 from netvlad.images import images_in
@@ -21,6 +24,10 @@ LAYOUT = (
     "images/<split>/{database,queries}/ (or <split>/{database,queries}/) "
     "with files named @easting@northing@zone@band@…@.jpg"
 )
+
+
+# What a panorama's cut-outs have in common, and whatever else there was to say.
+_LABELS = {"panorama": 7, "note": 14}
 
 
 class UtmName(NamedTuple):
@@ -39,6 +46,30 @@ class UtmName(NamedTuple):
     zone: str | None
     heading: float
     time: float
+
+
+@dataclass(frozen=True)
+class UtmTree:
+    """Where one split of such a data set lies; of several places the first that is there counts.
+
+    Attributes:
+        name: the data set's name.
+        folders: folders with a database below them, relative to the root.
+        databases: names of the database's folder in there.
+        queries: names of the queries' folder in there.
+        layout: one line that shows a person how the files should lie.
+        published: the published numbers of database images and queries, or None.
+        zones_apart: keep positions in their own zones, each moved 10,000 km times the zone's number
+            to the east: for cities all over the world, which no single zone shows.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    layout: str
+    databases: tuple[str, ...] = ("database",)
+    queries: tuple[str, ...] = ("queries",)
+    published: tuple[int, int] | None = None
+    zones_apart: bool = False
 
 
 class _Folder(NamedTuple):
@@ -63,27 +94,63 @@ def read_utm_names(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
         DataError: a folder is missing, has no images, or none of its names can be parsed.
         SettingsError: ``utm_zone`` is not a zone.
     """
-    places = [root / "images" / split, root / split]
-    folder = next((place for place in places if (place / "database").is_dir()), None)
-    if folder is None:
-        raise DataError(f"{places[0] / 'database'}: no such folder; expected {LAYOUT}")
-    database = _read_folder(root, folder / "database")
-    queries = _read_folder(root, folder / "queries")
+    where = UtmTree("utm-names", (f"images/{split}", split), LAYOUT)
+    return read_utm_tree(root, split, where, utm_zone=utm_zone)
+
+
+def read_utm_tree(
+    root: Path, split: str, where: UtmTree, *, utm_zone: str | None = None
+) -> PlaceDataset:
+    """Open a split whose file names carry the positions, in folders of any names.
+
+    Labels are ``panorama`` and ``note``, as far as the names have them.
+
+    Args:
+        root: the folder that holds those of ``where``.
+        split: the split's name.
+        where: the folders.
+        utm_zone: see :func:`read_utm_names`.
+
+    Raises:
+        DataError: a folder is missing, has no images, or none of its names can be parsed.
+        SettingsError: ``utm_zone`` is not a zone.
+    """
+    places = [root / folder / name for folder in where.folders for name in where.databases]
+    database_folder = next((place for place in places if place.is_dir()), None)
+    if database_folder is None:
+        raise DataError(f"{places[0]}: no such folder; expected {where.layout}")
+    folder = database_folder.parent
+    queries_folder = next(
+        (folder / name for name in where.queries if (folder / name).is_dir()),
+        folder / where.queries[0],
+    )
+    database = _read_folder(root, database_folder, where.layout)
+    queries = _read_folder(root, queries_folder, where.layout)
     fields = database.fields + queries.fields
-    positions, zone = _in_one_zone(folder, fields, utm_zone)
+    if where.zones_apart:
+        positions, zone = _zones_apart(fields), None
+    else:
+        positions, zone = _in_one_zone(folder, fields, utm_zone)
     split_at = len(database.fields)
+    counts = len(database.names), len(queries.names)
+    published = {} if where.published is None else {split: where.published}
     return PlaceDataset(
-        name="utm-names",
+        name=where.name,
         split=split,
         database=_image_set(root, database, positions[:split_at], zone),
         queries=_image_set(root, queries, positions[split_at:], zone),
-        notes=(*database.note, *queries.note, *_note_on_zones(fields, zone)),
+        notes=(
+            *note_on_counts(where.name, split, counts, published),
+            *database.note,
+            *queries.note,
+            *(() if where.zones_apart else _note_on_zones(fields, zone)),
+        ),
     )
 
 
-def _read_folder(root: Path, folder: Path) -> _Folder:
+def _read_folder(root: Path, folder: Path, layout: str) -> _Folder:
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected {LAYOUT}")
+        raise DataError(f"{folder}: no such folder; expected {layout}")
     names = images_in(folder)
     if not names:
         raise DataError(f"{folder}: has no images")
@@ -93,7 +160,7 @@ def _read_folder(root: Path, folder: Path) -> _Folder:
     bad = [name for name, fields in parsed if fields is None]
     told = f"{len(bad)} of {len(names)} file names do not begin with @easting@northing@"
     if not good:
-        raise DataError(f"{root / bad[0]}: {told}; expected {LAYOUT}")
+        raise DataError(f"{root / bad[0]}: {told}; expected {layout}")
     note = (f"{told} and are left out (the first is {bad[0]}).",) if bad else ()
     return _Folder(
         names=tuple(name for name, _ in good), fields=tuple(f for _, f in good), note=note
@@ -146,6 +213,16 @@ def _in_one_zone(
     return to_one_zone(positions, zones, utm_zone)
 
 
+def _zones_apart(fields: tuple[UtmName, ...]) -> NDArray[np.float64]:
+    positions = np.array([(image.easting, image.northing) for image in fields])
+    zones = np.array([image.zone or "" for image in fields])
+    for zone in set(zones.tolist()) - {""}:
+        number, north = parse_utm_zone(zone)
+        rows = zones == zone
+        positions[rows] = shifted(positions[rows], number if north else 60 + number)
+    return positions
+
+
 def _note_on_zones(fields: tuple[UtmName, ...], zone: str | None) -> tuple[str, ...]:
     moved = sum(image.zone not in (None, zone) for image in fields)
     return (f"{moved} positions of other UTM zones were brought into {zone}.",) if moved else ()
@@ -156,6 +233,7 @@ def _image_set(
 ) -> ImageSet:
     headings = np.array([fields.heading for fields in folder.fields])
     times = np.array([fields.time for fields in folder.fields])
+    words = {name: _words(folder.names, field) for name, field in _LABELS.items()}
     return ImageSet(
         root,
         folder.names,
@@ -163,4 +241,11 @@ def _image_set(
         None if np.isnan(headings).all() else headings,
         None if np.isnan(times).all() else times,
         zone,
+        {name: column for name, column in words.items() if (column != "").any()},
     )
+
+
+def _words(names: tuple[str, ...], field: int) -> NDArray[np.str_]:
+    """(N,) a field of the names as it is written, "" where it is missing."""
+    split = [Path(name).stem.split("@")[field : field + 1] for name in names]
+    return np.array([parts[0].strip() if parts else "" for parts in split], dtype=str)

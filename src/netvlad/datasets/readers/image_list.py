@@ -1,0 +1,117 @@
+"""Lists of images as hloc and COLMAP write them, with a file of pairs as ground truth.
+
+Sources: hloc (Sarlin et al. 2019), whose query lists may carry intrinsics behind the name and whose
+pairs are ``query database``; COLMAP's ``images.txt``, two lines for each image.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from netvlad.datasets.readers.listed_truth import neighbours_from_rows
+from netvlad.datasets.readers.named_images import located, relative_names
+from netvlad.datasets.readers.npy_truth import refuse_zone
+from netvlad.datasets.readers.text_lists import read_numbered_lines
+from netvlad.errors import DataError
+from netvlad.types import ImageSet, Neighbours, PlaceDataset
+
+LAYOUT = (
+    "<split>/{database,queries,pairs}.txt (or <split>_database.txt, …): one image a line, and "
+    "pairs of a query and a correct database image; images here or in images/"
+)
+
+# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME
+_POSE = re.compile(r"\d+(?:\s+[-+.\deE]+){7}\s+\d+\s+(\S.*)")
+# NAME, MODEL, WIDTH, HEIGHT, parameters
+_INTRINSICS = re.compile(r"(.*\S)\s+[A-Z_]+\s+\d+\s+\d+(?:\s+[-+.\deE]+)+")
+
+
+def read_image_list(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+    """Open a test set of two lists and the pairs that are correct.
+
+    A list has one name a line; hloc's intrinsics behind it are skipped, and of COLMAP's
+    ``images.txt`` the names are taken. Queries without a pair have no correct answer. Positions
+    are unknown.
+
+    Args:
+        root: the folder that holds the lists and the images.
+        split: the folder of the lists, or what their names begin with.
+        utm_zone: None; there are no positions.
+
+    Raises:
+        DataError: a list is missing or empty, or a pair names an image that is not in them.
+        SettingsError: ``utm_zone`` is given.
+    """
+    refuse_zone("image-list", utm_zone)
+    prefix = f"{split}/" if (root / split / "database.txt").exists() else f"{split}_"
+    paths = {kind: root / f"{prefix}{kind}.txt" for kind in ("database", "queries", "pairs")}
+    for path in paths.values():
+        if not path.exists():
+            raise DataError(f"{path}: no such file; expected {LAYOUT}")
+    database, queries = (_names(paths[kind]) for kind in ("database", "queries"))
+    positives = _pairs(paths["pairs"], queries, database)
+    database_names, database_notes = located(root, database, ("", "images"))
+    query_names, query_notes = located(root, queries, ("", "images"))
+    return PlaceDataset(
+        name="image-list",
+        split=split,
+        database=ImageSet(root, database_names),
+        queries=ImageSet(root, query_names),
+        positives=positives,
+        notes=(*database_notes, *query_notes),
+    )
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    numbered = read_numbered_lines(path)
+    if not numbered:
+        raise DataError(f"{path}: is empty; expected one image a line")
+    if _POSE.fullmatch(numbered[0][1]):
+        # Every other line lists points, may be empty, and may look like a pose.
+        start = numbered[0][0]
+        numbered = [(i, line) for i, line in numbered if (i - start) % 2 == 0]
+        poses = [(i, _POSE.fullmatch(line)) for i, line in numbered]
+        broken = [i for i, pose in poses if pose is None]
+        if broken:
+            raise DataError(f"{path}, line {broken[0]}: is not an image of COLMAP's images.txt")
+        return relative_names(path, [pose[1] for _, pose in poses if pose is not None])
+    lines = [line for _, line in numbered]
+    matched = [_INTRINSICS.fullmatch(line) for line in lines]
+    return relative_names(
+        path, [line if m is None else m[1] for line, m in zip(lines, matched, strict=True)]
+    )
+
+
+def _pairs(path: Path, queries: Sequence[str], database: Sequence[str]) -> Neighbours:
+    query_rows, database_rows = _rows(queries), _rows(database)
+    rows: list[list[int]] = [[] for _ in queries]
+    for number, line in read_numbered_lines(path):
+        pair = _split(line, query_rows, database_rows)
+        if pair is None:
+            raise DataError(
+                f"{path}, line {number}: {line!r} is not a query and a database image of the lists"
+            )
+        for query in query_rows[pair[0]]:
+            rows[query] += database_rows[pair[1]]
+    return neighbours_from_rows(rows, len(database), path)
+
+
+def _rows(names: Sequence[str]) -> Mapping[str, list[int]]:
+    """Where each name stands; one may be listed twice."""
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for i, name in enumerate(names):
+        rows[name].append(i)
+    return dict(rows)
+
+
+def _split(
+    line: str, queries: Mapping[str, list[int]], database: Mapping[str, list[int]]
+) -> tuple[str, str] | None:
+    """The two names of a line; they may have blanks in them."""
+    for gap in re.finditer(r"\s+", line):
+        halves = line[: gap.start()], line[gap.end() :]
+        first, second = (half.removeprefix("./") for half in halves)
+        if first in queries and second in database:
+            return first, second
+    return None

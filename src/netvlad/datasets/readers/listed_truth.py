@@ -1,0 +1,80 @@
+"""Which database images are correct, where a list or a tolerance of frames says so."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from netvlad.errors import DataError
+from netvlad.types import Neighbours
+
+
+def neighbours_from_rows(rows: Sequence[ArrayLike], num_database: int, path: Path) -> Neighbours:
+    """Ground truth from one list of database indices for each query.
+
+    Args:
+        rows: Q lists of indices, in any order, repetitions allowed, possibly empty.
+        num_database: how many database images there are.
+        path: where the lists come from, for the error.
+
+    Returns:
+        Q rows, ascending, without repetitions.
+
+    Raises:
+        DataError: an index names no database image.
+    """
+    unique = [np.unique(np.asarray(row, np.int64)) for row in rows]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row) for row in unique], out=offsets[1:])
+    indices = np.concatenate([np.zeros(0, np.int64), *unique])
+    wrong = np.flatnonzero((indices < 0) | (indices >= num_database))
+    if len(wrong):
+        query = int(np.searchsorted(offsets, wrong[0], side="right")) - 1
+        raise DataError(
+            f"{path}: says that database image {indices[wrong[0]]} is correct for query {query}, "
+            f"but there are {num_database} database images; the lists do not belong together"
+        )
+    return Neighbours(offsets, indices)
+
+
+def neighbours_within_frames(
+    queries: NDArray[np.int64], database: NDArray[np.int64], tolerance: int
+) -> Neighbours:
+    """Ground truth of two traverses of one route whose frames are aligned.
+
+    Args:
+        queries: (Q,) frame numbers.
+        database: (N,) frame numbers.
+        tolerance: a database image at most so many frames away is correct.
+
+    Returns:
+        Q rows of database indices, ascending.
+    """
+    order = np.argsort(database, kind="stable")
+    ordered = database[order]
+    first = np.searchsorted(ordered, queries - tolerance, side="left")
+    counts = np.searchsorted(ordered, queries + tolerance, side="right") - first
+    offsets = np.zeros(len(queries) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+    indices = order[np.repeat(first, counts) + steps]
+    rows = np.repeat(np.arange(len(queries)), counts)
+    return Neighbours(offsets, indices[np.lexsort((indices, rows))].astype(np.int64))
+
+
+def neighbours_of_one_place(
+    queries: NDArray[np.generic], database: NDArray[np.generic]
+) -> Neighbours:
+    """Ground truth where images say which place they show.
+
+    Args:
+        queries: (Q,) names or numbers of places.
+        database: (N,) names or numbers of places.
+
+    Returns:
+        Q rows: the database images, ascending, that show the query's place.
+    """
+    _, places = np.unique(np.concatenate([queries, database]), return_inverse=True)
+    wanted, given = places[: len(queries)], places[len(queries) :]
+    return neighbours_within_frames(wanted.astype(np.int64), given.astype(np.int64), 0)
