@@ -1,6 +1,5 @@
 """Where was this taken? A model, the places it described, and the answers."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -11,20 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.descriptors import describe
-from netvlad.errors import ImageError, SettingsError
+from netvlad.errors import SettingsError
 from netvlad.fitting.calibration import Calibration
-from netvlad.images import read_image
 from netvlad.index.asking import UNKNOWN, Query, Question, answers
 from netvlad.index.building import Change, Work, add_to_folder, build_folder, image_set
 from netvlad.index.confidence import default_calibration, document_name
 from netvlad.index.default_model import default_model
-from netvlad.index.local_features import MAX_SIDE, FeatureCache, extract
+from netvlad.index.local_features import FeatureCache
 from netvlad.index.milvus_building import add_to_milvus, build_in_milvus
 from netvlad.index.naming import find_places, missing_photos, photo_facts
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
-from netvlad.index.rerank import verify_pair
-from netvlad.index.rerank_drawing import draw_matches
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.milvus import MilvusStore
@@ -413,33 +409,6 @@ class PlaceIndex:
             found[i] if i in found else Answer(str(query), error=reasons[i])
             for i, query in enumerate(queries)
         ]
-
-    def match_pictures(
-        self, found: Sequence[Answer], *, top: int = 1
-    ) -> dict[tuple[int, int], NDArray[np.uint8]]:
-        """Draw the matches that agree, between each query and its first places.
-
-        Args:
-            found: answers to files, re-ranked.
-            top: how many places of each.
-
-        Returns:
-            (H, W, 3) uint8 pictures by (number of the answer, number of the place); those without
-            matches, and those whose photo cannot be read, are absent.
-        """
-        pictures = {}
-        for number, answer in enumerate(found):
-            for rank, place in enumerate(answer.places[:top]):
-                if place.inliers:
-                    with contextlib.suppress(ImageError):
-                        drawn = self._drawn(Path(answer.query), Path(place.image))
-                        pictures[number, rank] = drawn
-        return pictures
-
-    def _drawn(self, query: Path, place: Path) -> NDArray[np.uint8]:
-        first, second = read_image(query, resize=MAX_SIDE), read_image(place, resize=MAX_SIDE)
-        ours, theirs = extract(first), extract(second)
-        return draw_matches(first, second, ours, theirs, verify_pair(ours, theirs))
 
     def save(self, folder: str | Path, *, storage: str = "16") -> None:
         """Write an index in memory to a folder, which :meth:`open` opens.

@@ -13,6 +13,7 @@ from netvlad.cli.json_output import show_json
 from netvlad.cli.photo_flags import WorkFlags
 from netvlad.errors import SettingsError
 from netvlad.index.asking import Question
+from netvlad.index.match_pictures import match_pictures
 from netvlad.index.photos import find_photos
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.results import Answer, Place
@@ -128,7 +129,7 @@ def locate(
             report=report,
         )
         if html is not None:
-            pictures = opened.match_pictures(answers) if rerank else None
+            pictures = match_pictures(answers) if rerank else None
             write_locate_page(html, answers, index=opened.name, matches=pictures)
     if json:
         show_json([answer.to_json() for answer in answers])
