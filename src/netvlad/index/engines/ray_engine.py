@@ -6,11 +6,13 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from netvlad.descriptors import Descriptors, passes
 from netvlad.descriptors.describe import STORAGE
@@ -93,7 +95,8 @@ def describe_on_ray(
             with contextlib.closing(file):
                 sections = SectionsInAnyOrder(file, len(images), passes.SECTION)
                 if sections.missing():
-                    work = _Work(model, images, storage, batch_size, threads, precision)
+                    made_from = identity["model"]
+                    work = _Work(model, made_from, images, storage, batch_size, threads, precision)
                     _fill(sections, work, cluster, stage, report)
                 finished = file.finish()
     values, unreadable = finished
@@ -102,34 +105,28 @@ def describe_on_ray(
     return Descriptors(values, readable, tuple(unreadable), time.perf_counter() - started)
 
 
+@dataclass(frozen=True, eq=False)
 class _Work:
-    """What every round has in common."""
+    """What every round has in common: as :func:`describe_on_ray` takes it."""
 
-    def __init__(
-        self,
-        model: PlaceModel,
-        images: ImageSet,
-        storage: str,
-        batch_size: int,
-        threads: int,
-        precision: str,
-    ) -> None:
-        self.model, self.images = model, images
-        self.dtype, self.dim = STORAGE[storage], model.descriptor_dim
-        self._fingerprint = model_fingerprint(model)
-        self._storage, self._precision = storage, precision
-        self._batch_size, self._threads = batch_size, threads
+    model: PlaceModel
+    fingerprint: str
+    images: ImageSet
+    storage: str
+    batch_size: int
+    threads: int
+    precision: str
 
     def order(self, offered: Room) -> Order:
         return Order(
             spec=self.model.spec.to_json(),
             channels_last=self.model.channels_last,
-            fingerprint=self._fingerprint,
+            fingerprint=self.fingerprint,
             torch_version=torch_version(),
-            storage=self._storage,
-            batch_size=self._batch_size,
-            threads=self._threads,
-            precision=self._precision,
+            storage=self.storage,
+            batch_size=self.batch_size,
+            threads=self.threads,
+            precision=self.precision,
             cpus=offered.cpus,
             gpu=bool(offered.gpus),
         )
@@ -138,10 +135,13 @@ class _Work:
         paths = [str(self.images.path(i).absolute()) for i in section]
         return pa.Table.from_pylist([{"begin": section.start, "paths": paths}])
 
-    def unreadable(self, begin: int, told: str) -> list[Unreadable]:
-        return [
-            Unreadable(begin + i, ImageError(self.images.path(begin + i), reason))
-            for i, reason in json.loads(told)
+    def taken(self, row: dict[str, Any]) -> tuple[NDArray[np.floating[Any]], list[Unreadable]]:
+        """The rows (B, D) of an answer, and what has none."""
+        values = np.frombuffer(row["values"], STORAGE[self.storage])
+        places = [(row["begin"] + i, reason) for i, reason in json.loads(row["unreadable"])]
+        return values.reshape(-1, self.model.descriptor_dim).copy(), [
+            Unreadable(index, ImageError(self.images.path(index), reason))
+            for index, reason in places
         ]
 
 
@@ -162,27 +162,20 @@ def _fill(
 
         weights = ray.put(packed(work.model))
         names: dict[str, str] = {}
-        vain = 0
+        vain, lost = 0, ""
         while missing := sections.missing():
             offered = room(gpus=cluster.gpus)
             names |= offered.nodes
             report(Note(f"{stage}: {offered}"))
             report(Progress(stage, sections.done, total))
-            lost = ""
             for row in _round(work, missing, offered, weights):
                 if "lost" in row:
                     lost = row["lost"]
-                    break
-                if row["trouble"]:
-                    raise SettingsError(f"node {names.get(row['node'])}: {row['trouble']}")
-                begin, node = row["begin"], names.get(row["node"], row["node"])
-                unreadable = work.unreadable(begin, row["unreadable"])
-                for image in unreadable:
-                    report(Note(f"skipped {image.error}"))
-                values = np.frombuffer(row["values"], work.dtype).reshape(-1, work.dim)
-                sections.put(begin, values.copy(), unreadable)
-                by_node[node] += len(values)
-                report(Progress(stage, sections.done, total))
+                else:
+                    by_node[names.get(row["node"], row["node"])] += _take(
+                        row, sections, work, report
+                    )
+                    report(Progress(stage, sections.done, total))
             left = sections.missing()
             vain = vain + 1 if len(left) == len(missing) else 0
             if vain == _VAIN_ROUNDS:
@@ -192,6 +185,21 @@ def _fill(
                 report(Note(f"{stage}: a worker was lost; {again} images are described again"))
     shares = ", ".join(f"{count} on {node}" for node, count in sorted(by_node.items()))
     report(Note(f"{stage}: {shares}"))
+
+
+def _take(row: dict[str, Any], sections: SectionsInAnyOrder, work: _Work, report: Reporter) -> int:
+    """Put the answer to a section where it belongs; how many images it is of.
+
+    Raises:
+        SettingsError: the worker is not able to answer, nor would another be.
+    """
+    if row["trouble"]:
+        raise SettingsError(f"engine ray: on {row['host']}: {row['trouble']}")
+    values, unreadable = work.taken(row)
+    for image in unreadable:
+        report(Note(f"skipped {image.error}"))
+    sections.put(row["begin"], values, unreadable)
+    return len(values)
 
 
 def _round(
@@ -226,7 +234,9 @@ def _round(
     context.print_on_execution_start = False
     context.max_errored_blocks = -1
     try:
-        for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for batch in answers.iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        ):
             yield from batch.to_pylist()
     except Exception as error:
         # What the loss of a node may raise (RayError and others) differs between versions of Ray.

@@ -80,8 +80,8 @@ class SectionDescriber:
 
         Returns:
             A row per section: ``begin``, ``values`` (B·D numbers, row by row), ``unreadable``
-            (JSON of [place in the section, reason] pairs), ``node``, and ``trouble``, which is
-            empty where all went well.
+            (JSON of [place in the section, reason] pairs), ``node`` (its id), ``host``, and
+            ``trouble``, which is empty where all went well.
         """
         return pa.Table.from_pylist([self._described(row) for row in table.to_pylist()])
 
@@ -91,6 +91,7 @@ class SectionDescriber:
             "values": b"",
             "unreadable": "[]",
             "node": self._node,
+            "host": socket.gethostname(),
             "trouble": self._trouble,
         }
         if self._model is None:
