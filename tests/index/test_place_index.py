@@ -8,6 +8,8 @@ from tests.made_photos import mosaic, position_of, write_photo
 from netvlad import PlaceIndex, Where, describe
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.images import read_image
+from netvlad.index import Work
+from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
 from netvlad.types import ImageSet
@@ -199,6 +201,13 @@ def test_what_cannot_become_an_index_is_refused(
         PlaceIndex.build(quick_model, photos / "map", output=built)
     with pytest.raises(StorageError, match="holds something else"):
         PlaceIndex.build(quick_model, photos / "map", output=photos)
+
+
+def test_a_cluster_writes_into_a_folder_only(photos: Path, quick_model: PlaceModel) -> None:
+    work = Work(cluster=RayCluster())
+    for output in (None, "milvus:///tmp/nowhere.db/places"):
+        with pytest.raises(SettingsError, match="needs output: the folder"):
+            PlaceIndex.build(quick_model, photos, output=output, work=work)
 
 
 def test_the_default_model_is_learned_from_the_photos_and_kept(

@@ -111,6 +111,8 @@ class PlaceIndex:
             StorageError: ``output`` holds an index, or cannot be written.
         """
         work = work or Work()
+        if work.cluster is not None and (output is None or is_milvus(output)):
+            raise SettingsError("describing on a cluster needs output: the folder of an index")
         collection = _collected(photos, positions, utm_zone, work, report)
         if output is not None:
             if is_milvus(output):
