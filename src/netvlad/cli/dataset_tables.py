@@ -1,0 +1,172 @@
+"""What ``netvlad datasets`` prints."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from netvlad.datasets import DATASETS, DatasetRecord
+from netvlad.datasets.checking import use_of
+from netvlad.datasets.findings import Checkup, Finding
+from netvlad.datasets.getting import source_of
+from netvlad.datasets.sources import Source
+
+
+def list_table() -> Table:
+    """All data sets, a row each."""
+    table = Table(title="Data sets", title_justify="left")
+    _columns(table, ("name", "what it is", "images", "licence", "where to get it"), "images")
+    for record in DATASETS.values():
+        images = _images(record)
+        table.add_row(
+            record.name,
+            record.description,
+            f"{images:,}" if images else "",
+            record.licence,
+            record.source,
+        )
+    return table
+
+
+def list_figures() -> list[dict[str, Any]]:
+    """All data sets, as JSON types."""
+    return [record_figures(record) for record in DATASETS.values()]
+
+
+def record_figures(record: DatasetRecord) -> dict[str, Any]:
+    """All that is known about a data set before it is opened, as JSON types."""
+    source = source_of(record.name) if record.source else Source()
+    return {
+        "name": record.name,
+        "description": record.description,
+        "splits": list(record.splits),
+        "part": record.part or None,
+        "counts": {
+            split: {"database": database, "queries": queries}
+            for split, (database, queries) in record.counts.items()
+        },
+        "citation": record.citation,
+        "licence": record.licence,
+        "source": record.source,
+        "layout": record.layout,
+        "files": [file.url for file in source.files],
+        "by_hand": list(source.by_hand or ()),
+    }
+
+
+def record_lines(record: DatasetRecord) -> Iterator[str]:
+    """All that is known about a data set, for people."""
+    yield f"{record.name}: {record.description}"
+    splits = ", ".join(record.splits) if record.splits else "those that the files show"
+    if record.part:
+        splits += f" (or one {record.part} of a split: {record.splits[0]}:{record.part.upper()})"
+    yield f"splits    {splits}"
+    for split, (database, queries) in record.counts.items():
+        yield f"  {split}: {database:,} database images, {queries:,} queries"
+    for title, text in (
+        ("citation", record.citation),
+        ("licence", record.licence),
+        ("source", record.source),
+    ):
+        if text:
+            yield f"{title:<9} {text}"
+    yield "the files should lie like this:"
+    yield f"  {record.layout}"
+    if record.source:
+        source = source_of(record.name)
+        if source.files:
+            yield f"netvlad datasets get {record.name} fetches:"
+            yield from (f"  {file.url}" for file in source.files)
+        if source.by_hand:
+            yield "and by hand:" if source.files else "by hand:"
+            yield from by_hand_lines(source.by_hand)
+
+
+def by_hand_lines(steps: tuple[str, ...]) -> Iterator[str]:
+    """What a person has to do, numbered."""
+    yield from (f"  {number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def checkup_figures(checkup: Checkup, data_dir: Path) -> dict[str, Any]:
+    """A checkup as JSON types."""
+    return {
+        "dataset": checkup.dataset,
+        "data_dir": str(data_dir),
+        "splits": list(checkup.splits),
+        "database": checkup.database,
+        "queries": checkup.queries,
+        "sound": checkup.is_sound,
+        "findings": [
+            {
+                **asdict(finding),
+                "examples": [printable(name) for name in finding.examples],
+                "what": printable(finding.what),
+                "fault": finding.is_fault,
+            }
+            for finding in checkup.findings
+        ],
+    }
+
+
+def checkup_table(checkup: Checkup) -> Table:
+    """What was found, worst first; the images concerned follow in :func:`example_lines`."""
+    table = Table(title=f"{checkup.dataset}: what was found, worst first", title_justify="left")
+    _columns(table, ("", "split", "how many", "what", "what to do"), "how many")
+    for finding in checkup.findings:
+        table.add_row(
+            "fault" if finding.is_fault else "note",
+            finding.split,
+            _count(finding),
+            printable(finding.what),
+            finding.remedy,
+        )
+    return table
+
+
+def example_lines(checkup: Checkup) -> Iterator[str]:
+    """The first few images of each finding."""
+    for finding in checkup.findings:
+        if finding.examples:
+            yield f"{finding.split}: {printable(finding.what)}"
+            yield from (f"  {printable(name)}" for name in finding.examples)
+            if finding.count > len(finding.examples):
+                yield f"  and {finding.count - len(finding.examples)} more"
+
+
+def verdict(checkup: Checkup) -> str:
+    """One line for the end."""
+    faults = [finding for finding in checkup.findings if finding.is_fault]
+    looked_at = (
+        f"{checkup.dataset}: {', '.join(checkup.splits)}: {checkup.database} database images and "
+        f"{checkup.queries} queries"
+    )
+    if not faults:
+        return f"{looked_at}: all is well"
+    return f"{looked_at}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can print: a file name need not be UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _columns(table: Table, names: tuple[str, ...], number: str) -> None:
+    for name in names:
+        # Folded, an address or a path is still whole.
+        table.add_column(name, justify="right" if name == number else "left", overflow="fold")
+
+
+def _images(record: DatasetRecord) -> int:
+    """Published images; of several splits of one use, which share theirs, the first counts."""
+    first: dict[str, tuple[int, int]] = {}
+    for split, counts in record.counts.items():
+        first.setdefault(use_of(split), counts)
+    return sum(map(sum, first.values()))
+
+
+def _count(finding: Finding) -> str:
+    if not finding.count:
+        return ""
+    return f"{finding.count} of {finding.of}" if finding.of else str(finding.count)

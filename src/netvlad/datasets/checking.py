@@ -1,0 +1,207 @@
+"""Is a data set what it should be? Files, pictures, positions, and what splits must not share."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from netvlad.datasets.checking_duplicates import duplicate_findings
+from netvlad.datasets.checking_images import examine_images, image_findings, listed_images
+from netvlad.datasets.checking_positions import position_findings, shared_places
+from netvlad.datasets.findings import Checkup, Finding, worst_first
+from netvlad.datasets.registry import DATASETS, DatasetRecord, open_dataset
+from netvlad.errors import DataError, SettingsError
+from netvlad.types import PlaceDataset, Reporter, silent
+
+_USES = ("train", "val", "test")
+
+
+def check_dataset(
+    name: str,
+    data_dir: Path,
+    *,
+    split: str | None = None,
+    utm_zone: str | None = None,
+    fast: bool = False,
+    threads: int = 8,
+    report: Reporter = silent,
+) -> Checkup:
+    """Check a data set: every image, every position, and that no place is in two splits.
+
+    Args:
+        name: a key of :data:`netvlad.datasets.DATASETS`.
+        data_dir: the folder it lies in.
+        split: one split; None checks all that are there, and compares them.
+        utm_zone: see :func:`netvlad.datasets.open_dataset`.
+        fast: read the headers of images only, instead of decoding them.
+        threads: how many read images at once.
+        report: called with the progress.
+
+    Returns:
+        what was found. :func:`are_apart` says which splits must not share places and pictures.
+
+    Raises:
+        SettingsError: there is no such data set or split, or no split can be found to check.
+        DataError: the split asked for cannot be opened, or none can.
+    """
+    if threads < 1:
+        raise SettingsError(f"threads is {threads}; give 1 or more")
+    if split is not None:
+        datasets = [open_dataset(name, data_dir, split, utm_zone=utm_zone)]
+        unopened: list[Finding] = []
+    else:
+        datasets, unopened = _open_all(name, Path(data_dir), utm_zone)
+    checkup = check_splits(
+        datasets, record=DATASETS[name], fast=fast, threads=threads, report=report
+    )
+    if split is not None and len(splits_on_disk(name, Path(data_dir))) > 1:
+        what = f"only {split} was checked, so it was not compared with other splits"
+        unopened.append(Finding("not-compared", split, 0, 0, what, "leave --split out"))
+    return Checkup(
+        checkup.dataset,
+        checkup.splits,
+        checkup.database,
+        checkup.queries,
+        worst_first([*checkup.findings, *unopened]),
+    )
+
+
+def check_splits(
+    datasets: Sequence[PlaceDataset],
+    *,
+    record: DatasetRecord | None = None,
+    fast: bool = False,
+    threads: int = 8,
+    report: Reporter = silent,
+) -> Checkup:
+    """Check splits that are open already.
+
+    Args:
+        datasets: one or more splits of one data set.
+        record: what was published about it, to compare the counts with.
+        fast: read the headers of images only.
+        threads: how many read images at once.
+        report: called with the progress.
+    """
+    findings: list[Finding] = []
+    for dataset in datasets:
+        findings += _reader_notes(dataset) + _counts(dataset, record) + position_findings(dataset)
+    for first, second in combinations(datasets, 2):
+        if are_apart(first.split, second.split):
+            findings += shared_places(first, second)
+    rows = [row for dataset in datasets for row in listed_images(dataset)]
+    places = {path: i for i, path in enumerate(dict.fromkeys(row.path for row in rows))}
+    states = examine_images(list(places), fast=fast, threads=threads, report=report)
+    of_rows = [states[places[row.path]] for row in rows]
+    findings += image_findings(rows, of_rows)
+    findings += duplicate_findings(rows, of_rows, apart=are_apart)
+    return Checkup(
+        dataset=datasets[0].name,
+        splits=tuple(dataset.split for dataset in datasets),
+        database=sum(len(dataset.database) for dataset in datasets),
+        queries=sum(len(dataset.queries) for dataset in datasets),
+        findings=worst_first(findings),
+    )
+
+
+def are_apart(first: str, second: str) -> bool:
+    """Whether two splits must not share places: those of train, val and test by their names.
+
+    Splits of one use may share places, and so may those whose names tell no use, such as the
+    traverses of one route.
+
+    Example:
+        >>> are_apart("train", "test-night"), are_apart("test", "test250k")
+        (True, False)
+    """
+    uses = use_of(first), use_of(second)
+    return uses[0] != uses[1] and set(uses) <= set(_USES)
+
+
+def use_of(split: str) -> str:
+    """``train``, ``val`` or ``test`` by how the split's name begins; else ``""``."""
+    return next((use for use in _USES if split.startswith(use)), "")
+
+
+def splits_on_disk(name: str, data_dir: Path) -> tuple[str, ...]:
+    """The splits of a data set: those of its record, or those that the files show.
+
+    Files that show a split are tables with the columns image and role; else folders with a folder
+    ``database``; else folders with a list ``database.txt``.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    record = DATASETS[name]
+    if record.splits:
+        return record.splits
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; {name} is expected there as {record.layout}")
+    tables = {path.stem for path in data_dir.glob("*.csv") if _lists_roles(path)}
+    folders = {
+        path.parent.name
+        for base in (data_dir, data_dir / "images")
+        for path in base.glob("*/database")
+        if path.is_dir()
+    }
+    lists = {path.parent.name for path in data_dir.glob("*/database.txt")}
+    # A reader knows but one of these; whoever has several of them has to name a split.
+    found = tables or folders or lists
+    return tuple(sorted(found, key=lambda split: (_order(split), split)))
+
+
+def _open_all(
+    name: str, data_dir: Path, utm_zone: str | None
+) -> tuple[list[PlaceDataset], list[Finding]]:
+    """Every split that can be opened, and findings on those that cannot."""
+    if name not in DATASETS:
+        open_dataset(name, data_dir, "test")  # tells which there are
+    splits = splits_on_disk(name, data_dir)
+    if not splits:
+        raise SettingsError(f"{data_dir}: shows no splits of {name}; name one with --split")
+    datasets, findings = [], []
+    first: DataError | None = None
+    for split in splits:
+        try:
+            datasets.append(open_dataset(name, data_dir, split, utm_zone=utm_zone))
+        except DataError as error:
+            first = first or error
+            # Many people have only some of the splits; a damaged one is another matter.
+            kind = "not-there" if ": no such " in str(error) else "cannot-be-opened"
+            findings.append(Finding(kind, split, 0, 0, str(error)))
+    if not datasets and first is not None:
+        raise first
+    return datasets, findings
+
+
+def _lists_roles(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(10_000).lower()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return "image" in header and "role" in header
+
+
+def _order(split: str) -> int:
+    use = use_of(split)
+    return _USES.index(use) if use in _USES else len(_USES)
+
+
+def _reader_notes(dataset: PlaceDataset) -> list[Finding]:
+    return [Finding("reader", dataset.split, 0, 0, note.rstrip(".")) for note in dataset.notes]
+
+
+def _counts(dataset: PlaceDataset, record: DatasetRecord | None) -> list[Finding]:
+    if record is None or dataset.split not in record.counts:
+        return []
+    published = tuple(record.counts[dataset.split])
+    counts = len(dataset.database), len(dataset.queries)
+    # Some readers say so themselves, in their own words.
+    told = any(str(counts[0]) in note and str(published[0]) in note for note in dataset.notes)
+    if counts == published or told:
+        return []
+    what = (
+        f"{counts[0]} database images and {counts[1]} queries; published were "
+        f"{published[0]} and {published[1]}"
+    )
+    return [Finding("counts", dataset.split, 0, 0, what)]

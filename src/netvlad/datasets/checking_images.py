@@ -1,0 +1,225 @@
+"""Are the images of a data set there, and can they be decoded?"""
+
+import hashlib
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from PIL import Image
+
+from netvlad.datasets.findings import EXAMPLES, Finding
+from netvlad.errors import ImageError
+from netvlad.images import read_image
+from netvlad.types import PlaceDataset, Progress, Reporter, silent
+
+_FILES_AT_ONCE = 32
+# Larger pictures are decoded to fewer pixels; their files are still read to the end.
+_SIDE = 1024
+_TAIL_BYTES = 4096
+_CHUNK_BYTES = 1 << 20
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF")
+
+
+Looked = TypeVar("Looked")
+
+
+class Listed(NamedTuple):
+    """One row of a split.
+
+    Attributes:
+        split: its split.
+        role: ``"database"`` or ``"queries"``.
+        name: as the data set has it.
+        path: the file.
+        timed: whether the split tells the moment of its queries and its database images.
+    """
+
+    split: str
+    role: str
+    name: str
+    path: Path
+    timed: bool
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """What was found where an image should be.
+
+    Attributes:
+        missing: there is no file.
+        trouble: why it cannot be decoded; empty when it can.
+        content: equal for equal pictures: a digest of the decoded pixels, or of the bytes when
+            only headers were read; empty where nothing was read or nothing can be equal.
+    """
+
+    missing: bool = False
+    trouble: str = ""
+    content: bytes = b""
+
+
+def listed_images(dataset: PlaceDataset) -> Iterator[Listed]:
+    """The rows of a split, database first."""
+    timed = dataset.database.times is not None and dataset.queries.times is not None
+    for role, images in (("database", dataset.database), ("queries", dataset.queries)):
+        for i, name in enumerate(images.names):
+            yield Listed(dataset.split, role, name, images.path(i), timed)
+
+
+def examine_images(
+    paths: Sequence[Path], *, fast: bool = False, threads: int = 8, report: Reporter = silent
+) -> list[ImageState]:
+    """Look at image files in several threads.
+
+    Args:
+        paths: the files.
+        fast: read headers only. Equal files are still found: those of equal length and equal ends
+            are compared by all of their bytes. Otherwise every image is decoded, and pictures whose
+            pixels are equal are found whatever their metadata and lossless format.
+        threads: how many; at least 1.
+        report: progress, "Checking images".
+
+    Returns:
+        one state per path.
+    """
+    states: list[ImageState] = []
+    look = _header if fast else _decoded
+    for state in _in_threads(look, paths, threads, "Checking images", report):
+        states.append(state)
+    if not fast:
+        return states
+    suspects = defaultdict(list)
+    for i, state in enumerate(states):
+        if state.content:
+            suspects[state.content].append(i)
+    again = [i for group in suspects.values() if len(group) > 1 for i in group]
+    whole = _in_threads(_whole, [paths[i] for i in again], threads, "Comparing files", report)
+    found = dict(zip(again, whole, strict=True))
+    return [
+        ImageState(state.missing, state.trouble, found.get(i, b""))
+        for i, state in enumerate(states)
+    ]
+
+
+def image_findings(rows: Sequence[Listed], states: Sequence[ImageState]) -> list[Finding]:
+    """Which images are missing or cannot be decoded, a finding for each split.
+
+    Args:
+        rows: the rows of all splits.
+        states: what :func:`examine_images` found for each row.
+    """
+    findings = []
+    for split in dict.fromkeys(row.split for row in rows):
+        here = [i for i, row in enumerate(rows) if row.split == split]
+        missing = [i for i in here if states[i].missing]
+        damaged = [i for i in here if states[i].trouble]
+        if missing:
+            findings.append(
+                Finding(
+                    "missing",
+                    split,
+                    len(missing),
+                    len(here),
+                    "images that are not there",
+                    "unpack all archives, or correct --data-dir",
+                    tuple(str(rows[i].path) for i in missing[:EXAMPLES]),
+                )
+            )
+        if damaged:
+            findings.append(
+                Finding(
+                    "undecodable",
+                    split,
+                    len(damaged),
+                    len(here),
+                    "images that cannot be decoded",
+                    "fetch these files again",
+                    tuple(f"{rows[i].name}: {states[i].trouble}" for i in damaged[:EXAMPLES]),
+                )
+            )
+    return findings
+
+
+def _in_threads(
+    look: Callable[[Path], Looked],
+    paths: Sequence[Path],
+    threads: int,
+    stage: str,
+    report: Reporter,
+) -> Iterator[Looked]:
+    """``look`` at every path, in their order."""
+    starts = range(0, len(paths), _FILES_AT_ONCE)
+    blocks = [paths[start : start + _FILES_AT_ONCE] for start in starts]
+    pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="netvlad-check")
+    done = 0
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns about large pictures and damaged tags; what matters is an error.
+            warnings.simplefilter("ignore")
+            futures = [pool.submit(lambda block: [look(p) for p in block], b) for b in blocks]
+            for future in futures:
+                results = future.result()
+                done += len(results)
+                report(Progress(stage, done, len(paths)))
+                yield from results
+    finally:
+        # Reached on Ctrl-C, too: nobody waits for the rest.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it is there, and whoever opens it meets the trouble
+        return False
+    return False
+
+
+def _decoded(path: Path) -> ImageState:
+    if _is_missing(path):
+        return ImageState(missing=True)
+    try:
+        pixels = read_image(path, resize=_SIDE)
+    except ImageError as error:
+        return ImageState(trouble=error.reason)
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(pixels.data)
+    return ImageState(content=digest.digest())
+
+
+def _header(path: Path) -> ImageState:
+    if _is_missing(path):
+        return ImageState(missing=True)
+    try:
+        # Opening a pipe would wait for a writer.
+        if not path.is_file():
+            return ImageState(trouble="is not a file")
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if size == 0:
+                return ImageState(trouble="is an empty file (0 bytes)")
+            file.seek(max(0, size - _TAIL_BYTES))
+            tail = hashlib.blake2b(str(size).encode() + file.read(), digest_size=16).digest()
+            file.seek(0)
+            Image.init()
+            with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]):
+                return ImageState(content=tail)
+    except Exception as error:  # a parser fed with damaged bytes may raise anything
+        reason = getattr(error, "strerror", None)
+        return ImageState(trouble=reason or "is not an image that can be read")
+
+
+def _whole(path: Path) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError:
+        return b""
+    return digest.digest()

@@ -1,0 +1,271 @@
+"""One's own photos as a data set: train, validation and test strips with a gap between them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from netvlad.datasets.checking_images import examine_images
+from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.errors import DataError, SettingsError
+from netvlad.types import ImageSet, PlaceDataset, Reporter, silent
+
+LEAST_PLACES = 5
+"""A strip with fewer places than this measures nothing, and has no negatives to train on."""
+
+# How far from its target a cut may move, as a share of the smallest strip, to lie where few are.
+_SLACK = 0.25
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How photos are divided.
+
+    Attributes:
+        val: the share of photos for validation, 0 for none.
+        test: the share for testing, 0 for none. Training gets the rest.
+        gap_m: no two photos of different splits are nearer than this (metres).
+        place_m: photos within this of a place's first photo are of the same place (metres). 10 is
+            what a positive in training may be away at most.
+        query_share: the share of each place's photos that become queries.
+        seed: governs which photos become queries.
+    """
+
+    val: float = 0.15
+    test: float = 0.15
+    gap_m: float = 50.0
+    place_m: float = 10.0
+    query_share: float = 0.34
+    seed: int = 123
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.val < 1 and 0 <= self.test < 1 and 0 < self.val + self.test < 1):
+            raise SettingsError(
+                f"val is {self.val:g} and test is {self.test:g}; give shares of the photos, "
+                "together more than 0 and less than 1"
+            )
+        if not 0 < self.query_share < 1:
+            raise SettingsError(
+                f"query_share is {self.query_share:g}; give a share between 0 and 1"
+            )
+        if not (np.isfinite(self.place_m) and 0 <= self.place_m <= PlaceDataset.radius_m):
+            raise SettingsError(
+                f"place_m is {self.place_m:g}; give metres from 0 to {PlaceDataset.radius_m:g}"
+            )
+        if not (np.isfinite(self.gap_m) and self.gap_m > PlaceDataset.radius_m):
+            raise SettingsError(
+                f"gap_m is {self.gap_m:g}; give more than {PlaceDataset.radius_m:g} metres, which "
+                "is what counts as the same place"
+            )
+
+
+def copies_among(
+    paths: Sequence[Path], *, threads: int = 8, report: Reporter = silent
+) -> NDArray[np.bool_]:
+    """Which files are copies of an earlier one, byte by byte.
+
+    People's folders have them, and one of the two might become a query of the other.
+
+    Args:
+        paths: N files.
+        threads: how many read at once.
+        report: called with the progress.
+
+    Returns:
+        (N,) true for all but the first of equal files.
+    """
+    states = examine_images(paths, fast=True, threads=threads, report=report)
+    seen: set[bytes] = set()
+    copies = np.zeros(len(paths), bool)
+    for i, state in enumerate(states):
+        copies[i] = state.content in seen
+        if state.content:
+            seen.add(state.content)
+    return copies
+
+
+@dataclass(frozen=True, eq=False)
+class Strips:
+    """Which photo belongs where.
+
+    Attributes:
+        names: the splits, in their order along the axis: train, and val and test if asked for.
+        split: (N,) index into ``names``; -1 for photos that are left out.
+        is_query: (N,) whether the photo is a query of its split.
+        in_gap: how many photos lie in a gap.
+        without_position: how many have no position.
+        places: how many places each split has.
+    """
+
+    names: tuple[str, ...]
+    split: NDArray[np.int64]
+    is_query: NDArray[np.bool_]
+    in_gap: int
+    without_position: int
+    places: tuple[int, ...]
+
+
+def split_strips(positions: NDArray[np.float64], settings: SplitSettings | None = None) -> Strips:
+    """Cut the area that photos cover into strips across its longer axis.
+
+    The axis is the first principal component of the positions. Cuts lie where the shares are met,
+    moved a little to where few photos are lost to the gap. Within a strip each photo that is not
+    within ``place_m`` of an earlier place begins a place and stays in the database; of the others
+    of a place a share become queries. So every query has a database photo within ``place_m``.
+
+    Args:
+        positions: (N, 2) UTM metres, NaN where unknown.
+        settings: None takes the defaults.
+
+    Raises:
+        DataError: too few photos or places for what is asked.
+    """
+    settings = settings or SplitSettings()
+    known = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    if len(known) == 0:
+        raise DataError(
+            "no photo has a position; give a table with --positions, or photos with GPS in EXIF"
+        )
+    shares = {"train": 1 - settings.val - settings.test, "val": settings.val, "test": settings.test}
+    names = tuple(name for name, share in shares.items() if share > 0)
+    along = _along_axis(positions[known])
+    strip = _cut(along, [shares[name] for name in names], settings.gap_m)
+    split = np.full(len(positions), -1, np.int64)
+    split[known] = strip
+    is_query = np.zeros(len(positions), bool)
+    places = []
+    for number, name in enumerate(names):
+        members = np.flatnonzero(split == number)
+        queries, count = _choose_queries(positions[members], settings, number)
+        is_query[members] = queries
+        places.append(count)
+        _check_strip(name, count, int(queries.sum()), settings)
+    return Strips(
+        names=names,
+        split=split,
+        is_query=is_query,
+        in_gap=int((strip == -1).sum()),
+        without_position=len(positions) - len(known),
+        places=tuple(places),
+    )
+
+
+def write_strips(
+    output: Path, photos: ImageSet, strips: Strips, *, relative: bool = False
+) -> tuple[Path, ...]:
+    """Write a table for each split. The photos themselves are neither copied nor touched.
+
+    Args:
+        output: the folder of the tables; made if need be.
+        photos: the photos that were divided.
+        strips: what :func:`split_strips` made of their positions.
+        relative: write paths relative to ``output`` instead of absolute ones.
+
+    Returns:
+        the tables.
+
+    Raises:
+        SettingsError: a table of that name exists.
+        DataError: a photo's name cannot stand in a table.
+        StorageError: a table cannot be written.
+    """
+    tables = tuple(output / f"{name}.csv" for name in strips.names)
+    for table in tables:
+        if table.exists():
+            raise SettingsError(f"{table}: exists already; give another --output, or remove it")
+    for number, table in enumerate(tables):
+        members = strips.split == number
+        database, queries = (
+            _listed(photos.subset(np.flatnonzero(members & role)), output, relative)
+            for role in (~strips.is_query, strips.is_query)
+        )
+        write_csv_split(table, PlaceDataset("csv", strips.names[number], database, queries))
+    return tables
+
+
+def _listed(photos: ImageSet, output: Path, relative: bool) -> ImageSet:
+    paths = [os.path.abspath(photos.path(i)) for i in range(len(photos))]  # noqa: PTH100
+    if relative:
+        base = os.path.abspath(output)  # noqa: PTH100
+        paths = [Path(os.path.relpath(path, base)).as_posix() for path in paths]
+    return ImageSet(
+        output, tuple(paths), photos.positions, photos.headings, photos.times, photos.utm_zone
+    )
+
+
+def _along_axis(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) metres along the longer principal axis, from the middle."""
+    centred = positions - positions.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    axis = vectors[:, 1]
+    # Eigenvectors have no sign of their own; this makes the result the same everywhere.
+    axis = axis * (1.0 if axis[np.argmax(np.abs(axis))] > 0 else -1.0)
+    return np.asarray(centred @ axis, np.float64)
+
+
+def _cut(along: NDArray[np.float64], shares: Sequence[float], gap_m: float) -> NDArray[np.int64]:
+    """(N,) the strip of each photo, -1 in a gap."""
+    ordered = np.sort(along)
+    strip = np.zeros(len(along), np.int64)
+    in_gap = np.zeros(len(along), bool)
+    for number, share in enumerate(np.cumsum(shares)[:-1], 1):
+        cut = _best_cut(ordered, share * len(ordered), _SLACK * min(shares) * len(ordered), gap_m)
+        strip[along > cut] = number
+        # With the rim left in, photos on both rims would be exactly the gap apart; rounding
+        # decides, so a hair more.
+        in_gap |= np.abs(along - cut) < gap_m / 2 + 1e-6
+    strip[in_gap] = -1
+    return strip
+
+
+def _best_cut(ordered: NDArray[np.float64], target: float, slack: float, gap_m: float) -> float:
+    """Where to cut: near the target, the place where fewest photos lie in the gap."""
+    low = int(np.clip(np.floor(target - slack), 1, len(ordered) - 1)) if len(ordered) > 1 else 0
+    high = int(np.clip(np.ceil(target + slack), low, max(len(ordered) - 1, 0)))
+    ranks = np.arange(low, high + 1)
+    cuts = (ordered[ranks - 1] + ordered[ranks]) / 2
+    lost = np.searchsorted(ordered, cuts + gap_m / 2) - np.searchsorted(ordered, cuts - gap_m / 2)
+    best = np.lexsort((np.abs(ranks - target), lost))[0]
+    return float(cuts[best])
+
+
+def _choose_queries(
+    positions: NDArray[np.float64], settings: SplitSettings, number: int
+) -> tuple[NDArray[np.bool_], int]:
+    """Which photos of a strip become queries, and how many places it has."""
+    is_query = np.zeros(len(positions), bool)
+    if len(positions) == 0:
+        return is_query, 0
+    random = np.random.default_rng([settings.seed, number])
+    tree = cKDTree(positions)
+    place = np.full(len(positions), -1, np.int64)
+    count = 0
+    for first in random.permutation(len(positions)):
+        if place[first] >= 0:
+            continue
+        near = np.array(tree.query_ball_point(positions[first], settings.place_m), np.int64)
+        members = near[place[near] < 0]
+        place[members] = count
+        place[first] = count
+        count += 1
+        others = random.permutation(members[members != first])
+        wanted = max(1, round(settings.query_share * len(members))) if len(others) else 0
+        is_query[others[:wanted]] = True
+    return is_query, count
+
+
+def _check_strip(name: str, places: int, queries: int, settings: SplitSettings) -> None:
+    if places < LEAST_PLACES:
+        raise DataError(
+            f"{name} would have {places} places, fewer than {LEAST_PLACES}; give more photos, a "
+            f"smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
+        )
+    if queries == 0:
+        raise DataError(
+            f"{name} would have no queries, because no two of its photos are within "
+            f"{settings.place_m:g} m; give a larger --place-m, or more photos of the same places"
+        )

@@ -1,0 +1,200 @@
+"""The page that ``netvlad datasets show`` writes: what a data set looks like."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from netvlad.geography import radius_neighbours
+from netvlad.reports.dataset_figures import histogram, images_map
+from netvlad.reports.pages import write_page
+from netvlad.reports.pictures import Picture, small_picture
+from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, silent
+
+THUMBNAILS = 60
+"""How many pictures the page shows, half of them queries."""
+
+_SIDE = 240
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One picture of a contact sheet.
+
+    Attributes:
+        picture: the image, or why there is none.
+        name: its name in the data set.
+        heading: degrees clockwise from north; empty when unknown.
+    """
+
+    picture: Picture
+    name: str
+    heading: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One histogram.
+
+    Attributes:
+        title: what is counted.
+        text: what it says, in a sentence.
+        svg: the drawing.
+    """
+
+    title: str
+    text: str
+    svg: Markup
+
+
+def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = silent) -> Path:
+    """Write one split as a self-contained page: map, histograms and contact sheets.
+
+    The pictures are taken at even distances from each list, so the page is the same each time.
+
+    Args:
+        path: the page.
+        dataset: the split.
+        report: called with the progress.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    database, queries = _positions(dataset.database), _positions(dataset.queries)
+    drawing = images_map(database, queries)
+    sheets = _sheets(dataset, report)
+    return write_page(
+        path,
+        "dataset.html",
+        name=_printable(dataset.name),
+        split=_printable(dataset.split),
+        database=len(dataset.database),
+        queries=len(dataset.queries),
+        radius="" if dataset.positives is not None else f"{dataset.radius_m:g} m",
+        zone=dataset.database.utm_zone or "",
+        unknown=int(np.isnan(np.concatenate([database, queries])).any(axis=1).sum()),
+        map=Markup(drawing.svg) if drawing is not None else Markup(""),
+        outside=drawing.outside if drawing is not None else 0,
+        charts=_charts(dataset, database, queries),
+        sheets=sheets,
+        conditions=_conditions(dataset),
+        notes=[_printable(note) for note in dataset.notes],
+    )
+
+
+def _positions(images: ImageSet) -> NDArray[np.float64]:
+    return np.full((len(images), 2), np.nan) if images.positions is None else images.positions
+
+
+def _charts(
+    dataset: PlaceDataset, database: NDArray[np.float64], queries: NDArray[np.float64]
+) -> list[Chart]:
+    charts = []
+    radius = dataset.radius_m if dataset.positives is None else None
+    away = _nearest(queries, database)
+    if len(away):
+        within = ""
+        if radius is not None:
+            within = f"; {(away <= radius).mean():.1%} of them within {radius:g} m"
+        charts.append(
+            Chart(
+                "From each query to the nearest database image",
+                f"Median {np.median(away):.1f} m{within}.",
+                Markup(histogram(away, "m", mark=radius, label="radius")),
+            )
+        )
+    places = np.unique(database[np.isfinite(database).all(axis=1)], axis=0)
+    if len(places) > 1:
+        apart = np.asarray(cKDTree(places).query(places, k=2)[0], np.float64)[:, 1]
+        charts.append(
+            Chart(
+                "From each database position to the next one",
+                f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
+                f"{len(dataset.database)} images.",
+                Markup(histogram(apart, "m")),
+            )
+        )
+    counts = _positive_counts(dataset, database, queries)
+    if len(counts):
+        charts.append(
+            Chart(
+                "Correct database images of each query",
+                f"Median {np.median(counts):.0f}; {int((counts == 0).sum())} of {len(counts)} "
+                "queries have none.",
+                Markup(histogram(counts.astype(np.float64), "images", whole=True)),
+            )
+        )
+    return charts
+
+
+def _nearest(queries: NDArray[np.float64], database: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Metres from each query that has a position to the nearest database image that has one."""
+    queries, database = (p[np.isfinite(p).all(axis=1)] for p in (queries, database))
+    if len(queries) == 0 or len(database) == 0:
+        return np.zeros(0)
+    return np.atleast_1d(np.asarray(cKDTree(database).query(queries)[0], np.float64))
+
+
+def _positive_counts(
+    dataset: PlaceDataset, database: NDArray[np.float64], queries: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    if dataset.positives is not None:
+        return dataset.positives.counts()
+    if np.isnan(database).all() or np.isnan(queries).all():
+        return np.zeros(0, np.int64)
+    return radius_neighbours(queries, database, dataset.radius_m).counts()
+
+
+def _sheets(dataset: PlaceDataset, report: Reporter) -> list[tuple[str, int, list[Thumbnail]]]:
+    chosen = []
+    for title, images in (("Database", dataset.database), ("Queries", dataset.queries)):
+        count = min(THUMBNAILS // 2, len(images))
+        rows = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
+        chosen.append((title, images, rows.tolist()))
+    total, done = sum(len(rows) for _, _, rows in chosen), 0
+    sheets = []
+    for title, images, rows in chosen:
+        thumbnails = []
+        for row in rows:
+            thumbnails.append(_thumbnail(images, row))
+            done += 1
+            report(Progress("Reading pictures", done, total))
+        sheets.append((title, len(images), thumbnails))
+    return sheets
+
+
+def _thumbnail(images: ImageSet, row: int) -> Thumbnail:
+    heading = ""
+    if images.headings is not None and np.isfinite(images.headings[row]):
+        heading = f"{images.headings[row] % 360:.0f}°"
+    picture = small_picture(images.path(row), _SIDE)
+    return Thumbnail(picture, _printable(images.names[row]), heading)
+
+
+def _conditions(dataset: PlaceDataset) -> list[tuple[str, list[tuple[str, int, int]]]]:
+    """For each label with few words: the word, and how many database images and queries it has."""
+    tables = []
+    for label in dict.fromkeys([*dataset.database.labels, *dataset.queries.labels]):
+        counted: list[dict[str, int]] = []
+        for images in (dataset.database, dataset.queries):
+            words = images.labels.get(label, np.zeros(0, np.str_))
+            found, counts = np.unique(words, return_counts=True)
+            counted.append(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        words_of_both = sorted({*counted[0], *counted[1]})
+        if 1 < len(words_of_both) <= THUMBNAILS // 2:
+            rows = [
+                (w or "unknown", counted[0].get(w, 0), counted[1].get(w, 0)) for w in words_of_both
+            ]
+            tables.append((label, rows))
+    return tables
+
+
+def _printable(text: str) -> str:
+    """Text that UTF-8 can write: a file name need not be one."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
