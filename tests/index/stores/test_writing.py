@@ -229,7 +229,7 @@ def test_too_little_space_is_said_before_the_work(index, numbered, monkeypatch):
     usage = shutil.disk_usage(index)._replace(free=1000)
     with writing(index, "adding 100 photos") as writer:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-        with pytest.raises(StorageError, match=r"adding 100 photos needs 0\.00 GB"):
+        with pytest.raises(StorageError, match=r"adding 100 photos needs 16\.51 kB"):
             writer.append(places, iter_must_not_start())
         with pytest.raises(StorageError, match="needs"):
             writer.rewrite(iter_must_not_start(), 8, "16")
