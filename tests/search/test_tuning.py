@@ -4,7 +4,7 @@ import pytest
 from netvlad.errors import SettingsError
 from netvlad.search import tuning
 from netvlad.search.searcher import Searcher
-from netvlad.search.tuning import bench_structures, choose_structure
+from netvlad.search.tuning import bench_structures, choose_structure, preferred_kinds
 from netvlad.types import Note
 
 
@@ -178,3 +178,8 @@ def test_settings_out_of_range_are_refused(rows):
         bench_structures(rows, at=0)
     with pytest.raises(SettingsError, match="no place"):
         bench_structures(rows, alive=np.zeros(6000, bool))
+
+
+def test_large_matrices_try_inverted_lists_first():
+    assert preferred_kinds(60_000) == ("hnsw", "ivf-pq")
+    assert preferred_kinds(1_000_000) == ("ivf-pq", "hnsw")

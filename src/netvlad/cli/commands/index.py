@@ -295,7 +295,7 @@ def optimize(
         netvlad index optimize my.index
 
     Small indexes are searched exactly. Above 50,000 photos HNSW and IVF-PQ are built and measured:
-    the fastest whose first 20 answers agree with exact search in at least 99 % is kept.
+    the first whose 20 best answers agree with exact search in at least 99 % is kept.
 
     Parameters
     ----------
