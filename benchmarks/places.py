@@ -111,7 +111,6 @@ def recall_and_reranking(model: PlaceModel, index: PlaceIndex, queries: ImageSet
         "seconds_per_query_reranked": verified.seconds / len(queries),
         "positions": positions(plain),
         "positions_reranked": positions(verified),
-        "confidence_reranked": None,
     }
 
 
@@ -169,7 +168,7 @@ def day_and_night(root: Path, model: PlaceModel) -> dict[str, Any]:
 
 
 def picture(place: Path, condition: int) -> Path:
-    return next(path for path in sorted(place.iterdir()) if path.stem == f"i{condition}")
+    return next(path for path in sorted((place / f"i{condition}").rglob("*")) if path.is_file())
 
 
 def found_among(
@@ -199,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report: dict[str, Any] = {
         "train and test": recall_and_reranking(large.model, large, splits["test"].queries)
     }
-    print(report, file=sys.stderr)
+    tell(report, typed.json)
     areas = {name: index_of(splits[name].database, None, work / name) for name in ("val", "test")}
     for rerank in (False, True):
         asked = {
@@ -214,22 +213,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 (asked["test", "test"], asked["test", "val"]),
             ]
         )
+        tell(report, typed.json)
         for area in areas:
             own = asked[area, area]
             report[f"{area} alone, {name}"] = {
                 "recall_at_1": float(own.right.mean()),
                 **positions(own),
             }
+            tell(report, typed.json)
     night = Path(os.environ.get("NETVLAD_BENCH_DAYNIGHT", "../shared/data/daynight"))
     if night.is_dir():
         report["day and night"] = {
             "centres of train and test": day_and_night(night, large.model),
         }
-    for name, row in report.items():
-        print(name, row)
-    if typed.json:
-        write_json(typed.json, report)
+    tell(report, typed.json)
     return 0
+
+
+def tell(report: dict[str, Any], path: Path | None) -> None:
+    """Print the row that was measured last, and write all of them: a later one may fail."""
+    name = list(report)[-1]
+    print(name, report[name], flush=True)
+    if path:
+        write_json(path, report)
 
 
 def _parser() -> argparse.ArgumentParser:
