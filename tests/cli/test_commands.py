@@ -270,6 +270,8 @@ def test_interrupting_says_how_to_go_on(folder, data):
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in a shell's background inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 120
     while not list((folder / "interrupted").glob("*/checkpoints/latest.json")):
