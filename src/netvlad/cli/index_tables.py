@@ -12,11 +12,12 @@ from netvlad.evaluation.confidence import ConfidenceMeasures
 from netvlad.index.building import Change
 from netvlad.index.places import Places
 from netvlad.index.stores import FolderStore
+from netvlad.index.stores.milvus import MilvusStore
 from netvlad.search.trials import Trial
 
 
-def change_lines(folder: Path, store: FolderStore, change: Change) -> Iterator[str]:
-    """What a build or an addition did, and what the index holds now."""
+def change_line(name: str, change: Change) -> str:
+    """What a build or an addition did to the index called ``name``."""
     done = [f"added {change.added}"]
     for count, what in (
         (change.replaced, "described again because the file has changed"),
@@ -29,29 +30,31 @@ def change_lines(folder: Path, store: FolderStore, change: Change) -> Iterator[s
     described = change.added + change.replaced
     if described and change.seconds > 0:
         done.append(f"{described / change.seconds:.1f} photos/s")
-    yield f"{folder}: " + ", ".join(done)
+    return f"{name}: " + ", ".join(done)
+
+
+def folder_line(store: FolderStore) -> str:
+    """What an index folder holds, in a line."""
     located = int(store.places.has_position.sum())
     manifest = store.manifest
-    yield (
-        f"{folder}: {manifest.count} places, {located} with a position; {manifest.dim} dimensions "
-        f"in {manifest.storage} bits; {size_bytes(folder) / 1e6:.1f} MB"
+    return (
+        f"{store.folder}: {manifest.count} places, {located} with a position; {manifest.dim} "
+        f"dimensions in {manifest.storage} bits; {size_bytes(store.folder) / 1e6:.1f} MB"
     )
 
 
-def info_figures(store: FolderStore) -> dict[str, Any]:
-    """The figures of ``netvlad index info``, as JSON types."""
-    manifest, places = store.manifest, store.places
-    located = places.has_position
-    spec = store.model_spec()
-    figures: dict[str, Any] = {
-        "places": manifest.count,
-        "with_position": int(located.sum()),
-        "with_heading": int(np.isfinite(places.heading).sum()),
-        "with_time": int(np.isfinite(places.time).sum()),
+def milvus_line(store: MilvusStore) -> str:
+    """What an index in Milvus holds; not how many have a position, which would read them all."""
+    return f"{store.address}: {len(store)} places; {store.dim} dimensions in {store.storage} bits"
+
+
+def folder_figures(store: FolderStore) -> dict[str, Any]:
+    """The figures of ``netvlad index info`` about a folder, as JSON types."""
+    manifest = store.manifest
+    return {
+        **_place_figures(store.places),
         "removed_rows": manifest.matrix_rows - manifest.count,
-        "bounding_box": None,
-        "times": None,
-        "model": spec.to_json(),
+        "model": store.model_spec().to_json(),
         "model_fingerprint": manifest.model_fingerprint,
         "dim": manifest.dim,
         "storage": manifest.storage,
@@ -62,23 +65,24 @@ def info_figures(store: FolderStore) -> dict[str, Any]:
         "updated": manifest.updated,
         "size_bytes": size_bytes(store.folder),
     }
-    if located.any():
-        latitude, longitude = places.latitude[located], places.longitude[located]
-        figures["bounding_box"] = [
-            round(float(value), 6)
-            for value in (latitude.min(), longitude.min(), latitude.max(), longitude.max())
-        ]
-    if figures["with_time"]:
-        figures["times"] = [float(np.nanmin(places.time)), float(np.nanmax(places.time))]
-    return figures
 
 
-def info_table(store: FolderStore) -> Table:
+def milvus_figures(store: MilvusStore) -> dict[str, Any]:
+    """The same about an index in Milvus, where they are known; reads all places."""
+    return {
+        **_place_figures(store.places),
+        "model": store.model_spec().to_json(),
+        "model_fingerprint": store.model_fingerprint,
+        "dim": store.dim,
+        "storage": store.storage,
+        "search": "milvus",
+        "calibrated": "calibration" in store.documents,
+        "created": store.created,
+    }
+
+
+def info_table(name: str, figures: dict[str, Any]) -> Table:
     """The figures of ``netvlad index info``, for people."""
-    figures = info_figures(store)
-    table = Table(title=f"{store.folder}", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column()
     model = figures["model"]
     clusters = f" {model['num_clusters']}" if model["pooling"] == "netvlad" else ""
     rows = {
@@ -91,19 +95,45 @@ def info_table(store: FolderStore) -> Table:
         "descriptors": f"{figures['dim']} dimensions in {figures['storage']} bits",
         "search": figures["search"],
         "probabilities": "fitted to this index" if figures["calibrated"] else "by default",
-        "rows of removed photos": f"{figures['removed_rows']}",
-        "generation": f"{figures['generation']}, written {figures['updated']}",
-        "size": f"{figures['size_bytes'] / 1e6:.1f} MB",
+        "made": figures["created"],
     }
+    if "generation" in figures:
+        rows["rows of removed photos"] = f"{figures['removed_rows']}"
+        rows["generation"] = f"{figures['generation']}, written {figures['updated']}"
+        rows["size"] = f"{figures['size_bytes'] / 1e6:.1f} MB"
     if figures["bounding_box"]:
         south, west, north, east = figures["bounding_box"]
         rows["south, west"] = f"{south}, {west}"
         rows["north, east"] = f"{north}, {east}"
     if figures["times"]:
         rows["taken"] = " to ".join(_date(value) for value in figures["times"])
-    for name, text in rows.items():
-        table.add_row(name, text)
+    table = Table(title=name, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column()
+    for label, text in rows.items():
+        table.add_row(label, text)
     return table
+
+
+def _place_figures(places: Places) -> dict[str, Any]:
+    located = places.has_position
+    figures: dict[str, Any] = {
+        "places": len(places),
+        "with_position": int(located.sum()),
+        "with_heading": int(np.isfinite(places.heading).sum()),
+        "with_time": int(np.isfinite(places.time).sum()),
+        "bounding_box": None,
+        "times": None,
+    }
+    if located.any():
+        latitude, longitude = places.latitude[located], places.longitude[located]
+        figures["bounding_box"] = [
+            round(float(value), 6)
+            for value in (latitude.min(), longitude.min(), latitude.max(), longitude.max())
+        ]
+    if figures["with_time"]:
+        figures["times"] = [float(np.nanmin(places.time)), float(np.nanmax(places.time))]
+    return figures
 
 
 def place_lines(places: Places) -> Iterator[str]:

@@ -182,10 +182,9 @@ class PlaceIndex:
     @cached_property
     def model(self) -> PlaceModel:
         """The model that described the places, and describes queries."""
+        # An index in memory is given its model when it is made.
         assert not isinstance(self.store, MemoryStore)
-        if isinstance(self.store, MilvusStore):
-            return self.store.load_model(self._device)
-        return self.store.snapshot.load_model(self._device)
+        return self.store.load_model(self._device)
 
     def calibration(self, *, reranked: bool = False) -> Calibration:
         """Turns scores into probabilities: the index's own, or the default.
@@ -211,11 +210,9 @@ class PlaceIndex:
     @property
     def _pooling(self) -> str:
         # The specification alone, so that nothing waits for the weights.
-        if isinstance(self.store, OpenedFolder):
-            return self.store.snapshot.model_spec().pooling
-        if isinstance(self.store, MilvusStore):
-            return self.store.model_spec().pooling
-        return self.model.spec.pooling
+        if isinstance(self.store, MemoryStore):
+            return self.model.spec.pooling
+        return self.store.model_spec().pooling
 
     @cached_property
     def local_features(self) -> FeatureCache:

@@ -11,19 +11,17 @@ from cyclopts import Parameter
 from netvlad.cli.console import reporting, show
 from netvlad.cli.engine_flags import EngineFlags
 from netvlad.cli.index_tables import (
-    change_lines,
+    change_line,
     confidence_table,
-    info_figures,
+    folder_figures,
+    folder_line,
     info_table,
+    milvus_figures,
+    milvus_line,
     place_lines,
     trial_table,
 )
 from netvlad.cli.json_output import show_json
-from netvlad.cli.milvus_tables import (
-    milvus_change_lines,
-    milvus_info_figures,
-    milvus_info_table,
-)
 from netvlad.cli.model_names import open_model
 from netvlad.cli.models import choose_device
 from netvlad.cli.photo_flags import PositionFlags, WorkFlags
@@ -34,11 +32,11 @@ from netvlad.index.confidence import document_name
 from netvlad.index.local_features import FeatureCache
 from netvlad.index.optimizing import KINDS, optimize_folder
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.places import Places
 from netvlad.index.stores import FolderStore
 from netvlad.index.stores import verify as verify_folder
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus, milvus_address
+from netvlad.index.stores.opened import OpenedFolder
 from netvlad.reports.search_plot import write_search_plot
 from netvlad.search.tuning import bench_structures
 from netvlad.types import Note
@@ -233,22 +231,20 @@ def info(
         Show the traceback of an error.
     """
     where, _ = _named(index, [], store)
-    if is_milvus(where):
-        remote = MilvusStore.open(milvus_address(where))
-        if places:
-            _list_places(remote.places)
-        elif json:
-            show_json(milvus_info_figures(remote))
-        else:
-            show(milvus_info_table(remote))
+    opened = PlaceIndex.open(where)
+    if places:
+        for line in place_lines(opened.places):
+            print(line)
         return
-    with FolderStore.open(Path(where)) as folder:
-        if places:
-            _list_places(folder.places)
-        elif json:
-            show_json(info_figures(folder))
-        else:
-            show(info_table(folder))
+    if isinstance(opened.store, MilvusStore):
+        figures = milvus_figures(opened.store)
+    else:
+        assert isinstance(opened.store, OpenedFolder)
+        figures = folder_figures(opened.store.snapshot)
+    if json:
+        show_json(figures)
+    else:
+        show(info_table(opened.name, figures))
 
 
 @index.command
@@ -448,20 +444,13 @@ def _folder(index: str, command: str) -> Path:
     return Path(index)
 
 
-def _list_places(places: Places) -> None:
-    for line in place_lines(places):
-        print(line)
-
-
 def _tell(opened: PlaceIndex, change: Change, strict: bool) -> None:
+    show(change_line(opened.name, change))
     if isinstance(opened.store, MilvusStore):
-        lines = list(milvus_change_lines(opened.store, change))
+        show(milvus_line(opened.store))
     else:
-        assert opened.folder is not None
-        with FolderStore.open(opened.folder) as store:
-            lines = list(change_lines(opened.folder, store, change))
-    for line in lines:
-        show(line)
+        assert isinstance(opened.store, OpenedFolder)
+        show(folder_line(opened.store.snapshot))
     if strict and change.skipped:
         print(
             f"netvlad: {len(change.skipped)} photos could not be used (--strict)", file=sys.stderr

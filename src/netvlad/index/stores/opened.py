@@ -11,6 +11,7 @@ from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writing import writing
 from netvlad.index.where import Where
+from netvlad.models import ModelSpec, PlaceModel
 from netvlad.search.approximate import read_structure
 from netvlad.search.searcher import Searcher
 from netvlad.types import Matches
@@ -59,6 +60,19 @@ class OpenedFolder:
 
     def __len__(self) -> int:
         return self.snapshot.manifest.count
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.folder)
+
+    def model_spec(self) -> ModelSpec:
+        """What the model is made of, without its weights."""
+        return self.snapshot.model_spec()
+
+    def load_model(self, device: str = "cpu") -> PlaceModel:
+        """The model that described the places."""
+        return self.snapshot.load_model(device)
 
     def place(self, i: int) -> dict[str, Any]:
         """Place ``i`` by column."""
