@@ -15,6 +15,8 @@ _PUBLIC = {
     "NetvladError": "netvlad.errors",
     "open_dataset": "netvlad.datasets",
     "PlaceModel": "netvlad.models",
+    "ExternalModel": "netvlad.models",
+    "register_model": "netvlad.models",
     "load_model": "netvlad.models",
     "describe": "netvlad.descriptors",
     "evaluate": "netvlad.evaluation",
@@ -24,6 +26,7 @@ _PUBLIC = {
 }
 __all__ = [
     "Answer",
+    "ExternalModel",
     "ImageSet",
     "Matches",
     "NetvladError",
@@ -37,6 +40,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "open_dataset",
+    "register_model",
 ]
 
 if TYPE_CHECKING:
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     from netvlad.errors import NetvladError
     from netvlad.evaluation import evaluate
     from netvlad.index import Answer, PlaceIndex, Where
-    from netvlad.models import PlaceModel, load_model
+    from netvlad.models import ExternalModel, PlaceModel, load_model, register_model
     from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
 
 

@@ -157,7 +157,8 @@ def fingerprint(*parts: bytes | str) -> str:
     """A short stable name (16 hex digits of SHA-256) for the given parts, in that order."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        # A file's name need not be UTF-8.
+        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         # Lengths first, so that ("ab", "c") differs from ("a", "bc").
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)

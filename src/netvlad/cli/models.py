@@ -110,9 +110,19 @@ def untrained(settings: Settings, clusters: Clusters | None, report: Reporter) -
         report(Progress("Downloading weights", done, total or done + 1, "bytes"))
 
     model = build_model(settings.spec, weights=settings.weights, progress=downloading)
-    if clusters is not None and isinstance(model.pool, NetVLAD):
+    if clusters is not None:
+        initialise(model, clusters, report)
+    return model
+
+
+def initialise(model: PlaceModel, clusters: Clusters, report: Reporter) -> None:
+    """Set a model's NetVLAD layer from clusters; other poolings need none.
+
+    Raises:
+        ClusterError: the clusters have another dimension or number than the layer.
+    """
+    if isinstance(model.pool, NetVLAD):
         model.pool.init_from_clusters(
             torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
         )
         report(Note(f"NetVLAD initialised from clusters: alpha = {model.pool.alpha:.2f}"))
-    return model

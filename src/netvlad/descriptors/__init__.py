@@ -1,6 +1,16 @@
 """A model run over an :class:`~netvlad.types.ImageSet`."""
 
-from netvlad.descriptors.describe import Descriptors, describe
+from netvlad.descriptors.describe import describe
+from netvlad.descriptors.described import Descriptors
 from netvlad.descriptors.passes import Sink, autocast, fill
+from netvlad.descriptors.saliency import CellShares, cell_shares
 
-__all__ = ["Descriptors", "Sink", "autocast", "describe", "fill"]
+__all__ = [
+    "CellShares",
+    "Descriptors",
+    "Sink",
+    "autocast",
+    "cell_shares",
+    "describe",
+    "fill",
+]

@@ -1,47 +1,18 @@
 """From images to descriptors, with bounded memory whatever their number."""
 
-import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netvlad.descriptors.described import Descriptors, storage_dtype
+from netvlad.descriptors.in_file import describe_in_file
 from netvlad.descriptors.passes import fill
-from netvlad.descriptors.rows import FileRows, MemoryRows, read_finished
-from netvlad.errors import SettingsError
-from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
-from netvlad.models import PlaceModel
-from netvlad.models.fingerprints import model_fingerprint
-from netvlad.storage import locked
-from netvlad.types import ImageSet, Note, Reporter, silent
-
-STORAGE: dict[str, np.dtype[Any]] = {"32": np.dtype(np.float32), "16": np.dtype(np.float16)}
-
-
-@dataclass(frozen=True, eq=False)
-class Descriptors:
-    """The descriptors of an image set.
-
-    Attributes:
-        values: (N, D) float32 or float16, L2-normalised; zero where the image could not be used.
-            Memory-mapped and read-only when they lie in a file.
-        readable: (N,) whether row i describes its image.
-        unreadable: what was wrong with each of the others.
-        seconds: wall time spent.
-    """
-
-    values: NDArray[np.floating[Any]]
-    readable: NDArray[np.bool_]
-    unreadable: tuple[Unreadable, ...] = ()
-    seconds: float = 0.0
+from netvlad.descriptors.rows import FileRows, MemoryRows
+from netvlad.models import Describer
+from netvlad.types import ImageSet, Reporter, silent
 
 
 def describe(
-    model: PlaceModel,
+    model: Describer,
     images: ImageSet,
     *,
     output: Path | None = None,
@@ -81,10 +52,9 @@ def describe(
         SettingsError: ``storage`` is neither, or ``output`` is no ``.npy`` file.
     """
     started = time.perf_counter()
-    if storage not in STORAGE:
-        raise SettingsError(f"storage is {storage!r}; choose 32 or 16")
+    dtype = storage_dtype(storage)
 
-    def run(rows: MemoryRows | FileRows) -> None:
+    def complete(rows: MemoryRows | FileRows) -> None:
         fill(
             rows,
             model,
@@ -97,32 +67,18 @@ def describe(
             report=report,
         )
 
-    if output is None:
-        memory = MemoryRows((len(images), model.descriptor_dim), STORAGE[storage])
-        run(memory)
-        return _descriptors(*memory.finish(), time.perf_counter() - started)
-    if output.suffix != ".npy":
-        raise SettingsError(f"{output}: descriptors go into a file whose name ends in .npy")
-    identity = {
-        "model": model_fingerprint(model),
-        "images": images_fingerprint(images),
-        "storage": storage,
-        "precision": precision,
-    }
-    with locked(output.parent, f"writing {output.name}", name=f".{output.name}.lock"):
-        finished = read_finished(output, images, identity)
-        if finished is not None:
-            report(Note(f"{stage}: {len(images)} descriptors taken from {output}"))
-            return _descriptors(*finished, time.perf_counter() - started)
-        file = FileRows(output, images, model.descriptor_dim, STORAGE[storage], identity)
-        with contextlib.closing(file):
-            run(file)
-            return _descriptors(*file.finish(), time.perf_counter() - started)
-
-
-def _descriptors(
-    values: NDArray[np.floating[Any]], unreadable: list[Unreadable], seconds: float
-) -> Descriptors:
-    readable = np.ones(len(values), dtype=np.bool_)
-    readable[[image.index for image in unreadable]] = False
-    return Descriptors(values, readable, tuple(unreadable), seconds)
+    if output is not None:
+        return describe_in_file(
+            model,
+            images,
+            output,
+            complete,
+            storage=storage,
+            precision=precision,
+            stage=stage,
+            report=report,
+        )
+    memory = MemoryRows((len(images), model.descriptor_dim), dtype)
+    complete(memory)
+    seconds = time.perf_counter() - started
+    return Descriptors.of(*memory.finish(), seconds=seconds, computed=len(images))

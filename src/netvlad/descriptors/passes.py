@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.images import Unreadable, load_batches
-from netvlad.models import PlaceModel
+from netvlad.models import Describer
 from netvlad.types import ImageSet, Note, Progress, Reporter
 
 SECTION = 256  # images: what a kill may cost
@@ -39,7 +39,7 @@ class Sink(Protocol):
 
 def fill(
     sink: Sink,
-    model: PlaceModel,
+    model: Describer,
     compute: Callable[[Tensor], Tensor],
     images: ImageSet,
     *,
@@ -82,7 +82,7 @@ def fill(
 
 @torch.inference_mode()
 def _pass(
-    model: PlaceModel,
+    model: Describer,
     compute: Callable[[Tensor], Tensor],
     images: ImageSet,
     begin: int,
@@ -99,7 +99,7 @@ def _pass(
             images,
             indices=todo,
             batch_size=batch_size,
-            resize=model.spec.resize,
+            resize=model.resize,
             sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
             minimum_size=model.minimum_size,
             threads=threads,

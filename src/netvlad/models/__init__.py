@@ -11,6 +11,8 @@ from netvlad.models.backbones.alexnet import alexnet
 from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.backbones.efficientnet_lite0 import efficientnet_lite0
 from netvlad.models.backbones.vgg16 import vgg16
+from netvlad.models.describer import Describer
+from netvlad.models.external import ExternalModel
 from netvlad.models.foreign import (
     ForeignCheckpoint,
     read_pytorch_netvlad_run,
@@ -21,6 +23,7 @@ from netvlad.models.loading import load_model
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.preprocessing import CENTRED, IMAGENET, Preprocessing
 from netvlad.models.published import Progress, WeightsRecord, locate_published
+from netvlad.models.registering import register_model
 from netvlad.models.registry import AGGREGATORS, BACKBONES, BackboneRecord, build_model
 from netvlad.models.spec import ModelSpec
 from netvlad.models.weights import load_backbone_weights, read_tensors
@@ -34,6 +37,8 @@ __all__ = [
     "AveragePooling",
     "Backbone",
     "BackboneRecord",
+    "Describer",
+    "ExternalModel",
     "ForeignCheckpoint",
     "GeneralisedMeanPooling",
     "ImageInput",
@@ -53,6 +58,7 @@ __all__ = [
     "locate_published",
     "read_pytorch_netvlad_run",
     "read_tensors",
+    "register_model",
     "vgg16",
     "write_pytorch_netvlad_run",
 ]

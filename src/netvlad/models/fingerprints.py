@@ -1,19 +1,25 @@
 """Whether a model is still the one that something was computed with."""
 
-import json
+import io
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from netvlad.errors import ModelError
+from netvlad.models.describer import Describer
 from netvlad.models.place_model import PlaceModel
 from netvlad.storage import fingerprint
 
 
-def weights_fingerprint(module: nn.Module) -> str:
-    """A short name for all parameters and buffers of a module: 16 hexadecimal digits."""
+def weights_fingerprint(module: nn.Module | Describer) -> str:
+    """A short name for all parameters and buffers of a module: 16 hexadecimal digits.
+
+    Raises:
+        ModelError: a part of its state is neither a tensor nor can be written to a file.
+    """
     parts: list[bytes | str] = []
-    for key, tensor in sorted(module.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        parts += [f"{key} {array.dtype} {array.shape}", array.tobytes()]
+    for key, value in sorted(module.state_dict().items()):
+        parts += _content(key, value)
     return fingerprint(*parts)
 
 
@@ -28,10 +34,29 @@ def trunk_fingerprint(model: PlaceModel) -> str:
     )
 
 
-def model_fingerprint(model: PlaceModel) -> str:
-    """A short name for everything that a descriptor depends on beside its image."""
-    return fingerprint(
-        weights_fingerprint(model),
-        json.dumps(model.spec.to_json(), sort_keys=True),
-        repr(model.preprocessing),
-    )
+def model_fingerprint(model: Describer) -> str:
+    """A short name for everything that a descriptor depends on beside its image.
+
+    Raises:
+        ModelError: a part of the model's state is neither a tensor nor can be written to a file.
+    """
+    return fingerprint(weights_fingerprint(model), *model.identity)
+
+
+def _content(key: str, value: object) -> tuple[str, bytes]:
+    try:
+        if isinstance(value, Tensor):
+            array = value.detach().cpu().contiguous().numpy()
+            return f"{key} {array.dtype} {array.shape}", array.tobytes()
+    except (TypeError, RuntimeError):
+        # numpy knows neither bfloat16 nor quantised numbers.
+        pass
+    file = io.BytesIO()
+    try:
+        torch.save(value, file)
+    except Exception as error:  # whatever a module keeps as its state may refuse in its own way
+        raise ModelError(
+            f"a model's state {key} is a {type(value).__name__} that cannot be written to a file "
+            f"({error}); keep tensors there"
+        ) from error
+    return key, file.getvalue()

@@ -78,6 +78,29 @@ def each_image(
         yield pixels
 
 
+def check_batch(images: Tensor, *, minimum_size: int, name: str) -> None:
+    """Check a batch before a network sees it.
+
+    Args:
+        images: should be (B, 3, H, W), uint8 or floating point.
+        minimum_size: the shortest side, in pixels, that is accepted.
+        name: the network's, for the message.
+
+    Raises:
+        ModelError: the batch has another shape or type, or its images are too small.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ModelError(f"expected images of shape (B, 3, H, W), got {tuple(images.shape)}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ModelError(f"expected uint8 or floating-point images, got {images.dtype}")
+    height, width = images.shape[2:]
+    if min(height, width) < minimum_size:
+        raise ModelError(
+            f"an image of {height}×{width} pixels (height×width) is too small; "
+            f"{name} needs at least {minimum_size}×{minimum_size}"
+        )
+
+
 def _channels_last(image: object) -> NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -1,5 +1,8 @@
 """The model: an image goes in, a descriptor of unit length comes out."""
 
+import copy
+import json
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -9,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import ModelError
+from netvlad.images import Resize
 from netvlad.models.aggregators.aggregator import Aggregator
 from netvlad.models.backbones.backbone import Backbone
-from netvlad.models.image_inputs import ImageInput, each_image, is_single
+from netvlad.models.describing import describe_images
+from netvlad.models.image_inputs import ImageInput, check_batch
 from netvlad.models.preprocessing import Preprocessing
 from netvlad.models.spec import ModelSpec
 from netvlad.models.whitening import Whitening
@@ -85,6 +90,33 @@ class PlaceModel(nn.Module):
         """The smallest image side that can be described, in pixels."""
         return self.encoder.minimum_size
 
+    @property
+    def resize(self) -> Resize:
+        """``spec.resize``: what images are brought to before they are described."""
+        return self.spec.resize
+
+    def resized(self, resize: Resize) -> Self:
+        """The same model for images of another size.
+
+        Args:
+            resize: (height, width) in pixels; the most that the longer side may have; or None for
+                images of their own size.
+
+        Returns:
+            A model that shares all layers with this one, and so their device and mode.
+
+        Raises:
+            ModelError: ``resize`` is neither.
+        """
+        twin = copy.copy(self)
+        twin.spec = replace(self.spec, resize=resize)
+        return twin
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a descriptor depends on beside the weights and the image: spec, preprocessing."""
+        return json.dumps(self.spec.to_json(), sort_keys=True), repr(self.preprocessing)
+
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters that training changes, encoder first."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -126,7 +158,7 @@ class PlaceModel(nn.Module):
         Raises:
             ModelError: the batch has another shape, or its images are too small.
         """
-        self._check_batch(images)
+        check_batch(images, minimum_size=self.minimum_size, name=self.encoder.name)
         weight = next(self.encoder.parameters())
         images = images.to(weight.device, memory_format=self._memory_format)
         prepared = self.preprocessing(images).to(weight.dtype)
@@ -185,51 +217,7 @@ class PlaceModel(nn.Module):
             ModelError: an array is not a uint8 RGB image, or is too small.
             ImageError: a file cannot be used, or its image is too small.
         """
-        was_training = self.training
-        # Changing the mode walks over all layers, which takes as long as a small image.
-        if was_training:
-            self.eval()
-        try:
-            descriptors = self._describe_each(images, batch_size)
-        finally:
-            if was_training:
-                self.train()
-        return descriptors[0] if is_single(images) else descriptors
-
-    @torch.inference_mode()
-    def _describe_each(self, images: ImageInput, batch_size: int) -> NDArray[np.float32]:
-        rows: dict[int, NDArray[np.float32]] = {}
-        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-        decoded = each_image(images, resize=self.spec.resize, minimum_size=self.minimum_size)
-        for index, image in enumerate(decoded):
-            same_size = waiting.setdefault(image.shape, [])
-            same_size.append((index, image))
-            if len(same_size) >= batch_size:
-                rows.update(self._describe_batch(waiting.pop(image.shape)))
-        for same_size in waiting.values():
-            rows.update(self._describe_batch(same_size))
-        if not rows:
-            return np.empty((0, self.descriptor_dim), dtype=np.float32)
-        return np.stack([rows[index] for index in range(len(rows))])
-
-    def _describe_batch(
-        self, numbered: list[tuple[int, NDArray[np.uint8]]]
-    ) -> dict[int, NDArray[np.float32]]:
-        batch = torch.from_numpy(np.stack([image for _, image in numbered])).permute(0, 3, 1, 2)
-        descriptors = self(batch).float().cpu().numpy()
-        return {index: row for (index, _), row in zip(numbered, descriptors, strict=True)}
-
-    def _check_batch(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ModelError(f"expected images of shape (B, 3, H, W), got {tuple(images.shape)}")
-        if images.dtype != torch.uint8 and not images.is_floating_point():
-            raise ModelError(f"expected uint8 or floating-point images, got {images.dtype}")
-        height, width = images.shape[2:]
-        if min(height, width) < self.minimum_size:
-            raise ModelError(
-                f"an image of {height}×{width} pixels (height×width) is too small; "
-                f"{self.encoder.name} needs at least {self.minimum_size}×{self.minimum_size}"
-            )
+        return describe_images(self, images, batch_size=batch_size)
 
 
 def _check_whitening(whitening: Whitening | None, spec: ModelSpec, pool: Aggregator) -> None:

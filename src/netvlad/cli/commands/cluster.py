@@ -11,6 +11,7 @@ from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.fitting import compute_clusters, write_clusters
 from netvlad.models import build_model
+from netvlad.models.fingerprints import weights_fingerprint
 from netvlad.models.loading import model_of
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
@@ -72,9 +73,18 @@ def cluster(
         made_by = {
             "arch": network.spec.arch,
             "dataset": dataset.name,
-            "weights": str(settings.weights) if resume is None else str(resume),
+            "weights": str(settings.weights) if resume is None else str(resume.absolute()),
+            "encoder": weights_fingerprint(network.encoder),
             "seed": str(settings.recipe.seed),
         }
+        # With these the file names a whole model, see `--model FILE.hdf5`.
+        if resume is not None:
+            made_by["ckpt"] = ckpt
+        if settings.model["vladv2"]:
+            made_by["vladv2"] = "true"
+        size = network.resize
+        if size is not None:
+            made_by["resize"] = "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
         path = output or clusters_path(settings, runs_dir)
         write_clusters(path, replace(clusters, made_by=made_by))
     show(f"{path}: {len(clusters.centroids)} clusters of {len(clusters.descriptors)} features")

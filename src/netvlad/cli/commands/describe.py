@@ -45,7 +45,8 @@ def describe(
     output
         The .npy file to write.
     model
-        A run folder, an index, or a backbone such as vgg16-gem with its published weights
+        A run folder, an index, a cluster file (.hdf5), a backbone such as vgg16-gem with its
+        published weights, or a Python file of your own, FILE.py or FILE.py:NAME, which is run
         [default: efficientnet-lite0 with average pooling].
     ckpt
         Which checkpoint of a run: latest or best.

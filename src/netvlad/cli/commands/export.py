@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.model_names import open_model
+from netvlad.cli.model_names import open_place_model
 from netvlad.export import metadata, write_onnx, write_torch_export
 from netvlad.types import Note
 
@@ -36,8 +36,8 @@ def export(
     Parameters
     ----------
     model
-        A run folder, an index, or a backbone such as efficientnet-lite0 or vgg16-gem with its
-        published weights.
+        A run folder, an index, a cluster file (.hdf5), or a backbone such as efficientnet-lite0 or
+        vgg16-gem with its published weights.
     output
         The file to write, such as places.onnx or places.pt2.
     format
@@ -49,7 +49,7 @@ def export(
         Show the traceback of an error.
     """
     with reporting() as report:
-        network = open_model(model, ckpt, report=report)
+        network = open_place_model(model, ckpt, report=report)
         report(Note(f"tracing {model} and writing {output}: this takes a while"))
         agreement = WRITERS[format](network, output)
     about = metadata(network)

@@ -1,11 +1,27 @@
 """What all aggregators share: the shape of their input and the precision they compute in."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from netvlad.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False)
+class CellParts:
+    """Descriptors taken apart into what each cell of the feature map put into them.
+
+    Attributes:
+        shares: (N, H, W) float64, the inner product of each cell's part with the vector asked
+            about; over H and W they sum to that of the whole descriptor.
+        clusters: (N, H, W) int64, the cluster each cell is assigned to most; None for aggregators
+            without clusters.
+    """
+
+    shares: Tensor
+    clusters: Tensor | None = None
 
 
 class Aggregator(nn.Module, ABC):
@@ -50,3 +66,17 @@ class Aggregator(nn.Module, ABC):
     @abstractmethod
     def aggregate(self, features: Tensor) -> Tensor:
         """The method itself, on (N, dim, H, W) float32 or float64 features."""
+
+    def parts(self, features: Tensor, towards: Tensor) -> CellParts | None:
+        """Take descriptors apart into a sum over cells, where the method is such a sum.
+
+        That is so once the norms the sum is divided by are taken as the constants they turned out
+        to be. An aggregator whose descriptor is no sum over cells (a maximum, a power mean) keeps
+        this answer, None.
+
+        Args:
+            features: (N, dim, H, W) float32 or float64.
+            towards: (N, output_dim), what the shares of each map are taken with: another
+                descriptor, of any length.
+        """
+        return None

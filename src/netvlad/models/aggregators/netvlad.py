@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netvlad.errors import ClusterError, ModelError
-from netvlad.models.aggregators.aggregator import Aggregator
+from netvlad.models.aggregators.aggregator import Aggregator, CellParts
 
 # At the start the nearest centre weighs about 100 times as much as the second nearest, on average.
 _SECOND_TO_FIRST = 0.01
@@ -48,18 +48,44 @@ class NetVLAD(Aggregator):
 
     def aggregate(self, features: Tensor) -> Tensor:
         """Aggregate (N, D, H, W) into (N, K·D), cluster after cluster, L2-normalised."""
-        cells = features.flatten(2).transpose(1, 2)  # (N, H·W, D), a view
+        residuals = self._residuals(*self._assigned(features))
+        return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
+
+    def parts(self, features: Tensor, towards: Tensor) -> CellParts:
+        """Each cell's part is a_k(x_i) (x_i − c_k) / (‖V_k‖ n), cluster after cluster.
+
+        Here n is the norm of the intra-normalised whole: √K, or less where a cluster is empty.
+        """
+        # The assignment in the precision that made the descriptor; the long sums in float64.
+        cells, scale, a = (tensor.double() for tensor in self._assigned(features))
+        residuals = self._residuals(cells, scale, a)
+        within = torch.linalg.vector_norm(residuals, dim=2).clamp_min(_SMALLEST_NORM)  # (N, K)
+        normalised = (residuals / within[:, :, None]).flatten(1)
+        whole = torch.linalg.vector_norm(normalised, dim=1).clamp_min(_SMALLEST_NORM)
+        directions = towards.double().reshape(residuals.shape)
+        directions = directions / (within * whole[:, None])[:, :, None]
+        of_cells = torch.bmm(cells * scale, directions.transpose(1, 2))  # (N, H·W, K)
+        of_centres = (directions * self.centroids).sum(dim=2)[:, None]
+        shares = (a * (of_cells - of_centres)).sum(dim=2)
+        shape = (len(features), *features.shape[2:])
+        return CellParts(shares.reshape(shape), a.argmax(dim=2).reshape(shape))
+
+    def _assigned(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The cells (N, H·W, D), their inverse norms (N, H·W, 1), their assignment (N, H·W, K)."""
+        cells = features.flatten(2).transpose(1, 2)  # a view
         # x/‖x‖ is never written down: the norms scale the assignment's scores and its weights.
         scale = 1 / torch.linalg.vector_norm(cells, dim=2, keepdim=True).clamp_min(_SMALLEST_NORM)
         weight = self.conv.weight.flatten(1).T.expand(len(cells), -1, -1)
         scores = torch.bmm(cells, weight) * scale
         if self.conv.bias is not None:
             scores = scores + self.conv.bias
-        a = scores.softmax(dim=2)
+        return cells, scale, scores.softmax(dim=2)
+
+    def _residuals(self, cells: Tensor, scale: Tensor, a: Tensor) -> Tensor:
+        """V (N, K, D), not normalised, from what :meth:`_assigned` returned."""
         # Σ a(x − c) = Σ a·x − c·Σ a: one matrix product, and no (N, K, D, H·W) in memory.
         residuals = torch.bmm((a * scale).transpose(1, 2), cells)
-        residuals = residuals - a.sum(dim=1)[:, :, None] * self.centroids
-        return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
+        return residuals - a.sum(dim=1)[:, :, None] * self.centroids
 
     @torch.no_grad()
     def init_from_clusters(self, centres: Tensor, descriptors: Tensor) -> None:

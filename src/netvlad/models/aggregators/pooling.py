@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netvlad.models.aggregators.aggregator import Aggregator
+from netvlad.models.aggregators.aggregator import Aggregator, CellParts
+
+_SMALLEST_NORM = 1e-12  # of F.normalize
 
 
 class MaxPooling(Aggregator):
@@ -27,6 +29,14 @@ class AveragePooling(Aggregator):
     def aggregate(self, features: Tensor) -> Tensor:
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
         return F.normalize(features.mean(dim=(2, 3)), dim=1)
+
+    def parts(self, features: Tensor, towards: Tensor) -> CellParts:
+        """Each cell's part is x_i / ‖Σ_j x_j‖: the mean's divisor H·W cancels."""
+        cells = features.flatten(2).double()  # (N, D, H·W)
+        norm = torch.linalg.vector_norm(cells.mean(dim=2), dim=1).clamp_min(_SMALLEST_NORM)
+        direction = towards.double() / (cells.shape[2] * norm[:, None])
+        shares = torch.bmm(direction[:, None], cells).squeeze(1)
+        return CellParts(shares.reshape(len(features), *features.shape[2:]))
 
 
 class GeneralisedMeanPooling(Aggregator):
