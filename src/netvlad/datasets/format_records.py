@@ -7,6 +7,7 @@ from netvlad.datasets.readers import (
     patch_netvlad,
     photos,
     utm_names,
+    video,
 )
 from netvlad.datasets.record import DatasetRecord
 
@@ -59,6 +60,13 @@ FORMAT_RECORDS = (
         read=photos.read_photos,
         description="any photos whose cameras noted where they were taken (EXIF)",
         layout=photos.LAYOUT,
+    ),
+    DatasetRecord(
+        name="video",
+        splits=(),
+        read=video.read_video,
+        description="any videos with GPX tracks: a frame every few metres",
+        layout=video.LAYOUT,
     ),
 )
 """Records of :data:`netvlad.datasets.DATASETS`."""

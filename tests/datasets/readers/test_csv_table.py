@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from netvlad.datasets.csv_writing import write_csv_split
 from netvlad.datasets.readers.csv_table import read_csv_table
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
@@ -82,6 +83,20 @@ def test_a_column_of_zones(tmp_path):
     dataset = read(tmp_path, "\n".join(["image,role,easting,northing,zone", *rows]))
     assert dataset.database.utm_zone == "31N"
     np.testing.assert_allclose(dataset.database.positions, np.repeat(east, 2, axis=0), atol=2e-3)
+
+
+def test_other_columns_are_labels(tmp_path):
+    dataset = read(tmp_path, PLAIN.replace("photographer\n", "photographer,,Weather\n", 1))
+    assert sorted(dataset.database.labels) == ["photographer", "weather"]
+    assert dataset.database.labels["photographer"].tolist() == ["Ann", "Ann"]
+    assert dataset.queries.labels["photographer"].tolist() == ["Bob"]
+    assert dataset.queries.labels["weather"].tolist() == [""]
+    write_csv_split(tmp_path / "again.csv", dataset)
+    again = read_csv_table(tmp_path, "again")
+    for side, written in ((again.database, dataset.database), (again.queries, dataset.queries)):
+        assert {k: v.tolist() for k, v in side.labels.items()} == {
+            k: v.tolist() for k, v in written.labels.items()
+        }
 
 
 def test_images_without_position_stay_with_a_note(tmp_path):

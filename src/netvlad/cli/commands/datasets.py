@@ -9,6 +9,7 @@ import cyclopts
 import numpy as np
 from cyclopts import Parameter
 
+from netvlad.cli.commands.dataset_frames import frames
 from netvlad.cli.console import reporting, show
 from netvlad.cli.dataset_tables import (
     by_hand_lines,
@@ -50,6 +51,8 @@ datasets = cyclopts.App(
         netvlad datasets split photos/ --output data/mine
         netvlad datasets check csv --data-dir data/mine""",
 )
+
+datasets.command(frames)
 
 Debug = Annotated[bool, Parameter(negative=())]
 

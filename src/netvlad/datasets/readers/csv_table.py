@@ -15,7 +15,7 @@ from netvlad.types import ImageSet, PlaceDataset
 
 LAYOUT = (
     "<split>.csv with columns image, role (database or query) and easting + northing or "
-    "latitude + longitude; optional heading, time, zone"
+    "latitude + longitude; optional heading, time, zone, and labels such as condition"
 )
 
 _COLUMNS = (
@@ -39,12 +39,14 @@ class _Image(NamedTuple):
     heading: float
     time: float
     zone: str
+    labels: tuple[str, ...]
 
 
 def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
     """Open ``<root>/<split>.csv``, one row per image.
 
-    Columns are found by their name in any case; others are ignored. Cells are separated by commas,
+    Columns are found by their name in any case; others become labels of that name, such as
+    ``condition`` or ``sequence``. Cells are separated by commas,
     semicolons or tabs; with the latter two, numbers may have decimal commas. Paths are relative to
     the table, or absolute. An image without position is kept, but never counts as correct. Where
     both are given, easting and northing win over latitude and longitude. Times are numbers, or
@@ -66,16 +68,18 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
         raise DataError(f"{path}: no such file; expected {LAYOUT}")
     header, rows, delimiter = read_rows(path, _COLUMNS)
     pair = _position_columns(path, header)
+    labels = [name for name in header if name and name not in _COLUMNS]
+    labels = [name for name in labels if header.count(name) == 1]
     images = [
-        _image(TableRow(path, f"line {line}", cells, delimiter != ","), pair)
+        _image(TableRow(path, f"line {line}", cells, delimiter != ","), pair, labels)
         for line, cells in rows
     ]
     for role in ("database", "query"):
         if not any(image.role == role for image in images):
             raise DataError(f"{path}: no row has the role {role}")
     positions, zone = _positions(path, images, pair, utm_zone)
-    database, note_on_database = _image_set(root, images, positions, zone, "database")
-    queries, note_on_queries = _image_set(root, images, positions, zone, "query")
+    database, note_on_database = _image_set(root, images, positions, zone, labels, "database")
+    queries, note_on_queries = _image_set(root, images, positions, zone, labels, "query")
     return PlaceDataset(
         name="csv",
         split=split,
@@ -95,7 +99,7 @@ def _position_columns(path: Path, header: list[str]) -> tuple[str, str]:
     return pair
 
 
-def _image(row: TableRow, pair: tuple[str, str]) -> _Image:
+def _image(row: TableRow, pair: tuple[str, str], labels: list[str]) -> _Image:
     name, role = row.cells.get("image", ""), row.cells.get("role", "").lower()
     if not name:
         raise row.error("the column image is empty")
@@ -109,7 +113,15 @@ def _image(row: TableRow, pair: tuple[str, str]) -> _Image:
         except SettingsError as error:
             raise row.error(f"zone: {error}") from error
     # Tables made on Windows write folders with backslashes.
-    return _Image(name.replace("\\", "/"), role, position, row.number("heading"), row.time(), zone)
+    return _Image(
+        name.replace("\\", "/"),
+        role,
+        position,
+        row.number("heading"),
+        row.time(),
+        zone,
+        tuple(row.cells.get(label, "") for label in labels),
+    )
 
 
 def _positions(
@@ -137,13 +149,14 @@ def _image_set(
     images: list[_Image],
     positions: NDArray[np.float64],
     zone: str | None,
+    labels: list[str],
     role: str,
 ) -> tuple[ImageSet, tuple[str, ...]]:
     chosen = [i for i, image in enumerate(images) if image.role == role]
     unknown = int(np.isnan(positions[chosen]).any(axis=1).sum())
     note = f"{unknown} of {len(chosen)} {role} images have no position and never count as correct."
 
-    def column(value: Callable[[_Image], float]) -> NDArray[np.float64] | None:
+    def numbers(value: Callable[[_Image], float]) -> NDArray[np.float64] | None:
         values = np.array([value(images[i]) for i in chosen])
         return None if np.isnan(values).all() else values
 
@@ -151,8 +164,12 @@ def _image_set(
         root,
         tuple(images[i].name for i in chosen),
         positions[chosen],
-        column(lambda image: image.heading),
-        column(lambda image: image.time),
+        numbers(lambda image: image.heading),
+        numbers(lambda image: image.time),
         zone,
+        {
+            label: np.array([images[i].labels[column] for i in chosen], dtype=str)
+            for column, label in enumerate(labels)
+        },
     )
     return image_set, (note,) if unknown else ()

@@ -1,0 +1,223 @@
+"""GPX tracks: where a satellite receiver was, and when (Topografix, GPX 1.1, 2004)."""
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import gpxpy
+import numpy as np
+from gpxpy.gpx import GPX, GPXException, GPXRoutePoint, GPXTrackPoint, GPXWaypoint
+from numpy.typing import ArrayLike, NDArray
+from pyproj import Geod
+
+from netvlad.errors import DataError
+from netvlad.geography import to_utm, to_wgs84
+
+MAX_GAP_S = 10.0
+"""Between two points farther apart in time than this nobody knows where the receiver was."""
+
+TOLERANCE_S = 1e-3
+"""Times nearer than this are the same: containers count in milliseconds, and seconds since 1970
+leave a double a quarter of a microsecond."""
+
+# The direction is that from where one was so long before to where one is so long after: long enough
+# that the noise of a receiver does not turn it, short enough for a street corner.
+_HEADING_REACH_S = 1.0
+# Slower than this, what looks like travel is noise.
+_STANDING_M_S = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class TrackPoints:
+    """Where a track was at M times; NaN throughout where it does not say.
+
+    Attributes:
+        latitudes: (M,) WGS84 degrees.
+        longitudes: (M,) WGS84 degrees.
+        elevations: (M,) metres, NaN too where the track has none.
+        headings: (M,) direction of travel, degrees clockwise from true north, 0 up to 360; NaN too
+            when standing.
+        distances_m: (M,) metres travelled since the track's first point, straight across gaps.
+    """
+
+    latitudes: NDArray[np.float64]
+    longitudes: NDArray[np.float64]
+    elevations: NDArray[np.float64]
+    headings: NDArray[np.float64]
+    distances_m: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Where somebody was, point by point.
+
+    Attributes:
+        times: (n,) float64 seconds since 1970 (UTC), strictly increasing, n at least 2.
+        latitudes: (n,) float64 WGS84 degrees.
+        longitudes: (n,) float64 WGS84 degrees.
+        elevations: (n,) float64 metres, NaN where unknown.
+        without_time: how many points were left out because they have no time (or no position).
+        same_time: how many were left out because an earlier point has the same time.
+    """
+
+    times: NDArray[np.float64]
+    latitudes: NDArray[np.float64]
+    longitudes: NDArray[np.float64]
+    elevations: NDArray[np.float64]
+    without_time: int = 0
+    same_time: int = 0
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def plane(self) -> tuple[NDArray[np.float64], str]:
+        """(n, 2) easting and northing in metres in the zone of the track's middle; the zone."""
+        return to_utm(self.latitudes, self.longitudes)
+
+    @cached_property
+    def distances_m(self) -> NDArray[np.float64]:
+        """(n,) metres travelled up to each point, in the plane (true to 0.1 % within a zone)."""
+        steps = np.hypot(*np.diff(self.plane[0], axis=0).T)
+        return np.concatenate([[0.0], np.cumsum(steps)])
+
+    def covers(self, times: ArrayLike, *, max_gap_s: float = MAX_GAP_S) -> NDArray[np.bool_]:
+        """(M,) whether each time lies on the track, and not inside a gap.
+
+        Args:
+            times: (M,) seconds since 1970.
+            max_gap_s: points farther apart in time than this have a gap between them.
+        """
+        asked = np.atleast_1d(np.asarray(times, np.float64))
+        row = np.clip(np.searchsorted(self.times, asked, side="right") - 1, 0, len(self) - 2)
+        before, after = self.times[row], self.times[row + 1]
+        at_point = np.minimum(np.abs(asked - before), np.abs(asked - after)) <= TOLERANCE_S
+        inside = (asked >= before) & (asked <= after) & (after - before <= max_gap_s)
+        return np.asarray(at_point | inside)
+
+    def covered_s(self, start: float, end: float, *, max_gap_s: float = MAX_GAP_S) -> float:
+        """How many of the seconds from ``start`` to ``end`` lie on the track and in no gap."""
+        low, high = np.maximum(self.times[:-1], start), np.minimum(self.times[1:], end)
+        joined = np.diff(self.times) <= max_gap_s
+        return float(np.maximum(high - low, 0)[joined].sum())
+
+    def at(self, times: ArrayLike, *, max_gap_s: float = MAX_GAP_S) -> TrackPoints:
+        """Where the track was at given times: on the straight line between two points.
+
+        The direction of travel at time t is that from the place at t - 1 s to the place at t + 1 s;
+        where either is unknown the place at t stands in for it. Below 0.5 m/s there is none.
+
+        Args:
+            times: (M,) seconds since 1970.
+            max_gap_s: points farther apart in time than this have a gap between them.
+        """
+        asked = np.atleast_1d(np.asarray(times, np.float64))
+        latitudes, longitudes = to_wgs84(self._places(asked, max_gap_s), self.plane[1])
+        unknown = ~self.covers(asked, max_gap_s=max_gap_s)
+        elevations = np.interp(asked, self.times, self.elevations)
+        distances = np.interp(asked, self.times, self.distances_m)
+        elevations[unknown] = distances[unknown] = np.nan
+        headings = self._headings(asked, max_gap_s)
+        return TrackPoints(latitudes, longitudes, elevations, headings, distances)
+
+    def _places(self, times: NDArray[np.float64], max_gap_s: float) -> NDArray[np.float64]:
+        """(M, 2) easting and northing, NaN where the track does not say."""
+        columns = [np.interp(times, self.times, column) for column in self.plane[0].T]
+        places = np.stack(columns, axis=1)
+        places[~self.covers(times, max_gap_s=max_gap_s)] = np.nan
+        return places
+
+    def _headings(self, times: NDArray[np.float64], max_gap_s: float) -> NDArray[np.float64]:
+        here = self._places(times, max_gap_s)
+        ends, seconds = [], np.zeros(len(times))
+        for reach in (-_HEADING_REACH_S, _HEADING_REACH_S):
+            there = self._places(times + reach, max_gap_s)
+            known = np.isfinite(there[:, 0])
+            ends.append(np.where(known[:, None], there, here))
+            seconds += known * _HEADING_REACH_S
+        metres = np.hypot(*(ends[1] - ends[0]).T)
+        # A comparison with NaN is false, so an unknown place has no direction.
+        moving = (seconds > 0) & (metres >= _STANDING_M_S * seconds)
+        # North of the map is not north but on its middle meridian: so degrees, not metres.
+        zone = self.plane[1]
+        (lat0, lon0), (lat1, lon1) = (to_wgs84(end[moving], zone) for end in ends)
+        headings = np.full(len(times), np.nan)
+        headings[moving] = np.asarray(Geod(ellps="WGS84").inv(lon0, lat0, lon1, lat1)[0]) % 360
+        return headings
+
+
+def read_track(path: Path) -> Track:
+    """Read the points of a GPX file, ordered by time.
+
+    All segments of all tracks are taken, or else the points of routes, or else waypoints: the
+    first of these that has times. Points without a time are left out and counted; of several
+    points with one time the first counts. Times are in UTC unless they say otherwise.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it cannot be read or is not GPX, has fewer than two points with different times,
+            or degrees that no place has.
+    """
+    gpx = _parsed(path)
+    kinds: tuple[Iterable[GPXTrackPoint | GPXRoutePoint | GPXWaypoint], ...] = (
+        itertools.chain.from_iterable(s.points for t in gpx.tracks for s in t.segments),
+        itertools.chain.from_iterable(route.points for route in gpx.routes),
+        gpx.waypoints,
+    )
+    without_time = 0
+    rows: list[tuple[float, float, float, float]] = []
+    for points in map(list, kinds):
+        rows = [
+            (_seconds(p.time), p.latitude, p.longitude, _metres(p.elevation))
+            for p in points
+            if p.time is not None and math.isfinite(p.latitude + p.longitude)
+        ]
+        without_time += len(points) - len(rows)
+        if rows:
+            break
+    if not rows:
+        raise DataError(
+            f"{path}: has no points with a time ({without_time} without); record or export the "
+            "track with times"
+        )
+    table = np.array(rows, np.float64)
+    times, first = np.unique(table[:, 0], return_index=True)
+    if len(times) < 2:
+        raise DataError(
+            f"{path}: has one point in time only, so nobody knows where it led; give the whole "
+            "track"
+        )
+    latitudes, longitudes, elevations = table[first, 1:].T.copy()
+    merged = len(table) - len(times)
+    track = Track(times, latitudes, longitudes, elevations, without_time, merged)
+    try:
+        _ = track.plane
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    return track
+
+
+def _parsed(path: Path) -> GPX:
+    try:
+        return gpxpy.parse(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; lay the GPX track there") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (GPXException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is not a GPX file ({reason}); export the track again") from error
+
+
+def _seconds(time: datetime) -> float:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _metres(elevation: float | None) -> float:
+    return np.nan if elevation is None else elevation
