@@ -21,6 +21,7 @@ COMMANDS = {
     "cluster": "Compute the cluster centres that an untrained NetVLAD layer starts from.",
     "train": "Train a model: refresh descriptors, mine hard negatives, step, validate.",
     "test": "Measure recall@1, 5, 10 and 20 of a model on a split.",
+    "evaluate": "Compare models on data sets by named rules, and write a report.",
     "index": "Make an index of photos, change it, look into it.",
     "locate": "Say where photos were taken: the most similar places of an index.",
     "pairs": "Write the pairs of images that COLMAP or hloc should match.",

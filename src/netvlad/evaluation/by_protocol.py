@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation.applying import PreparedEvaluation, SearchGroup, apply
-from netvlad.evaluation.evaluate import finite_rows
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.recall import CUTOFFS, first_correct, recall_at
 from netvlad.evaluation.sequences import SequenceSearch, search_sequences
 from netvlad.evaluation.suppressing import first_of_each
 from netvlad.search import search_exact
-from netvlad.types import Matches, PlaceDataset, Progress, Recalls, Reporter, silent
+from netvlad.storage import drop_pages
+from netvlad.types import Matches, Note, PlaceDataset, Progress, Recalls, Reporter, silent
 
 Rows = NDArray[np.floating[Any]] | Descriptors
+
+_VALUES_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +128,14 @@ def evaluate_prepared(
         one_percent: whether the list of answers is to be long enough for recall@1 %.
         sequences: match each query with the frames around it; None searches single images.
         device: where the products are computed.
-        report: receives the progress.
+        report: receives the progress, and the notes of ``prepared``.
 
     Raises:
         DataError: the number of descriptors fits neither all images nor those that count.
         SettingsError: sequences are asked for where images are left out or not in one traverse.
     """
+    for note in prepared.notes:
+        report(Note(f"{prepared.dataset.name} {prepared.dataset.split}: {note}"))
     sides = _Sides(prepared, database_descriptors, query_descriptors)
     allowed = [len(prepared.answers_of(group)) for group in prepared.groups]
     sizes = np.zeros(len(prepared.queries), np.int64)
@@ -286,3 +290,13 @@ def _require_traverse(prepared: PreparedEvaluation) -> None:
             f"protocol {prepared.protocol.name} leaves out images, or asks several indexes: what "
             "is left is no traverse to match sequences in; choose a protocol that keeps every frame"
         )
+
+
+def finite_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which rows are finite, a block at a time: the array may be larger than memory."""
+    finite = np.empty(len(values), dtype=np.bool_)
+    rows = max(1, _VALUES_AT_ONCE // max(1, values.shape[1]))
+    for start in range(0, len(values), rows):
+        finite[start : start + rows] = np.isfinite(values[start : start + rows]).all(axis=1)
+        drop_pages(values)
+    return finite

@@ -1,7 +1,6 @@
-"""From a model, or from descriptors made elsewhere, to recall@N on a data set."""
+"""From a model, or from descriptors made elsewhere, to the figures of a protocol on a data set."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,27 @@ from numpy.typing import NDArray
 
 from netvlad.descriptors import Descriptors, describe
 from netvlad.errors import DataError
-from netvlad.evaluation.recall import CUTOFFS, positives_of, recall_at
-from netvlad.models import PlaceModel
-from netvlad.search import search_exact
-from netvlad.storage import drop_pages
-from netvlad.types import Matches, Note, PlaceDataset, Recalls, Reporter, silent
+from netvlad.evaluation.applying import PreparedEvaluation, apply
+from netvlad.evaluation.by_protocol import ProtocolResult, Rows, evaluate_prepared
+from netvlad.evaluation.protocol_record import Protocol
+from netvlad.evaluation.protocols import find_protocol, protocol_for
+from netvlad.evaluation.recall import CUTOFFS
+from netvlad.evaluation.sequences import SequenceSearch
+from netvlad.models.describer import Describer
+from netvlad.types import Matches, PlaceDataset, Recalls, Reporter, silent
 
-_VALUES_AT_ONCE = 1 << 24
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The descriptors of both sides of a data set.
+
+    Attributes:
+        database: of all database images, or of those that count under the protocol.
+        queries: likewise.
+    """
+
+    database: Descriptors
+    queries: Descriptors
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,29 +38,45 @@ class Evaluation:
     """One evaluation: the figures, the answers, and what they cost.
 
     Attributes:
-        recalls: recall@N and its denominator.
-        matches: (Q, 20) answers.
+        result: the answers, the protocol and what it made of the data set.
         descriptor_dim: D.
+        descriptor_bytes: what one descriptor takes as it was stored.
         seconds: wall time of ``"describe"`` (both sides) and ``"search"``.
+        described: how many images the wall time of ``"describe"`` was spent on; 0 for descriptors
+            made elsewhere or earlier.
         unreadable: what was wrong with each image that could not be used.
     """
 
-    recalls: Recalls
-    matches: Matches
+    result: ProtocolResult
     descriptor_dim: int
-    seconds: dict[str, float]
+    descriptor_bytes: int
+    seconds: Mapping[str, float]
+    described: int = 0
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def recalls(self) -> Recalls:
+        """Recall@N and its denominator."""
+        return self.result.recalls
+
+    @property
+    def matches(self) -> Matches:
+        """(Q, k) answers to the queries that count, k at least 20."""
+        return self.result.matches
 
 
 def evaluate(
-    model_or_dataset: PlaceModel | PlaceDataset,
+    model_or_dataset: Describer | PlaceDataset,
     dataset: PlaceDataset | None = None,
     *,
+    protocol: Protocol | str | None = None,
     database_descriptors: NDArray[np.floating[Any]] | None = None,
     query_descriptors: NDArray[np.floating[Any]] | None = None,
     descriptors: Path | None = None,
     storage: str = "32",
     cutoffs: Sequence[int] = CUTOFFS,
+    one_percent: bool = False,
+    sequences: SequenceSearch | None = None,
     batch_size: int = 24,
     threads: int = 8,
     precision: str = "32",
@@ -62,6 +91,8 @@ def evaluate(
     Args:
         model_or_dataset: the model, or the data set when descriptors are given.
         dataset: the data set when a model is given.
+        protocol: the rules, or their name (``netvlad protocols`` lists them); None for the data
+            set's own list or radius, all queries, one index.
         database_descriptors: (N, D), with ``query_descriptors`` (Q, D).
         query_descriptors: see above.
         descriptors: a folder for ``database.npy`` and ``queries.npy``; memory then stays bounded
@@ -69,120 +100,143 @@ def evaluate(
             descriptors in memory.
         storage: ``"32"`` or ``"16"``: how the descriptors are kept.
         cutoffs: the N of recall@N.
+        one_percent: whether there are to be answers enough for recall@1 %.
+        sequences: match each query with the frames around it; None searches single images.
         batch_size: images per forward pass.
         threads: decoding threads.
         precision: ``"32"``, ``"bf16"`` or ``"16"``.
         report: receives progress and notes.
 
     Raises:
-        DataError: no positions, or descriptors whose counts do not fit the data set.
+        DataError: the data set lacks what the protocol needs, such as positions, or descriptors
+            whose counts do not fit it.
+        SettingsError: there is no such protocol, it is for other data sets, or it resizes images as
+            the loader cannot.
         StorageError: ``descriptors`` holds those of something else, or cannot be written.
     """
+    rules = find_protocol(protocol) if isinstance(protocol, str) else protocol
     if isinstance(model_or_dataset, PlaceDataset):
-        dataset = model_or_dataset
-        database, queries = _given(dataset, database_descriptors, query_descriptors)
+        if database_descriptors is None or query_descriptors is None:
+            raise DataError("evaluate(dataset) needs database_descriptors and query_descriptors")
+        prepared = apply(rules or protocol_for(model_or_dataset), model_or_dataset)
+        sides: tuple[Rows, Rows] = (database_descriptors, query_descriptors)
+        device = "cpu"
     else:
         if dataset is None:
             raise DataError("evaluate needs a data set: evaluate(model, dataset)")
         if database_descriptors is not None or query_descriptors is not None:
             raise DataError("give evaluate a model or descriptors, not both")
-        sides = []
-        for images, what in ((dataset.database, "database"), (dataset.queries, "queries")):
-            sides.append(
-                describe(
-                    model_or_dataset,
-                    images,
-                    output=None if descriptors is None else descriptors / f"{what}.npy",
-                    storage=storage,
-                    batch_size=batch_size,
-                    threads=threads,
-                    precision=precision,
-                    stage=f"Describing the {what}",
-                    report=report,
-                )
-            )
-        database, queries = sides
-    device = "cpu" if isinstance(model_or_dataset, PlaceDataset) else model_or_dataset.device
-    return evaluate_descriptors(
-        dataset, database, queries, cutoffs=cutoffs, device=str(device), report=report
+        prepared = apply(rules or protocol_for(dataset), dataset)
+        described = describe_sides(
+            model_or_dataset,
+            prepared.needed(),
+            prepared.protocol,
+            folder=descriptors,
+            storage=storage,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+            report=report,
+        )
+        sides = (described.database, described.queries)
+        device = str(model_or_dataset.device)
+    return evaluate_rows(
+        prepared,
+        *sides,
+        cutoffs=cutoffs,
+        one_percent=one_percent,
+        sequences=sequences,
+        device=device,
+        report=report,
     )
 
 
-def evaluate_descriptors(
+def describe_sides(
+    model: Describer,
     dataset: PlaceDataset,
-    database: Descriptors,
-    queries: Descriptors,
+    protocol: Protocol,
+    *,
+    folder: Path | None = None,
+    storage: str = "32",
+    batch_size: int = 24,
+    threads: int = 8,
+    precision: str = "32",
+    report: Reporter = silent,
+) -> Sides:
+    """Describe both sides of a data set, brought to size as the protocol says.
+
+    Args:
+        model: what describes.
+        dataset: the images, all or those that count.
+        protocol: its resizing is used, nothing else of it.
+        folder: as ``descriptors`` of :func:`evaluate`; likewise the others.
+        storage: see there.
+        batch_size: see there.
+        threads: see there.
+        precision: see there.
+        report: see there.
+
+    Raises:
+        SettingsError: the protocol resizes images as the loader cannot.
+        StorageError: the folder holds other descriptors, or cannot be written.
+    """
+    # Both are asked before an hour is spent on the first.
+    for_database = model.resized(protocol.resizing_of("database").for_loader(model.resize))
+    for_queries = model.resized(protocol.resizing_of("queries").for_loader(model.resize))
+    database, queries = (
+        describe(
+            network,
+            images,
+            output=None if folder is None else folder / f"{what}.npy",
+            storage=storage,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+            stage=f"Describing the {what}",
+            report=report,
+        )
+        for network, images, what in (
+            (for_database, dataset.database, "database"),
+            (for_queries, dataset.queries, "queries"),
+        )
+    )
+    return Sides(database, queries)
+
+
+def evaluate_rows(
+    prepared: PreparedEvaluation,
+    database: Rows,
+    queries: Rows,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
+    one_percent: bool = False,
+    sequences: SequenceSearch | None = None,
     device: str = "cpu",
     report: Reporter = silent,
 ) -> Evaluation:
     """The second half of :func:`evaluate`: search, then count.
 
     Raises:
-        DataError: the data set has no positions.
+        DataError: the number of descriptors fits neither all images nor those that count.
+        SettingsError: sequences are asked for where images are left out or not in one traverse.
     """
-    positives = positives_of(dataset)
-    if not positives.counts().any():
-        report(
-            Note(
-                f"no query has a database image within {dataset.radius_m:g} m: every recall is 0; "
-                "check that both lists use the same coordinates"
-            )
-        )
-    started = time.perf_counter()
-    matches = search_exact(
-        queries.values,
-        database.values,
-        max(20, *cutoffs),
-        query_mask=queries.readable,
-        database_mask=database.readable,
-        device=device,
-    )
-    searching = time.perf_counter() - started
-    recalls = recall_at(
-        matches,
-        positives,
-        len(dataset.database),
+    result = evaluate_prepared(
+        prepared,
+        database,
+        queries,
         cutoffs=cutoffs,
-        unreadable_queries=int(np.sum(~queries.readable)),
-        unreadable_database=int(np.sum(~database.readable)),
+        one_percent=one_percent,
+        sequences=sequences,
+        device=device,
+        report=report,
     )
+    described = [side for side in (database, queries) if isinstance(side, Descriptors)]
+    values = queries.values if isinstance(queries, Descriptors) else queries
     return Evaluation(
-        recalls=recalls,
-        matches=matches,
-        descriptor_dim=int(queries.values.shape[1]),
-        seconds={"describe": database.seconds + queries.seconds, "search": searching},
-        unreadable=tuple(str(u.error) for u in (*database.unreadable, *queries.unreadable)),
+        result=result,
+        descriptor_dim=int(values.shape[1]),
+        descriptor_bytes=int(values.shape[1]) * values.dtype.itemsize,
+        seconds={"describe": sum(side.seconds for side in described), "search": result.seconds},
+        described=sum(side.computed for side in described),
+        unreadable=tuple(str(u.error) for side in described for u in side.unreadable),
     )
-
-
-def _given(
-    dataset: PlaceDataset,
-    database: NDArray[np.floating[Any]] | None,
-    queries: NDArray[np.floating[Any]] | None,
-) -> tuple[Descriptors, Descriptors]:
-    if database is None or queries is None:
-        raise DataError("evaluate(dataset) needs database_descriptors and query_descriptors")
-    sides = []
-    for name, values, images in (
-        ("database_descriptors", database, dataset.database),
-        ("query_descriptors", queries, dataset.queries),
-    ):
-        if values.ndim != 2 or len(values) != len(images):
-            raise DataError(
-                f"{name} has shape {values.shape}, but {dataset.name} {dataset.split} has "
-                f"{len(images)} images on that side"
-            )
-        sides.append(Descriptors(values, finite_rows(values)))
-    return sides[0], sides[1]
-
-
-def finite_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Which rows are finite, a block at a time: the array may be larger than memory."""
-    finite = np.empty(len(values), dtype=np.bool_)
-    rows = max(1, _VALUES_AT_ONCE // max(1, values.shape[1]))
-    for start in range(0, len(values), rows):
-        finite[start : start + rows] = np.isfinite(values[start : start + rows]).all(axis=1)
-        drop_pages(values)
-    return finite

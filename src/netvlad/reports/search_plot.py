@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from netvlad.errors import DataError
+from netvlad.reports.chart_axes import Scale, horizontal_rules, recall_ticks, rim, vertical_rules
+from netvlad.reports.chart_style import MARKS
 from netvlad.reports.labels import Box, Label, box_around, first_free
 from netvlad.search.trials import Trial
 from netvlad.storage import written_beside
@@ -21,8 +23,7 @@ EXACT = "exact"
 """The kind of search that the others are compared with."""
 
 _BREADTH = {"hnsw": "ef_search", "ivf-pq": "nprobe"}
-_TICKS = {0.95: 0.01, 0.9: 0.02, 0.8: 0.05, 0.5: 0.1, 0.0: 0.2}
-_SHAPES = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M-4-4h8v8h-8Z", "M0-5L5 0L0 5L-5 0Z")
+_TEXT = 11.0
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #5d6779; }
 .paper { fill: #fff; } .grid { stroke: #e4e7ec; } .axis { stroke: #98a2b3; fill: none; }
@@ -93,10 +94,12 @@ class _Plot:
             if trial.kind != EXACT:
                 self.kinds.setdefault(trial.kind, []).append(trial)
         recalls = [t.recall for group in self.kinds.values() for t in group]
-        self.low = next(low for low in _TICKS if low <= min(recalls, default=1.0))
+        self.ticks = recall_ticks(min(recalls, default=1.0))
+        # A little room above 1, so that marks do not lie on the rim.
+        self.heights = Scale(self.ticks[0], 1.0, FRAME.bottom, FRAME.top + 10)
         times = np.log10([trial.p50_ms for trial in trials])
         middle, half = (times.min() + times.max()) / 2, max(np.ptp(times) / 2 * 1.16, 0.5)
-        self.start, self.end = float(middle - half), float(middle + half)
+        self.times = Scale(float(middle - half), float(middle + half), FRAME.left, FRAME.right)
         self.neighbours = trials[0].at
         self.taken: list[Box] = []
 
@@ -104,13 +107,10 @@ class _Plot:
         return self.x(trial.p50_ms), self.y(trial.recall)
 
     def x(self, milliseconds: float) -> float:
-        share = (np.log10(milliseconds) - self.start) / (self.end - self.start)
-        return float(FRAME.left + share * (FRAME.right - FRAME.left))
+        return self.times.at(float(np.log10(milliseconds)))
 
     def y(self, recall: float) -> float:
-        share = (recall - self.low) / (1 - self.low)
-        # A little room above 1, so that marks do not lie on the rim.
-        return FRAME.bottom - share * (FRAME.bottom - FRAME.top - 10)
+        return self.heights.at(recall)
 
     def to_svg(self) -> str:
         fronts = {kind: unbeaten(group) for kind, group in self.kinds.items()}
@@ -140,24 +140,13 @@ class _Plot:
         return "\n".join(part for part in parts if part) + "\n</svg>\n"
 
     def _axes(self) -> list[str]:
-        parts = []
-        step = _TICKS[self.low]
-        for tick in np.arange(self.low, 1 + step / 2, step):
-            y = self.y(float(tick))
-            parts.append(
-                f'<path d="M{FRAME.left} {y:.2f}H{FRAME.right}" class="grid"/>'
-                + Label(f"{tick:.2f}", FRAME.left - 8, y + 4, "end").to_svg("tick-y")
-            )
-        for tick in _decades(self.start, self.end):
-            x = self.x(tick)
-            parts.append(
-                f'<path d="M{x:.2f} {FRAME.top}V{FRAME.bottom}" class="grid"/>'
-                + Label(f"{tick:g}", x, FRAME.bottom + 18, "middle").to_svg("tick-x")
-            )
+        recalls = [(self.y(tick), f"{tick:.2f}") for tick in self.ticks]
+        times = [(self.x(tick), f"{tick:g}") for tick in _decades(self.times)]
         middle = (FRAME.left + FRAME.right) / 2
         return [
-            *parts,
-            f'<path d="M{FRAME.left} {FRAME.top}V{FRAME.bottom}H{FRAME.right}" class="axis"/>',
+            *horizontal_rules(FRAME, recalls, _TEXT),
+            *vertical_rules(FRAME, times, _TEXT),
+            rim(FRAME),
             Label(f"recall@{self.neighbours} against exact search", 10, 20).to_svg("title"),
             Label(
                 "milliseconds per query (p50, logarithmic)", middle, HEIGHT - 10, "middle"
@@ -186,7 +175,7 @@ class _Plot:
         x, y = self.at(trial)
         pale = "" if is_unbeaten else " beaten"
         return (
-            f'<path d="{_SHAPES[number]}" transform="translate({x:.2f} {y:.2f})" '
+            f'<path d="{MARKS[number]}" transform="translate({x:.2f} {y:.2f})" '
             f'class="mark mark{number}{pale}"><title>{escape(_described(trial))}</title></path>'
         )
 
@@ -233,8 +222,9 @@ def _along(line: Sequence[tuple[float, float]]) -> list[Box]:
     return boxes
 
 
-def _decades(start: float, end: float) -> list[float]:
+def _decades(exponents: Scale) -> list[float]:
     """1, 2 and 5 times the powers of ten from 10^start to 10^end."""
+    start, end = exponents.start, exponents.end
     powers = range(int(np.floor(start)), int(np.ceil(end)) + 1)
     ticks = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
     if end - start > 3:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from netvlad.descriptors import Descriptors
 from netvlad.errors import CheckpointError, DataError
-from netvlad.evaluation.evaluate import evaluate_descriptors
+from netvlad.evaluation.by_protocol import evaluate_descriptors
+from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
 from netvlad.training.caching import Caching
@@ -275,6 +276,7 @@ class Trainer:
         )
         split, readable = len(self.val_set.database), self.val_features.readable
         evaluation = evaluate_descriptors(
+            protocol_for(self.val_set),
             self.val_set,
             Descriptors(values[:split], readable[:split]),
             Descriptors(values[split:], readable[split:]),

@@ -1,24 +1,21 @@
 """``netvlad test``: recall@N of one model on one split."""
 
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import psutil
 
 from netvlad.cli.console import recall_table, reporting, show
+from netvlad.cli.evaluating import descriptor_folder, find_protocols, model_entrant, write_report
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.settings import tell, typed_flags
-from netvlad.errors import StorageError
 from netvlad.evaluation import Evaluation, evaluate
+from netvlad.evaluation.contest import contest
 from netvlad.models.loading import model_of
 from netvlad.storage import write_json, written_beside
-from netvlad.types import Note, Reporter
+from netvlad.types import Note
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
 
@@ -29,12 +26,14 @@ def test(
     model: ModelFlags = DEFAULTS[1],
     machine: MachineFlags = DEFAULTS[2],
     split: str = "val",
+    protocol: str | None = None,
     resume: Path | None = None,
     ckpt: Literal["latest", "best"] = "latest",
     clusters: Path | None = None,
     runs_dir: Path = Path("runs"),
     json: Path | None = None,
     predictions: Path | None = None,
+    report: Path | None = None,
     descriptors: Path | None = None,
     storage: Literal["32", "16"] = "32",
     strict: bool = False,
@@ -46,10 +45,15 @@ def test(
 
         netvlad test --resume runs/Nov23_12-00-00_vgg16_netvlad --split test
 
+    `netvlad evaluate` compares several models.
+
     Parameters
     ----------
     split
         train, val or test; test250k for the test split of pitts250k.
+    protocol
+        By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
+        [default: the data set's own list or radius, all queries, one index].
     resume
         The run folder of a trained model, ours or pytorch-NetVlad's.
     ckpt
@@ -62,6 +66,8 @@ def test(
         Write the figures to this file.
     predictions
         Write the first 20 database indices of every query to this .npy file.
+    report
+        Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
     descriptors
         Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
         stopped goes on where it was, and another test of the same model takes them from there.
@@ -71,27 +77,29 @@ def test(
         Exit with 1 when an image could not be used.
     """
     typed = typed_flags(data, model, machine)
-    with reporting() as report:
-        start = open_run(resume, ckpt, typed, report)
+    with reporting() as tell_user:
+        start = open_run(resume, ckpt, typed, tell_user)
         settings = start.settings
-        dataset = tell(settings.open(split), report)
+        dataset = tell(settings.open(split), tell_user)
+        rules = None if protocol is None else find_protocols([protocol], [dataset])[0]
         if start.checkpoint is not None and resume is not None:
             network = model_of(start.checkpoint, resume)
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
-            network = untrained(settings, centres, report)
+            network = untrained(settings, centres, tell_user)
         count = len(dataset.database) + len(dataset.queries)
         size = count * network.descriptor_dim * int(storage) // 8
-        with descriptor_folder(descriptors, size, runs_dir, report) as folder:
+        with descriptor_folder(descriptors, size, runs_dir, tell_user) as folder:
             evaluation = evaluate(
                 network.to(choose_device(machine.device)),
                 dataset,
+                protocol=rules,
                 descriptors=folder,
                 storage=storage,
                 batch_size=settings.recipe.cache_batch_size,
                 threads=machine.threads,
                 precision=machine.precision,
-                report=report,
+                report=tell_user,
             )
         if json is not None:
             write_json(json, figures(evaluation))
@@ -99,6 +107,12 @@ def test(
             # A handle, because numpy would append .npy to a name that lacks it.
             with written_beside(predictions) as temporary, temporary.open("wb") as file:
                 np.save(file, evaluation.matches.indices)
+        if report is not None:
+            name = settings.model["arch"] if resume is None else resume.name
+            entrant = model_entrant(network, name, str(resume or name))
+            held = contest([(entrant.competitor, evaluation)])
+            page = write_report(report, [held], [entrant], machine, tell_user)[0]
+            tell_user(Note(f"look at {page}"))
     _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:
         count = len(evaluation.unreadable)
@@ -106,36 +120,10 @@ def test(
         sys.exit(1)
 
 
-@contextlib.contextmanager
-def descriptor_folder(
-    wanted: Path | None, size_bytes: int, runs_dir: Path, report: Reporter
-) -> Iterator[Path | None]:
-    """Where descriptors go: the folder that was asked for, memory, or a file for the time being.
-
-    Raises:
-        StorageError: the temporary folder cannot be made.
-    """
-    if wanted is not None or size_bytes <= psutil.virtual_memory().available // 4:
-        yield wanted
-        return
-    report(
-        Note(
-            f"{size_bytes / 1e9:.1f} GB of descriptors go to a temporary file below {runs_dir}; "
-            "with --descriptors DIR they are kept, and a test that was stopped goes on"
-        )
-    )
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".descriptors-", dir=runs_dir)
-    except OSError as error:
-        raise StorageError(f"{runs_dir}: cannot be written: {error.strerror or error}") from error
-    with folder as name:
-        yield Path(name)
-
-
 def figures(evaluation: Evaluation) -> dict[str, object]:
-    """What ``--json`` writes: recalls as fractions in [0, 1], counts and seconds."""
+    """What ``--json`` writes: recalls as fractions in [0, 1], counts, seconds, by which rules."""
     recalls = evaluation.recalls
+    prepared = evaluation.result.prepared
     return {
         "recalls": {str(n): value for n, value in recalls.at.items()},
         "num_queries": recalls.num_queries,
@@ -145,6 +133,11 @@ def figures(evaluation: Evaluation) -> dict[str, object]:
         "unreadable_database": recalls.unreadable_database,
         "descriptor_dim": evaluation.descriptor_dim,
         "seconds": {name: round(value, 4) for name, value in evaluation.seconds.items()},
+        "protocol": {
+            "name": prepared.protocol.name,
+            "fingerprint": prepared.protocol.fingerprint,
+        },
+        "data_fingerprint": prepared.data_fingerprint,
     }
 
 

@@ -1,0 +1,245 @@
+"""``netvlad evaluate``: several models on several data sets, by named rules, with a report."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from cyclopts import Group, Parameter
+
+from netvlad.cli.console import reporting, show
+from netvlad.cli.evaluating import (
+    BATCH,
+    Entrant,
+    Work,
+    descriptor_entrant,
+    find_protocols,
+    model_entrant,
+    run_contests,
+    unreadable_in,
+    write_report,
+)
+from netvlad.cli.evaluation_tables import comparison_lines, condition_table, evaluation_table
+from netvlad.cli.flags import MachineFlags
+from netvlad.cli.json_output import show_json
+from netvlad.cli.model_names import open_model
+from netvlad.cli.models import choose_device
+from netvlad.cli.provenance import provenance
+from netvlad.cli.settings import parse_resize, tell
+from netvlad.datasets import open_dataset
+from netvlad.errors import SettingsError
+from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
+from netvlad.models.checkpoints import Which
+from netvlad.reports.evaluation_files import contests_to_json
+from netvlad.types import PlaceDataset, Reporter
+
+T = TypeVar("T")
+
+COMPARED = Group("What is compared", sort_key=1)
+DATA = Group("Data", sort_key=2)
+RULES = Group("Rules", sort_key=3)
+
+
+@Parameter(name="*", group=COMPARED)
+@dataclass(frozen=True)
+class EntrantFlags:
+    """Models, and descriptors made elsewhere."""
+
+    model: tuple[str, ...] = ()
+    """A run folder, an index, a cluster file, a Python file, or a backbone such as vgg16-gem; once
+    for each model (docs/models.md)."""
+
+    descriptors: tuple[tuple[Path, Path], ...] = ()
+    """Two .npy files made elsewhere: of the database, and of the queries, rows in the order of the
+    data set; once for each model."""
+
+    name: tuple[str, ...] = ()
+    """What to call them in tables: once for each, models first."""
+
+    ckpt: Which = "latest"
+    """Which checkpoint of a run: latest or best."""
+
+    resize: Annotated[str | None, Parameter(name="--resize")] = None
+    """Bring images to HEIGHTxWIDTH, or their longer side to so many pixels, where the protocol
+    leaves it to the model [default: the model's own size]."""
+
+
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class DataSetFlags:
+    """One data set or several."""
+
+    dataset: tuple[str, ...] = ()
+    """Its name (`netvlad datasets list`); once for each data set."""
+
+    data_dir: tuple[Path, ...] = ()
+    """The folder it lies in; once for each, or once for all of them."""
+
+    split: tuple[str, ...] = ("test",)
+    """train, val, test, ...; once for each, or once for all of them."""
+
+    utm_zone: str | None = None
+    """UTM zone such as 31N, where a format does not say."""
+
+
+@Parameter(name="*", group=RULES)
+@dataclass(frozen=True)
+class RuleFlags:
+    """By which rules figures are counted."""
+
+    protocol: tuple[str, ...] = ()
+    """A protocol (`netvlad protocols`), radius-METRES or frames-N; several are evaluated each
+    [default: the data set's own list or radius, all queries, one index]."""
+
+    one_percent: Annotated[bool, Parameter(negative=())] = False
+    """Measure recall@1 % too, however large the database."""
+
+    place_label: str | None = None
+    """The label that tells places apart, for intervals and tests [default: cells of 25 m]."""
+
+    sequence_length: int | None = None
+    """Match sequences of so many frames too: for traverses, an odd number."""
+
+    sequence_speeds: tuple[float, ...] = SPEEDS
+    """Database frames per query frame that are tried."""
+
+
+DEFAULTS = (EntrantFlags(), DataSetFlags(), RuleFlags(), MachineFlags())
+
+
+def evaluate(
+    *,
+    entrants: EntrantFlags = DEFAULTS[0],
+    data: DataSetFlags = DEFAULTS[1],
+    rules: RuleFlags = DEFAULTS[2],
+    machine: MachineFlags = DEFAULTS[3],
+    report: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    keep: Path | None = None,
+    storage: Literal["32", "16"] = "32",
+    strict: bool = False,
+) -> None:
+    """Compare models on data sets by named rules, and write a report.
+
+        netvlad evaluate --model efficientnet-lite0-avg --model runs/Nov23_12-00-00_vgg16_netvlad
+            --dataset pitts30k --data-dir ~/pittsburgh --protocol pitts30k/relja --report out
+
+    Prints recalls with 95 % intervals; a model is marked as better only where an exact paired test
+    on the same queries says so. The report is a page (out/index.html) and, beside it, results.json,
+    results.csv, queries.csv and table.tex.
+
+    Parameters
+    ----------
+    report
+        Write the report into this folder.
+    json
+        Print JSON instead of tables.
+    keep
+        Keep the descriptors in this folder: what was stopped goes on where it was, and another
+        evaluation of the same models takes them from there.
+    storage
+        Bits per value of the descriptors: 32, or 16 for half the room.
+    strict
+        Exit with 1 when an image could not be used.
+    """
+    with reporting() as tell_user:
+        datasets = _datasets(data, tell_user)
+        protocols = find_protocols(rules.protocol, datasets)
+        taking_part = _entrants(entrants, machine, tell_user)
+        sequences = None
+        if rules.sequence_length is not None:
+            sequences = SequenceSearch(rules.sequence_length, rules.sequence_speeds)
+        contests = run_contests(
+            taking_part,
+            datasets,
+            protocols,
+            Work(
+                machine,
+                folder=keep,
+                storage=storage,
+                batch_size=machine.cache_batch_size or BATCH,
+                temporary=report or Path("runs"),
+                one_percent=rules.one_percent,
+                sequences=sequences,
+                place_label=rules.place_label,
+            ),
+            tell_user,
+        )
+        written = []
+        if report is not None:
+            written = write_report(report, contests, taking_part, machine, tell_user)
+    if json:
+        show_json(contests_to_json(contests, provenance(machine)))
+    else:
+        for one in contests:
+            _show(one)
+        if written:
+            show(f"\nLook at {written[0]}; beside it {', '.join(p.name for p in written[1:])}")
+    unusable = unreadable_in(contests)
+    if strict and unusable:
+        print(f"netvlad: {unusable} images could not be used (--strict)", file=sys.stderr)
+        sys.exit(1)
+
+
+def _show(one: Contest) -> None:
+    show(evaluation_table(one))
+    for line in comparison_lines(one):
+        show(line)
+    for label in one.trials[0].conditions:
+        show(condition_table(one, label))
+
+
+def _datasets(data: DataSetFlags, report: Reporter) -> list[PlaceDataset]:
+    for name, given in (("dataset", data.dataset), ("data-dir", data.data_dir)):
+        if not given:
+            raise SettingsError(f"--{name} is missing: which data set is it?")
+    folders = _one_each("data-dir", data.data_dir, len(data.dataset))
+    splits = _one_each("split", data.split, len(data.dataset))
+    return [
+        tell(open_dataset(name, folder, split, utm_zone=data.utm_zone), report)
+        for name, folder, split in zip(data.dataset, folders, splits, strict=True)
+    ]
+
+
+def _one_each(flag: str, given: Sequence[T], count: int) -> Sequence[T]:
+    if len(given) not in (1, count):
+        raise SettingsError(
+            f"--{flag} is there {len(given)} times for {count} data sets; give it once, or once "
+            "for each --dataset, in their order"
+        )
+    return given if len(given) == count else list(given) * count
+
+
+def _entrants(flags: EntrantFlags, machine: MachineFlags, report: Reporter) -> list[Entrant]:
+    count = len(flags.model) + len(flags.descriptors)
+    if count == 0:
+        raise SettingsError("--model is missing: name a model, or --descriptors DATABASE QUERIES")
+    if flags.name and len(flags.name) != count:
+        raise SettingsError(
+            f"--name is there {len(flags.name)} times for {count} models; give it for each or none"
+        )
+    sources = [*flags.model, *(str(pair[0]) for pair in flags.descriptors)]
+    names = list(flags.name) or [_short(source) for source in sources]
+    if len(set(names)) < count:
+        twice = Counter(names).most_common(1)[0][0]
+        raise SettingsError(f"two models would be called {twice}; tell them apart with --name")
+    resize = None if flags.resize is None else parse_resize(flags.resize)
+    found = []
+    for source, name in zip(flags.model, names, strict=False):
+        network = open_model(source, flags.ckpt, report=report)
+        network = network if resize is None else network.resized(resize)
+        found.append(model_entrant(network.to(choose_device(machine.device)), name, source))
+    for pair, name in zip(flags.descriptors, names[len(flags.model) :], strict=True):
+        found.append(descriptor_entrant(*pair, name))
+    return found
+
+
+def _short(source: str) -> str:
+    """What a model is called where nobody names it: the last part of its path."""
+    path = Path(source.rpartition(":")[0] or source) if ".py:" in source else Path(source)
+    if path.suffix == ".npy" and path.parent.name:
+        return path.parent.name
+    return path.stem if path.suffix in (".py", ".hdf5", ".npy") else path.name or source

@@ -1,0 +1,364 @@
+"""What ``evaluate`` and ``test`` share: from models, data sets and rules to reports."""
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from netvlad.cli.flags import MachineFlags
+from netvlad.cli.provenance import provenance
+from netvlad.errors import DataError, SettingsError, StorageError
+from netvlad.evaluation.applying import PreparedEvaluation, apply
+from netvlad.evaluation.by_protocol import Rows
+from netvlad.evaluation.contest import Competitor, Contest, contest
+from netvlad.evaluation.evaluate import Evaluation, Sides, describe_sides, evaluate_rows
+from netvlad.evaluation.places import places_of
+from netvlad.evaluation.protocol_record import Protocol
+from netvlad.evaluation.protocols import find_protocol, protocol_for
+from netvlad.evaluation.resizing import Resizing
+from netvlad.evaluation.sequences import SequenceSearch
+from netvlad.models.describer import Describer
+from netvlad.models.fingerprints import model_fingerprint
+from netvlad.models.place_model import PlaceModel
+from netvlad.reports.evaluation_files import write_results
+from netvlad.reports.evaluation_page import write_evaluation_page
+from netvlad.reports.pictures import Picture
+from netvlad.reports.saliency_picture import saliency_picture
+from netvlad.storage import fingerprint
+from netvlad.types import Note, PlaceDataset, Progress, Reporter
+
+BATCH = 24
+_OVERLAY_SIDE = 220  # pixels; shown at half of that
+_READ_AT_ONCE = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """Who takes part: a model, or descriptors that were made elsewhere.
+
+    Attributes:
+        competitor: how it is called in tables.
+        model: the model; None for descriptors.
+        rows: (N, D) of the database and (Q, D) of the queries; None for a model.
+    """
+
+    competitor: Competitor
+    model: Describer | None = None
+    rows: tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None = None
+
+
+def model_entrant(model: Describer, name: str, source: str) -> Entrant:
+    """A model as it takes part."""
+    settings: dict[str, Any] = {"resize": model.resize, "descriptor_dim": model.descriptor_dim}
+    if isinstance(model, PlaceModel):
+        settings = model.spec.to_json() | settings
+    return Entrant(Competitor(name, source, model_fingerprint(model), settings), model=model)
+
+
+def descriptor_entrant(database: Path, queries: Path, name: str) -> Entrant:
+    """Two files of descriptors as they take part.
+
+    Raises:
+        DataError: a file is no (n, D) matrix of numbers, or they differ in D.
+    """
+    rows = (_matrix(database), _matrix(queries))
+    if rows[0].shape[1] != rows[1].shape[1]:
+        raise DataError(
+            f"{queries}: descriptors of {rows[1].shape[1]} dimensions, but those of {database} "
+            f"have {rows[0].shape[1]}; give two files of the same model"
+        )
+    digest = hashlib.sha256()
+    for path in (database, queries):
+        with path.open("rb") as file:
+            while block := file.read(_READ_AT_ONCE):
+                digest.update(block)
+    settings = {"descriptor_dim": rows[0].shape[1], "dtype": str(rows[0].dtype)}
+    source = f"{database} {queries}"
+    return Entrant(Competitor(name, source, digest.hexdigest()[:16], settings), rows=rows)
+
+
+def protocols_for(dataset: PlaceDataset, wanted: Sequence[Protocol]) -> list[Protocol]:
+    """The protocols of ``wanted`` that are for a data set; its own rules where none is wanted."""
+    if not wanted:
+        return [protocol_for(dataset)]
+    return [p for p in wanted if not p.datasets or dataset.name in p.datasets]
+
+
+def find_protocols(names: Sequence[str], datasets: Sequence[PlaceDataset]) -> list[Protocol]:
+    """Protocols by name, each of them for one of the data sets at least, and the other way round.
+
+    Raises:
+        SettingsError: an unknown protocol, one that is for none of the data sets, or a data set
+            that none is for.
+    """
+    found = [find_protocol(name) for name in dict.fromkeys(names)]
+    for protocol in found:
+        if not any(protocol in protocols_for(dataset, found) for dataset in datasets):
+            raise SettingsError(
+                f"protocol {protocol.name} is for {' or '.join(protocol.datasets)}, not for "
+                f"{' or '.join(d.name for d in datasets)}; see `netvlad protocols`"
+            )
+    for dataset in datasets:
+        if not protocols_for(dataset, found):
+            raise SettingsError(
+                f"none of the protocols is for {dataset.name}; name one that is, such as radius-25 "
+                "(see `netvlad protocols`)"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Work:
+    """How describing and searching are done.
+
+    Attributes:
+        folder: where descriptors are kept; None for memory, or a file for the time being.
+        storage: ``"32"`` or ``"16"`` bits a value.
+        machine: device, precision, threads.
+        batch_size: images per forward pass.
+        temporary: the folder below which temporary files go.
+        one_percent: whether recall@1 % is wanted whatever the size of the database.
+        sequences: matches sequences too; None does not.
+        place_label: the label that tells places apart; None groups queries by position.
+    """
+
+    machine: MachineFlags
+    folder: Path | None = None
+    storage: str = "32"
+    batch_size: int = BATCH
+    temporary: Path = Path("runs")
+    one_percent: bool = False
+    sequences: SequenceSearch | None = None
+    place_label: str | None = None
+
+
+def run_contests(
+    entrants: Sequence[Entrant],
+    datasets: Sequence[PlaceDataset],
+    protocols: Sequence[Protocol],
+    work: Work,
+    report: Reporter,
+) -> list[Contest]:
+    """Every entrant on every data set by every protocol that is for it.
+
+    All rules are tried before an image is read: what cannot be done is said at once.
+
+    Raises:
+        DataError: a data set does not know what a protocol asks for, or descriptors do not fit.
+        SettingsError: a protocol resizes images as the loader cannot.
+    """
+    plans = [
+        (dataset, [apply(protocol, dataset) for protocol in protocols_for(dataset, protocols)])
+        for dataset in datasets
+    ]
+    if any(entrant.model is not None for entrant in entrants):
+        for _, prepared in plans:
+            for one in prepared:
+                one.protocol.resizing_of("database").for_loader()
+                one.protocol.resizing_of("queries").for_loader()
+    for dataset in datasets:
+        places_of(dataset.queries, label=work.place_label)
+    contests = []
+    for dataset, prepared in plans:
+        entries: list[list[tuple[Competitor, Evaluation]]] = [[] for _ in prepared]
+        for entrant in entrants:
+            stage = _Stage(entrant, dataset, prepared, work, report)
+            for found, one in zip(entries, prepared, strict=True):
+                found.extend(stage.evaluate(one))
+            stage.close()
+        contests += [contest(found, place_label=work.place_label) for found in entries]
+    return contests
+
+
+class _Stage:
+    """One entrant on one data set: images are described once for all protocols of one size."""
+
+    def __init__(
+        self,
+        entrant: Entrant,
+        dataset: PlaceDataset,
+        prepared: Sequence[PreparedEvaluation],
+        work: Work,
+        report: Reporter,
+    ) -> None:
+        self._entrant, self._dataset, self._work = entrant, dataset, work
+        self._report = _labelled(report, entrant.competitor.name)
+        self._shared = len(prepared) > 1
+        self._sides: dict[tuple[Resizing, Resizing], Sides] = {}
+        self._temporary = contextlib.ExitStack()
+
+    def evaluate(self, prepared: PreparedEvaluation) -> list[tuple[Competitor, Evaluation]]:
+        """The figures of single images, and of sequences where those are wanted."""
+        rows: tuple[Rows, Rows]
+        if self._entrant.model is None:
+            assert self._entrant.rows is not None
+            rows, device = self._entrant.rows, "cpu"
+        else:
+            sides = self._described(self._entrant.model, prepared)
+            rows, device = (sides.database, sides.queries), str(self._entrant.model.device)
+        entries = []
+        for sequences in dict.fromkeys((None, self._work.sequences)):
+            competitor = self._entrant.competitor
+            if sequences is not None:
+                competitor = Competitor(
+                    f"{competitor.name}, sequences of {sequences.length}",
+                    competitor.source,
+                    competitor.fingerprint,
+                    dict(competitor.settings or {})
+                    | {"sequence_length": sequences.length, "speeds": list(sequences.speeds)},
+                )
+            evaluation = evaluate_rows(
+                prepared,
+                *rows,
+                one_percent=self._work.one_percent,
+                sequences=sequences,
+                device=device,
+                report=self._report,
+            )
+            entries.append((competitor, evaluation))
+        return entries
+
+    def close(self) -> None:
+        """Remove what was written for the time being."""
+        self._sides.clear()
+        self._temporary.close()
+
+    def _described(self, model: Describer, prepared: PreparedEvaluation) -> Sides:
+        protocol = prepared.protocol
+        key = (protocol.resizing_of("database"), protocol.resizing_of("queries"))
+        if key not in self._sides:
+            # With several protocols some need images that others leave out.
+            images = self._dataset if self._shared else prepared.needed()
+            count = len(images.database) + len(images.queries)
+            size = count * model.descriptor_dim * int(self._work.storage) // 8
+            folder = self._temporary.enter_context(
+                descriptor_folder(
+                    self._kept_in(images, key), size, self._work.temporary, self._report
+                )
+            )
+            self._sides[key] = describe_sides(
+                model,
+                images,
+                protocol,
+                folder=folder,
+                storage=self._work.storage,
+                batch_size=self._work.batch_size,
+                threads=self._work.machine.threads,
+                precision=self._work.machine.precision,
+                report=self._report,
+            )
+        return self._sides[key]
+
+    def _kept_in(self, images: PlaceDataset, key: tuple[Resizing, Resizing]) -> Path | None:
+        """A folder for each model, data set, size and choice of images: they never collide."""
+        if self._work.folder is None:
+            return None
+        own = fingerprint(
+            self._entrant.competitor.fingerprint,
+            repr(key),
+            self._work.storage,
+            self._work.machine.precision,
+            *(str(side.root.absolute()) for side in (images.database, images.queries)),
+            *("\0".join(side.names) for side in (images.database, images.queries)),
+        )
+        parts = (images.name, images.split, own)
+        return self._work.folder / "-".join(part.replace(":", "-") for part in parts)
+
+
+@contextlib.contextmanager
+def descriptor_folder(
+    wanted: Path | None, size_bytes: int, temporary: Path, report: Reporter
+) -> Iterator[Path | None]:
+    """Where descriptors go: the folder that was asked for, memory, or a file for the time being.
+
+    Raises:
+        StorageError: the temporary folder cannot be made.
+    """
+    if wanted is not None or size_bytes <= psutil.virtual_memory().available // 4:
+        yield wanted
+        return
+    report(
+        Note(
+            f"{size_bytes / 1e9:.1f} GB of descriptors go to a temporary file below {temporary}; "
+            "in a folder that you name they are kept, and a run that was stopped goes on"
+        )
+    )
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".descriptors-", dir=temporary)
+    except OSError as error:
+        raise StorageError(f"{temporary}: cannot be written: {error.strerror or error}") from error
+    with folder as name:
+        yield Path(name)
+
+
+def write_report(
+    folder: Path,
+    contests: Sequence[Contest],
+    entrants: Sequence[Entrant],
+    machine: MachineFlags,
+    report: Reporter,
+) -> list[Path]:
+    """The page, and beside it JSON, CSV and LaTeX; the page is the first of the paths.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    told = provenance(machine)
+    written = write_results(folder, contests, told)
+    page = write_evaluation_page(
+        folder / "index.html",
+        contests,
+        provenance=told,
+        overlays=_overlays(entrants),
+        report=report,
+    )
+    return [page, *written]
+
+
+def _overlays(entrants: Sequence[Entrant]) -> Mapping[str, Callable[[Path], Picture | None]]:
+    def of(model: PlaceModel) -> Callable[[Path], Picture | None]:
+        return lambda path: saliency_picture(path, model, _OVERLAY_SIDE)
+
+    return {
+        entrant.competitor.name: of(entrant.model)
+        for entrant in entrants
+        if isinstance(entrant.model, PlaceModel) and entrant.model.spec.pooling == "netvlad"
+    }
+
+
+def unreadable_in(contests: Sequence[Contest]) -> int:
+    """How many images could not be used, each counted once a contest."""
+    return sum(
+        len({line for trial in one.trials for line in trial.evaluation.unreadable})
+        for one in contests
+    )
+
+
+def _labelled(report: Reporter, name: str) -> Reporter:
+    def labelled(event: Progress | Note) -> None:
+        if isinstance(event, Progress):
+            event = replace(event, stage=f"{name}: {event.stage[:1].lower()}{event.stage[1:]}")
+        report(event)
+
+    return labelled
+
+
+def _matrix(path: Path) -> NDArray[np.floating[Any]]:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a .npy matrix: {error}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
+        what = getattr(values, "dtype", "an archive"), getattr(values, "shape", "")
+        raise DataError(
+            f"{path}: holds {what[0]} {what[1]}; descriptors are an (n, D) matrix of floats"
+        )
+    return values

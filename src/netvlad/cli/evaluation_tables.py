@@ -1,0 +1,143 @@
+"""What ``netvlad evaluate`` prints about models that answered the same queries."""
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from netvlad.errors import DataError
+from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.intervals import Interval
+from netvlad.evaluation.measures import ONE_PERCENT
+
+MARK = "*"
+"""Stands behind a figure that is beyond doubt the best of its column."""
+
+
+def evaluation_table(contest: Contest) -> Table:
+    """The figures of each model, a row each; legible at 100 columns.
+
+    A recall is bold and marked where :meth:`netvlad.evaluation.contest.Contest.best` says that its
+    model is the best. The first recall has its 95 % interval over places.
+    """
+    prepared, trials = contest.prepared, contest.trials
+    counts = f"{len(prepared.queries):,} queries, {len(prepared.database):,} database images"
+    table = _table(f"{contest.title}: {counts}")
+    table.add_column("model", overflow="fold", min_width=8)
+    table.add_column("D", justify="right", no_wrap=True)
+    for place, n in enumerate(contest.cutoffs):
+        table.add_column(f"R@{n}" if place else f"R@{n} [95 %]", no_wrap=True)
+    one_percent = any(ONE_PERCENT in trial.measures.recall for trial in trials)
+    if one_percent:
+        table.add_column("R@1 %", no_wrap=True)
+    table.add_column("AP", no_wrap=True)
+    errors = any(trial.measures.median_error_m is not None for trial in trials)
+    if errors:
+        table.add_column("median\nerror", justify="right", no_wrap=True)
+    best = {n: contest.best(n) for n in contest.cutoffs}
+    for i, trial in enumerate(trials):
+        cells = [_printable(trial.competitor.name), Text(f"{trial.evaluation.descriptor_dim}")]
+        cells += _recall_cells(trial, contest.cutoffs, {n for n in best if best[n] == i})
+        if one_percent:
+            at_one = trial.measures.recall.get(ONE_PERCENT)
+            cells.append(Text("" if at_one is None else f"{at_one.value:.3f}"))
+        cells.append(Text(f"{trial.measures.average_precision:.3f}"))
+        if errors:
+            cells.append(Text(_metres(trial.measures.median_error_m)))
+        table.add_row(*cells)
+    if any(winner is not None for winner in best.values()):
+        table.caption = Text(
+            f"{MARK} better than each other model (exact paired tests over places, 5 % in all)"
+        )
+    return table
+
+
+def comparison_lines(contest: Contest) -> list[str]:
+    """Every two models at the smallest N of recall@N, a line each, in words.
+
+    The p-values are of each test by itself; marks in the table allow for their number.
+    """
+    cutoff = min(contest.cutoffs)
+    lines = []
+    for a, b, test in contest.pairs(cutoff):
+        first, second = (_printable(contest.trials[i].competitor.name).plain for i in (a, b))
+        if test.a_better + test.b_better == 0:
+            found = f"equally good at each of {_places(test.trials)}"
+        else:
+            found = f"better at {_places(test.a_better)}, worse at {test.b_better}, "
+            found += "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.2g}"
+        lines.append(f"{first} against {second} at R@{cutoff}: {found}")
+    return lines
+
+
+def condition_table(contest: Contest, label: str) -> Table:
+    """The smallest recall@N of each model with its interval, a row for each word of a label.
+
+    Raises:
+        DataError: the queries are not parted by that label.
+    """
+    known = contest.trials[0].conditions
+    if label not in known:
+        names = ", ".join(known) or "none"
+        raise DataError(f"{contest.title}: there is no condition {label} (conditions: {names})")
+    cutoff = min(contest.cutoffs)
+    table = _table(f"{contest.title}: R@{cutoff} by {label}")
+    table.add_column(_printable(label), overflow="fold", min_width=8)
+    table.add_column("queries", justify="right", no_wrap=True)
+    for trial in contest.trials:
+        table.add_column(_printable(trial.competitor.name), overflow="fold", min_width=18)
+    for word, measures in known[label].items():
+        recalls = [trial.conditions[label][word].recall[str(cutoff)] for trial in contest.trials]
+        table.add_row(
+            _printable(word or "(unknown)"),
+            f"{measures.queries:,}",
+            *(Text(_with_interval(recall)) for recall in recalls),
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    # A title as str would be read as markup, which names of data sets are not.
+    return Table(
+        title=_printable(title),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+
+
+def _recall_cells(trial: Trial, cutoffs: Sequence[int], best_at: set[int]) -> list[Text]:
+    cells = []
+    for place, n in enumerate(cutoffs):
+        recall = trial.measures.recall[str(n)]
+        best = n in best_at
+        words = f"{recall.value:.3f}" if place else _with_interval(recall)
+        cells.append(Text(words + MARK if best else words, style="bold" if best else ""))
+    return cells
+
+
+def _with_interval(recall: Interval) -> str:
+    return f"{recall.value:.3f} [{recall.low:.2f}, {recall.high:.2f}]"
+
+
+def _metres(error_m: float | None) -> str:
+    if error_m is None:
+        return ""
+    if math.isinf(error_m):
+        return "∞"
+    return f"{error_m:.1f} m" if error_m < 1000 else f"{error_m / 1000:,.0f} km"
+
+
+def _places(count: int) -> str:
+    return f"{count:,} place" + ("" if count == 1 else "s")
+
+
+def _printable(text: str) -> Text:
+    """A name as the terminal can show it: one line, valid UTF-8."""
+    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return Text(" ".join(shown.split()))

@@ -1,0 +1,185 @@
+"""Models that answered the same queries by the same rules, and which of them is better."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import DataError
+from netvlad.evaluation.applying import PreparedEvaluation
+from netvlad.evaluation.comparing import PairedComparison, compare_paired
+from netvlad.evaluation.evaluate import Evaluation
+from netvlad.evaluation.measures import (
+    Measures,
+    QueryOutcomes,
+    measure,
+    measure_by,
+    outcomes_of,
+)
+from netvlad.evaluation.recall import CUTOFFS
+
+SIGNIFICANCE = 0.05
+MOST_WORDS = 12
+"""A label with more different words is no condition but a name."""
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """A model as a report names it.
+
+    Attributes:
+        name: for people.
+        source: as it was typed: a run folder, a backbone, two files of descriptors.
+        fingerprint: 16 hex digits for its weights and settings, or for the descriptors.
+        settings: everything else that is needed to make it again, as JSON types.
+    """
+
+    name: str
+    source: str = ""
+    fingerprint: str = ""
+    settings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One model's part in a contest.
+
+    Attributes:
+        competitor: the model.
+        evaluation: its answers and what they cost.
+        outcomes: what became of each query.
+        measures: its figures over all queries.
+        conditions: its figures by label and word, such as ``["condition"]["night"]``.
+    """
+
+    competitor: Competitor
+    evaluation: Evaluation
+    outcomes: QueryOutcomes
+    measures: Measures
+    conditions: Mapping[str, Mapping[str, Measures]]
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """All models under one protocol on one data set.
+
+    Attributes:
+        prepared: the data set, the protocol and what it made of it.
+        trials: a model each, in the order given.
+        cutoffs: the N of recall@N.
+    """
+
+    prepared: PreparedEvaluation
+    trials: tuple[Trial, ...]
+    cutoffs: tuple[int, ...] = CUTOFFS
+
+    @property
+    def title(self) -> str:
+        """Data set, split and protocol, for people."""
+        dataset = self.prepared.dataset
+        return f"{dataset.name} {dataset.split} · {self.prepared.protocol.name}"
+
+    def compare(self, a: int, b: int, cutoff: int = 1) -> PairedComparison:
+        """The exact paired test of recall@``cutoff`` between trials ``a`` and ``b``, over places.
+
+        Queries of one place are right or wrong together: places are the trials of the test.
+
+        Raises:
+            DataError: the answers are not so many.
+        """
+        return compare_paired(
+            self._hits(a, cutoff), self._hits(b, cutoff), places=self.trials[a].outcomes.places
+        )
+
+    def best(self, cutoff: int = 1) -> int | None:
+        """The trial whose recall@``cutoff`` is beyond doubt the best, or None.
+
+        It must beat each of the others in the paired test at a level of 5 % for all of these tests
+        together (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+        Raises:
+            DataError: the answers are not so many.
+        """
+        right = [int(self._hits(i, cutoff).sum()) for i in range(len(self.trials))]
+        leader = int(np.argmax(right))
+        others = [i for i in range(len(self.trials)) if i != leader]
+        # The test counts places, recall queries: with equal recalls one model can still win many
+        # places with few queries each, and which one leads would be the order given.
+        if not others or right.count(right[leader]) > 1:
+            return None
+        found = [self.compare(leader, other, cutoff) for other in others]
+        if any(test.a_better <= test.b_better for test in found):
+            return None
+        p_values = np.sort([test.p_value for test in found])
+        limits = SIGNIFICANCE / np.arange(len(p_values), 0, -1)
+        return leader if bool((p_values <= limits).all()) else None
+
+    def pairs(self, cutoff: int = 1) -> list[tuple[int, int, PairedComparison]]:
+        """Every two trials and their test, in order."""
+        return [
+            (a, b, self.compare(a, b, cutoff)) for a, b in combinations(range(len(self.trials)), 2)
+        ]
+
+    def _hits(self, trial: int, cutoff: int) -> NDArray[np.bool_]:
+        """(Q,) whether a correct answer is among the first ``cutoff``."""
+        outcomes = self.trials[trial].outcomes
+        # The rank of a query without a correct answer is the depth: beyond it all would be right.
+        if not 1 <= cutoff <= outcomes.depth:
+            raise DataError(f"recall@{cutoff} needs 1 to {outcomes.depth} answers a query")
+        hits: NDArray[np.bool_] = outcomes.ranks < cutoff
+        return hits
+
+
+def contest(
+    entries: Sequence[tuple[Competitor, Evaluation]],
+    *,
+    cutoffs: Sequence[int] = CUTOFFS,
+    place_label: str | None = None,
+    seed: int = 0,
+) -> Contest:
+    """Measure every model, over all queries and by condition.
+
+    Args:
+        entries: models and their evaluations, all of the same queries.
+        cutoffs: the N of recall@N.
+        place_label: the label that tells places apart; None groups queries by position.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: there is none, or they are not of the same data by the same rules.
+    """
+    if not entries:
+        raise DataError("a contest needs at least one model")
+    prepared = entries[0][1].result.prepared
+    for competitor, evaluation in entries:
+        other = evaluation.result.prepared
+        same = other.data_fingerprint == prepared.data_fingerprint
+        if not same or other.protocol.fingerprint != prepared.protocol.fingerprint:
+            raise DataError(
+                f"{competitor.name} answered other queries, or by other rules, than "
+                f"{entries[0][0].name}; compare models on the same data set and protocol"
+            )
+    trials = []
+    for competitor, evaluation in entries:
+        outcomes = outcomes_of(evaluation.result, place_label=place_label)
+        trials.append(
+            Trial(
+                competitor=competitor,
+                evaluation=evaluation,
+                outcomes=outcomes,
+                measures=measure(outcomes, cutoffs=cutoffs, seed=seed),
+                conditions={
+                    label: measure_by(outcomes, label, cutoffs=cutoffs, seed=seed)
+                    for label in condition_labels(outcomes.labels)
+                },
+            )
+        )
+    return Contest(prepared, tuple(trials), tuple(cutoffs))
+
+
+def condition_labels(labels: Mapping[str, NDArray[np.str_]]) -> list[str]:
+    """The labels that part the queries into a few groups: a season, a city, a camera."""
+    return [label for label, words in labels.items() if 1 < len(np.unique(words)) <= MOST_WORDS]

@@ -1,0 +1,175 @@
+"""Recalls as a LaTeX table, the way papers print them."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from netvlad.evaluation.contest import Contest
+
+PAPER_CUTOFFS = (1, 5, 10)
+
+_COMMANDS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\`{}",
+    # After \\ or \midrule these begin an option; the quotation mark is babel's in some languages.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    '"': r"{\char34}",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "°": r"$^\circ$",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "‘": r"\textquoteleft{}",
+    "’": r"\textquoteright{}",
+    "ß": r"{\ss}",
+    "ø": r"{\o}",
+    "Ø": r"{\O}",
+    "æ": r"{\ae}",
+    "Æ": r"{\AE}",
+    "œ": r"{\oe}",
+    "Œ": r"{\OE}",
+    "ł": r"{\l}",
+    "Ł": r"{\L}",
+}
+_ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u0304\u0307", "`'^~\"=.", strict=True))
+_ACCENTS |= dict(zip("\u030a\u030c\u0327\u0306\u030b", "rvcuH", strict=True))
+
+
+def latex_table(contests: Sequence[Contest], provenance: Mapping[str, str]) -> str:
+    """A ``table`` environment: models as rows, recall@1, @5 and @10 of each data set as columns.
+
+    Per cent with one decimal. A figure is bold where its model is beyond doubt the best
+    (:meth:`netvlad.evaluation.contest.Contest.best`), so that a column may have none. Needs
+    ``\\usepackage{booktabs}`` and nothing else; all of it but comments is ASCII.
+
+    Args:
+        contests: a data set under a protocol each, at least one.
+        provenance: goes into comments.
+    """
+    cutoffs = [_shown(contest) for contest in contests]
+    columns = " ".join("r" * len(shown) for shown in cutoffs)
+    lines = [
+        *(f"% {_one_line(f'{name}: {value}')}" for name, value in provenance.items()),
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{_caption(contests)}}}",
+        r"  \label{tab:recall}",
+        rf"  \begin{{tabular}}{{l {columns}}}",
+        r"    \toprule",
+        *(f"    {line}" for line in _heads(contests, cutoffs)),
+        r"    \midrule",
+        *(f"    {line}" for line in _rows(contests, cutoffs)),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it, whatever characters it has; what ASCII LaTeX cannot is ``?``."""
+    # Two hyphens would be set as a dash.
+    return re.sub("-(?=-)", "-{}", "".join(map(_command, unicodedata.normalize("NFC", text))))
+
+
+def _command(character: str) -> str:
+    if character in _COMMANDS:
+        return _COMMANDS[character]
+    if character.isspace() or unicodedata.category(character) == "Cc":
+        return " "
+    if character.isascii():
+        return character
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
+        return rf"\{_ACCENTS[parts[1]]}{{{parts[0]}}}"
+    return "?"
+
+
+def _shown(contest: Contest) -> tuple[int, ...]:
+    usual = tuple(n for n in PAPER_CUTOFFS if n in contest.cutoffs)
+    return usual or contest.cutoffs[: len(PAPER_CUTOFFS)]
+
+
+def _heads(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+    titles, rules, start = [], [], 2
+    split_of = [_split(contest) for contest in contests]
+    for contest, split, shown in zip(contests, split_of, cutoffs, strict=True):
+        # A data set under several protocols needs their names to tell its columns apart.
+        several = split_of.count(split) > 1
+        title = f"{split}, {contest.prepared.protocol.name}" if several else split
+        titles.append(rf" & \multicolumn{{{len(shown)}}}{{c}}{{{escaped(title)}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + len(shown) - 1}}}")
+        start += len(shown)
+    names = "".join(f" & R@{n}" for shown in cutoffs for n in shown)
+    return ["".join(titles).strip() + r" \\", " ".join(rules), rf"Model{names} \\"]
+
+
+def _rows(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+    """A row for each model, whatever number of the contests it took part in."""
+    # Two models of one contest may have one name; they are told apart by their order.
+    found: dict[tuple[str, int], dict[int, int]] = {}
+    for number, contest in enumerate(contests):
+        seen: Counter[str] = Counter()
+        for i, trial in enumerate(contest.trials):
+            name = trial.competitor.name
+            found.setdefault((name, seen[name]), {})[number] = i
+            seen[name] += 1
+    best = [
+        {n: contest.best(n) for n in shown}
+        for contest, shown in zip(contests, cutoffs, strict=True)
+    ]
+    lines = []
+    for (name, _), trials in found.items():
+        cells = [escaped(name)]
+        for number, contest in enumerate(contests):
+            for n, winner in best[number].items():
+                part = trials.get(number)
+                cells.append("--" if part is None else _cell(contest, part, n, winner == part))
+        lines.append(" & ".join(cells) + r" \\")
+    return lines
+
+
+def _cell(contest: Contest, trial: int, cutoff: int, bold: bool) -> str:
+    value = f"{100 * contest.trials[trial].measures.recall[str(cutoff)].value:.1f}"
+    return rf"\textbf{{{value}}}" if bold else value
+
+
+def _caption(contests: Sequence[Contest]) -> str:
+    parts = [
+        f"{_split(contest)}: protocol {contest.prepared.protocol.name}, "
+        f"{len(contest.prepared.queries)} queries, {len(contest.prepared.database)} database images"
+        for contest in contests
+    ]
+    words = f"Recall@N in per cent. {'; '.join(parts)}."
+    if any(len(contest.trials) > 1 for contest in contests):
+        words += (
+            " Bold: better than each other model in exact paired tests over places, at a level of "
+            "5 % for all of them together."
+        )
+    return escaped(words)
+
+
+def _split(contest: Contest) -> str:
+    return f"{contest.prepared.dataset.name} {contest.prepared.dataset.split}"
+
+
+def _one_line(text: str) -> str:
+    # A line break would end the comment.
+    printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return " ".join(printable.split())

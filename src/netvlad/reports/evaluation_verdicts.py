@@ -1,0 +1,177 @@
+"""The result of an evaluation in sentences, no stronger than the paired test allows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netvlad.evaluation.contest import SIGNIFICANCE, Contest
+from netvlad.evaluation.protocol_record import LabelFilter, Protocol
+from netvlad.reports.evaluation_words import (
+    counted,
+    data_name,
+    interval,
+    joined,
+    names_of,
+    p_value,
+    printable,
+    share,
+)
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """The paired test of two models, in words.
+
+    Attributes:
+        first: number of the first model, from 0.
+        second: number of the second.
+        first_better: places at which the first is right more often.
+        second_better: places at which the second is.
+        equal: places at which they do equally well.
+        p: of the test by itself.
+        verdict: which of the two is ahead, if the test by itself says so.
+    """
+
+    first: int
+    second: int
+    first_better: int
+    second_better: int
+    equal: int
+    p: str
+    verdict: str
+
+
+def lead_cutoff(contest: Contest) -> int:
+    """The N of the recall that sentences speak of: 1, or the least one measured."""
+    return min(contest.cutoffs)
+
+
+def verdict(contest: Contest) -> str:
+    """The result at R@1 in one sentence, without a full stop."""
+    names = names_of(contest)
+    if len(names) == 1:
+        n = lead_cutoff(contest)
+        one = contest.trials[0].measures.recall[str(n)]
+        told = f"R@{n} {share(one.value)} (95 % interval {interval(one)})"
+        return f"{names[0]} on {data_name(contest)}: {told}"
+    return _of_two(contest, names) if len(names) == 2 else _of_many(contest, names)
+
+
+def _of_two(contest: Contest, names: Sequence[str]) -> str:
+    n, where = lead_cutoff(contest), data_name(contest)
+    first, second = _by_recall(contest)
+    ahead, behind = (_recall(contest, i) for i in (first, second))
+    test = contest.compare(first, second, n)
+    places = f"{counted(test.a_better, 'place', 'places')} to {test.b_better}"
+    told = f"{places}, {p_value(test.p_value)}"
+    if contest.best(n) is None:
+        return (
+            f"Neither model is beyond doubt the better one on {where}: R@{n} {ahead} "
+            f"({names[first]}) and {behind} ({names[second]}); {told}"
+        )
+    return (
+        f"{names[first]} is better than {names[second]} on {where}: R@{n} {ahead} "
+        f"against {behind}; {told}"
+    )
+
+
+def _of_many(contest: Contest, names: Sequence[str]) -> str:
+    n, where = lead_cutoff(contest), data_name(contest)
+    leader, *others = _by_recall(contest)
+    ahead = _recall(contest, leader)
+    tests = {i: contest.compare(leader, i, n) for i in others}
+    nearest = max(tests, key=lambda i: tests[i].p_value)
+    told = p_value(tests[nearest].p_value)
+    if contest.best(n) is None:
+        return (
+            f"No model is beyond doubt the best on {where}: {names[leader]} has the highest "
+            f"R@{n}, {ahead}, but is not beyond doubt ahead of {names[nearest]} with "
+            f"{_recall(contest, nearest)} ({told})"
+        )
+    rest = joined([f"{_recall(contest, i)} ({names[i]})" for i in others])
+    return (
+        f"{names[leader]} is the best of {len(names)} models on {where}: R@{n} {ahead} "
+        f"against {rest}; largest {told}"
+    )
+
+
+def _recall(contest: Contest, trial: int) -> str:
+    return share(contest.trials[trial].measures.recall[str(lead_cutoff(contest))].value)
+
+
+def _by_recall(contest: Contest) -> list[int]:
+    """The trials, highest recall first, equal ones in their order (as ``Contest.best`` leads)."""
+    n = str(lead_cutoff(contest))
+    recalls = [trial.measures.recall[n].value for trial in contest.trials]
+    return sorted(range(len(recalls)), key=lambda i: -recalls[i])
+
+
+def summary(contests: Sequence[Contest]) -> str:
+    """The result of all contests in one sentence, without a full stop."""
+    if len(contests) == 1:
+        return verdict(contests[0])
+    n, total = lead_cutoff(contests[0]), len(contests)
+    if all(len(contest.trials) == 1 for contest in contests):
+        told = [f"{_recall(one, 0)} on {data_name(one)}" for one in contests]
+        return f"R@{n} of {names_of(contests[0])[0]}: {joined(told)}"
+    best = [(one, one.best(lead_cutoff(one))) for one in contests]
+    winners = Counter(names_of(one)[i] for one, i in best if i is not None)
+    if not winners:
+        return f"No model is beyond doubt the best at R@{n} in any of {total} evaluations"
+    told = [f"{name} in {count} of {total}" for name, count in winners.most_common()]
+    rest = total - winners.total()
+    tail = f"; in the other{'' if rest == 1 else f' {rest}'} no model is" if rest else ""
+    return f"Beyond doubt the best at R@{n}: {joined(told)} evaluations{tail}"
+
+
+def pair_rows(contest: Contest) -> list[PairRow]:
+    """The paired tests at R@1 (or the least N), a row for every two models."""
+    rows = []
+    for first, second, test in contest.pairs(lead_cutoff(contest)):
+        if test.p_value > SIGNIFICANCE or test.a_better == test.b_better:
+            said = "could be chance"
+        else:
+            said = f"the {'first' if test.a_better > test.b_better else 'second'} is ahead"
+        equal = test.trials - test.a_better - test.b_better
+        row = PairRow(
+            first,
+            second,
+            test.a_better,
+            test.b_better,
+            equal,
+            p_value(test.p_value)
+            .removeprefix("p\N{NO-BREAK SPACE}")
+            .removeprefix("=\N{NO-BREAK SPACE}"),
+            said,
+        )
+        rows.append(row)
+    return rows
+
+
+def protocol_facts(protocol: Protocol) -> list[tuple[str, str]]:
+    """The rules as (what, how) in words; what a protocol does not do is left out."""
+    whole = protocol.count == "all"
+    facts = [
+        ("Correct", protocol.positives.words),
+        ("Queries that count", "all" if whole else "those that have a correct image"),
+        ("Query filters", _filters(protocol.query_filters)),
+        ("Query version", protocol.query_version or ""),
+        ("Database filters", _filters(protocol.database_filters)),
+        ("Index", f"one for each {protocol.index_per}" if protocol.index_per else "one"),
+        ("Answers", protocol.suppression.words if protocol.suppression else ""),
+        ("Same time stamp", "left out" if protocol.exclude_same_time else ""),
+        ("Resizing", _resizing(protocol)),
+        ("Used by", "; ".join(protocol.papers)),
+    ]
+    return [(what, printable(how)) for what, how in facts if how]
+
+
+def _filters(filters: Sequence[LabelFilter]) -> str:
+    return "; ".join(wanted.words for wanted in filters)
+
+
+def _resizing(protocol: Protocol) -> str:
+    database, queries = protocol.resizing_of("database"), protocol.resizing_of("queries")
+    if database == queries:
+        return database.words
+    return f"database {database.words}; queries {queries.words}"

@@ -1,0 +1,84 @@
+"""How the page of an evaluation writes names and figures."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.intervals import Interval
+
+UNKNOWN = "–"
+
+# What Python makes of bytes that are no UTF-8, and JSON of half a pair.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can write: a file name need not be one."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def names_of(contest: Contest) -> list[str]:
+    """A name for each model that no other one has; models of one name are numbered."""
+    names: list[str] = []
+    for number, trial in enumerate(contest.trials, 1):
+        plain = printable(trial.competitor.name) or f"model {number}"
+        name, copy = plain, 2
+        while name in names:
+            name, copy = f"{plain} ({copy})", copy + 1
+        names.append(name)
+    return names
+
+
+def data_name(contest: Contest) -> str:
+    """The data set and its split."""
+    dataset = contest.prepared.dataset
+    return printable(f"{dataset.name} {dataset.split}".strip())
+
+
+def joined(words: Sequence[str]) -> str:
+    """``"a"``, ``"a and b"``, ``"a, b and c"``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """``"1 query"``, ``"1,200 queries"``."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def share(value: float) -> str:
+    """A share in [0, 1], to a thousandth."""
+    return f"{value:.3f}"
+
+
+def interval(found: Interval) -> str:
+    """The ends of an interval of shares."""
+    return f"{found.low:.3f}–{found.high:.3f}"
+
+
+def p_value(value: float) -> str:
+    """With its letter: ``"p = 0.012"``, ``"p < 0.001"``; the spaces do not break."""
+    if value < 0.001:
+        text = "p < 0.001"
+    elif value < 0.1:
+        text = f"p = {value:.3f}"
+    else:
+        text = f"p = {value:.2f}" if value < 0.995 else "p = 1"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def metres(value: float | None) -> str:
+    """A position error; ``"∞"`` where it falls on queries without an answer."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.1f}" if math.isfinite(value) else "∞"
+
+
+def milliseconds(seconds: float, count: int) -> str:
+    """Time for each of ``count``; :data:`UNKNOWN` where nothing was measured."""
+    if count <= 0:
+        return UNKNOWN
+    each = 1000 * seconds / count
+    if each >= 100:
+        return f"{each:,.0f}"
+    return f"{each:.1f}" if each >= 1 else f"{each:.3f}"

@@ -1,0 +1,144 @@
+"""Which of several models is better, against tests counted by hand."""
+
+from collections import defaultdict
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+import pytest
+from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
+
+from netvlad.errors import DataError
+from netvlad.evaluation.contest import Competitor, condition_labels, contest
+
+
+def sign_test(ours, theirs, places):
+    """Places where the first or the second model is more often right, and the exact p-value."""
+    sums = defaultdict(int)
+    for a, b, place in zip(ours, theirs, places, strict=True):
+        sums[place] += int(a) - int(b)
+    won, lost = sum(s > 0 for s in sums.values()), sum(s < 0 for s in sums.values())
+    n = won + lost
+    tail = sum(comb(n, k) for k in range(min(won, lost) + 1)) / 2**n
+    return won, lost, min(1.0, 2 * tail)
+
+
+def best_by_hand(hits, places):
+    """The model with the most hits, if Holm's steps reject every test against another."""
+    ordered = sorted(range(len(hits)), key=lambda i: -sum(hits[i]))
+    leader, others = ordered[0], ordered[1:]
+    if not others or sum(hits[leader]) == sum(hits[others[0]]):
+        return None
+    tests = [sign_test(hits[leader], hits[other], places) for other in others]
+    left = sorted(p for _, _, p in tests)
+    while left and left[0] <= 0.05 / len(left):
+        left.pop(0)
+    return leader if not left and all(won > lost for won, lost, _ in tests) else None
+
+
+def random_contest(seed):
+    random = np.random.default_rng(seed)
+    shares = random.permutation([0.9, random.uniform(0.4, 0.9), random.uniform(0.4, 0.9)])
+    jumps = {
+        f"m{i}": np.where(random.random(80) < share, 0, random.integers(1, 12, 80))
+        for i, share in enumerate(shares)
+    }
+    return line_contest(line_dataset(40, 2), jumps, cutoffs=(1, 5)), list(jumps.values())
+
+
+def test_the_best_is_who_passes_all_tests_by_hand():
+    found = []
+    for seed in range(12):
+        made, jumps = random_contest(seed)
+        places = np.arange(80) // 2
+        for cutoff in (1, 5):
+            hits = [2 * theirs < cutoff for theirs in jumps]
+            assert made.best(cutoff) == best_by_hand(hits, places)
+            found.append(made.best(cutoff))
+    # Undecided in some, and decided for more than one of the models in others.
+    assert None in found and len(set(found)) > 2
+
+
+def test_holm_is_neither_no_correction_nor_bonferroni():
+    """Wins of 6:0 (p = 0.031) and 7:0 (p = 0.016) are enough together, 6:0 twice are not."""
+    all_right, six_wrong, seven_wrong = np.zeros((3, 20))
+    six_wrong[:6], seven_wrong[:7] = 10, 10
+    dataset = line_dataset(20)
+    for others, best in (
+        ((six_wrong, seven_wrong), 1),
+        ((six_wrong, six_wrong), None),
+        ((six_wrong,), 1),
+    ):
+        jumps = dict(zip("abc", (others[0], all_right, *others[1:]), strict=False))
+        assert line_contest(dataset, jumps).best() == best
+
+
+def test_comparison_over_places_equals_sums_by_hand():
+    made, jumps = random_contest(99)
+    for a, b, test in made.pairs(5):
+        hits = [2 * jumps[i] < 5 for i in (a, b)]
+        won, lost, p_value = sign_test(*hits, np.arange(80) // 2)
+        assert (test.trials, test.a_better, test.b_better) == (40, won, lost)
+        assert test.p_value == pytest.approx(p_value)
+    assert [(a, b) for a, b, _ in made.pairs()] == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_equal_recalls_have_no_best_in_any_order():
+    """One model is right at ten places, the other at one place ten times."""
+    wide, narrow = np.full(200, 10), np.full(200, 10)
+    wide[np.arange(10) * 10 + 50] = 0
+    narrow[:10] = 0
+    dataset = line_dataset(20, 10)
+    made = line_contest(dataset, {"wide": wide, "narrow": narrow})
+    assert made.compare(0, 1).p_value < 0.05
+    assert made.best() is None
+    assert line_contest(dataset, {"narrow": narrow, "wide": wide}).best() is None
+
+
+def test_one_model_is_not_the_best():
+    assert line_contest(line_dataset(5), {"alone": np.zeros(5)}).best() is None
+
+
+def test_recall_deeper_than_the_answers_is_refused():
+    """The rank of a query without a correct answer is the depth, 20."""
+    made = line_contest(line_dataset(5), {"a": np.zeros(5), "b": np.full(5, 11)})
+    assert made.compare(0, 1, 20).a_better == 5
+    for ask in (made.best, made.pairs):
+        with pytest.raises(DataError, match=r"recall@21 needs 1 to 20 answers"):
+            ask(21)
+
+
+def test_other_data_or_other_rules_are_refused():
+    dataset, jumps = line_dataset(5), np.zeros(5)
+    first = (Competitor("a"), line_evaluation(dataset, jumps))
+    moved = replace(
+        dataset, queries=replace(dataset.queries, positions=dataset.queries.positions + 1)
+    )
+    for other in (
+        line_evaluation(moved, jumps),
+        line_evaluation(dataset, jumps, "radius-10"),
+    ):
+        with pytest.raises(DataError, match="b answered other queries, or by other rules, than a"):
+            contest([first, (Competitor("b"), other)])
+    same = line_evaluation(dataset, jumps, "radius-25")
+    assert len(contest([first, (Competitor("b"), same)]).trials) == 2
+    with pytest.raises(DataError, match="at least one model"):
+        contest([])
+
+
+def test_conditions_are_labels_of_a_few_words():
+    words = {
+        "one": ["x"] * 30,
+        "two": ["day", "night"] * 15,
+        "twelve": [str(i % 12) for i in range(30)],
+        "thirteen": [str(i % 13) for i in range(30)],
+    }
+    assert condition_labels({k: np.array(v) for k, v in words.items()}) == ["two", "twelve"]
+    jumps = np.tile([0, 3], 15)
+    dataset = line_dataset(30, labels=words)
+    (trial,) = line_contest(dataset, {"m": jumps}, cutoffs=(1, 10)).trials
+    assert list(trial.conditions) == ["two", "twelve"]
+    by_hour = trial.conditions["two"]
+    assert {w: m.recall["1"].value for w, m in by_hour.items()} == {"day": 1, "night": 0}
+    assert by_hour["night"].recall["10"].value == 1 and by_hour["day"].queries == 15
+    assert trial.measures.recall["1"].value == 0.5
