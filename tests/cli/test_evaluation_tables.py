@@ -79,14 +79,14 @@ def test_three_models_fit_into_100_columns(three):
 def test_comparisons_in_words(three):
     # The second is wrong at places 5 to 20, the first at 0 to 14.
     assert comparison_lines(three) == [
-        f"{NAMES[0]} against {NAMES[1]} at R@1: better at 6 places, worse at 5, p = 1",
-        f"{NAMES[0]} against {NAMES[2]} at R@1: better at 0 places, worse at 15, p < 0.001",
-        f"{NAMES[1]} against {NAMES[2]} at R@1: better at 0 places, worse at 16, p < 0.001",
+        f"{NAMES[0]} against {NAMES[1]} at R@1: better at 6 queries, worse at 5, p = 1",
+        f"{NAMES[0]} against {NAMES[2]} at R@1: better at 0 queries, worse at 15, p < 0.001",
+        f"{NAMES[1]} against {NAMES[2]} at R@1: better at 0 queries, worse at 16, p < 0.001",
     ]
     jumps = {"a": np.zeros(9), "b": np.zeros(9), "c": np.array([5.0] * 6 + [0] * 3)}
     lines = comparison_lines(line_contest(line_dataset(9), jumps))
-    assert lines[0] == "a against b at R@1: equally good at each of 9 places"
-    assert lines[1] == "a against c at R@1: better at 6 places, worse at 0, p = 0.031"
+    assert lines[0] == "a against b at R@1: equally good at each of 9 queries"
+    assert lines[1] == "a against c at R@1: better at 6 queries, worse at 0, p = 0.031"
 
 
 def test_conditions_have_a_row_each(three):

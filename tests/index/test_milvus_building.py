@@ -13,7 +13,7 @@ pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this pla
 
 from netvlad import PlaceIndex, Where
 from netvlad.errors import DataError, SettingsError, StorageError
-from netvlad.index import Question, milvus_building
+from netvlad.index import Question, describing_photos, milvus_building
 from netvlad.models import PlaceModel
 
 
@@ -106,7 +106,7 @@ def test_a_killed_build_is_completed_by_adding(
     photos: Path, quick_model: PlaceModel, lite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(milvus_building, "SLICE", 30)
-    described, calls = milvus_building.describe, []
+    described, calls = describing_photos.describe, []
 
     def killed(*given, **named):
         calls.append(len(given[1]))
@@ -115,7 +115,7 @@ def test_a_killed_build_is_completed_by_adding(
         return described(*given, **named)
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(milvus_building, "describe", killed)
+        broken.setattr(describing_photos, "describe", killed)
         PlaceIndex.build(quick_model, photos / "map", output=f"{lite}/killed")
     index = PlaceIndex.open(f"{lite}/killed")
     assert len(index) == 30

@@ -118,7 +118,7 @@ def test_the_allowance_is_kept_and_used(tmp_path, allowance):
     random = np.random.default_rng(3)
     hits = {name: random.random(64) < 0.6 for name in "abc"}
     contest = contest_of(dataset_of(tmp_path, 64), hits)
-    overlay = {"b": lambda path: Picture("data:image/jpeg;base64,", 4, 3)}
+    overlay = {"b": lambda query, answer: Picture("data:image/jpeg;base64,", 4, 3)}
     reports = []
     patterns = gallery(contest, pictures=allowance, overlays=overlay, report=reports.append)
     assert shown(patterns) <= allowance
@@ -134,7 +134,7 @@ def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
     photos(tmp_path, 8)
     asked = []
 
-    def overlay(path):
+    def overlay(path, answer):
         asked.append(path)
         return None if path.name == "0.png" else Picture("data:image/jpeg;base64,xx", 4, 3)
 

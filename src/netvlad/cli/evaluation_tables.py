@@ -49,7 +49,8 @@ def evaluation_table(contest: Contest) -> Table:
         table.add_row(*cells)
     if any(winner is not None for winner in best.values()):
         table.caption = Text(
-            f"{MARK} better than each other model (exact paired tests over places, 5 % in all)"
+            f"{MARK} better than each other model (exact paired tests over "
+            f"{contest.trial_words[1]}, 5 % in all)"
         )
     return table
 
@@ -59,14 +60,14 @@ def comparison_lines(contest: Contest) -> list[str]:
 
     The p-values are of each test by itself; marks in the table allow for their number.
     """
-    cutoff = min(contest.cutoffs)
+    cutoff, words = min(contest.cutoffs), contest.trial_words
     lines = []
     for a, b, test in contest.pairs(cutoff):
         first, second = (_printable(contest.trials[i].competitor.name).plain for i in (a, b))
         if test.a_better + test.b_better == 0:
-            found = f"equally good at each of {_places(test.trials)}"
+            found = f"equally good at each of {_counted(test.trials, words)}"
         else:
-            found = f"better at {_places(test.a_better)}, worse at {test.b_better}, "
+            found = f"better at {_counted(test.a_better, words)}, worse at {test.b_better}, "
             found += "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.2g}"
         lines.append(f"{first} against {second} at R@{cutoff}: {found}")
     return lines
@@ -133,8 +134,8 @@ def _metres(error_m: float | None) -> str:
     return f"{error_m:.1f} m" if error_m < 1000 else f"{error_m / 1000:,.0f} km"
 
 
-def _places(count: int) -> str:
-    return f"{count:,} place" + ("" if count == 1 else "s")
+def _counted(count: int, words: tuple[str, str]) -> str:
+    return f"{count:,} {words[count != 1]}"
 
 
 def _printable(text: str) -> Text:

@@ -70,17 +70,36 @@ class Contest:
         prepared: the data set, the protocol and what it made of it.
         trials: a model each, in the order given.
         cutoffs: the N of recall@N.
+        called: what people call the data set, where that is not its layout's name.
     """
 
     prepared: PreparedEvaluation
     trials: tuple[Trial, ...]
     cutoffs: tuple[int, ...] = CUTOFFS
+    called: str = ""
+
+    @property
+    def dataset_name(self) -> str:
+        """What people call the data set."""
+        return self.called or self.prepared.dataset.name
+
+    @property
+    def data(self) -> str:
+        """Data set and split, for people."""
+        return f"{self.dataset_name} {self.prepared.dataset.split}".strip()
 
     @property
     def title(self) -> str:
         """Data set, split and protocol, for people."""
-        dataset = self.prepared.dataset
-        return f"{dataset.name} {dataset.split} · {self.prepared.protocol.name}"
+        return f"{self.data} · {self.prepared.protocol.name}"
+
+    @property
+    def trial_words(self) -> tuple[str, str]:
+        """What the paired tests count, one and many: queries where each shows another place."""
+        outcomes = self.trials[0].outcomes
+        if len(np.unique(outcomes.places)) == len(outcomes):
+            return "query", "queries"
+        return "place", "places"
 
     def compare(self, a: int, b: int, cutoff: int = 1) -> PairedComparison:
         """The exact paired test of recall@``cutoff`` between trials ``a`` and ``b``, over places.
@@ -138,6 +157,7 @@ def contest(
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     place_label: str | None = None,
+    called: str = "",
     seed: int = 0,
 ) -> Contest:
     """Measure every model, over all queries and by condition.
@@ -146,6 +166,7 @@ def contest(
         entries: models and their evaluations, all of the same queries.
         cutoffs: the N of recall@N.
         place_label: the label that tells places apart; None groups queries by position.
+        called: what people call the data set; empty for the name it was opened by.
         seed: of the bootstrap.
 
     Raises:
@@ -177,7 +198,7 @@ def contest(
                 },
             )
         )
-    return Contest(prepared, tuple(trials), tuple(cutoffs))
+    return Contest(prepared, tuple(trials), tuple(cutoffs), called)
 
 
 def condition_labels(labels: Mapping[str, NDArray[np.str_]]) -> list[str]:

@@ -14,12 +14,15 @@ from netvlad.images import read_image
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.confidence import answer_features
 from netvlad.index.ground import metres_around
-from netvlad.index.local_features import MAX_SIDE, FeatureCache, LocalFeatures, extract
+from netvlad.index.local_features import FeatureCache
+from netvlad.index.matchers.matcher import LocalFeatures, Matcher
+from netvlad.index.matchers.registry import matcher_name
 from netvlad.index.position import fuse_position
 from netvlad.index.rerank import Reranked, Verified, rerank
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
+from netvlad.types import Progress, Reporter, silent
 
 CANDIDATES = 20
 """Places that are re-ranked, and that probability and position are computed from."""
@@ -35,7 +38,9 @@ class Question:
         k: how many places to return.
         where: which places may be returned.
         heading_deg: only places seen at most so many degrees off the query's own heading.
-        rerank: whether the first :data:`CANDIDATES` places are verified by geometry.
+        rerank: whether the first :data:`CANDIDATES` places are verified by geometry: True, by
+            RootSIFT; or by the matcher of that name, one of
+            :data:`~netvlad.index.matchers.registry.MATCHERS`.
         radius_m: places at most this far apart are one place (metres).
         min_probability: below it the query is not a place of this index; None takes the
             calibration's own threshold.
@@ -46,12 +51,13 @@ class Question:
     k: int = 5
     where: Where = field(default_factory=Where)
     heading_deg: float | None = None
-    rerank: bool = False
+    rerank: bool | str = False
     radius_m: float = 25.0
     min_probability: float | None = None
     speed_mps: float = 1.0
 
     def __post_init__(self) -> None:
+        matcher_name(self.rerank)
         if self.k < 1:
             raise SettingsError(f"k is {self.k}; ask for at least 1 place")
         if self.radius_m <= 0:
@@ -60,6 +66,24 @@ class Question:
             raise SettingsError(f"heading_deg is {self.heading_deg:g}; give 0 to 180 degrees")
         if self.min_probability is not None and not 0 <= self.min_probability <= 1:
             raise SettingsError(f"min_probability is {self.min_probability:g}; give 0 to 1")
+
+    @property
+    def matcher(self) -> str | None:
+        """The name of the matcher that re-ranks; None without re-ranking."""
+        return matcher_name(self.rerank)
+
+
+@dataclass(frozen=True, eq=False)
+class Verifier:
+    """What verifies places by geometry.
+
+    Attributes:
+        matcher: finds and pairs local features.
+        features: those of the index's photos, kept.
+    """
+
+    matcher: Matcher
+    features: FeatureCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +116,8 @@ def answers(
     queries: Sequence[Query],
     question: Question,
     calibration: Calibration,
-    local_features: FeatureCache | None = None,
+    verifier: Verifier | None = None,
+    report: Reporter = silent,
 ) -> list[Answer]:
     """Answer queries.
 
@@ -101,7 +126,8 @@ def answers(
         queries: described by the index's own model.
         question: what is asked.
         calibration: turns scores into a probability.
-        local_features: of the index's photos; needed when ``question.rerank`` is set.
+        verifier: re-ranks the places; needed when ``question.rerank`` is set.
+        report: receives the progress of re-ranking.
 
     Returns:
         one answer for each query, in order.
@@ -110,10 +136,12 @@ def answers(
         SettingsError: ``question.heading_deg`` is set and a query's heading is unknown.
     """
     found = _search(store, queries, question)
-    return [
-        _answer(store, query, candidates, question, calibration, local_features)
-        for query, candidates in zip(queries, found, strict=True)
-    ]
+    answered = []
+    for query, candidates in zip(queries, found, strict=True):
+        answered.append(_answer(store, query, candidates, question, calibration, verifier))
+        if verifier is not None:
+            report(Progress("Verifying places", len(answered), len(queries), "queries"))
+    return answered
 
 
 def _search(store: Store, queries: Sequence[Query], question: Question) -> list[_Candidates]:
@@ -143,14 +171,14 @@ def _answer(
     candidates: _Candidates,
     question: Question,
     calibration: Calibration,
-    local_features: FeatureCache | None,
+    verifier: Verifier | None,
 ) -> Answer:
     if not len(candidates.indices):
         return Answer(query.name)
     rows = [store.place(int(index)) for index in candidates.indices]
     verified: list[Verified | None] = [None] * len(rows)
-    if question.rerank:
-        order, verified = _reranked(query, rows, candidates.scores, local_features)
+    if verifier is not None:
+        order, verified = _reranked(query, rows, candidates.scores, verifier)
         rows = [rows[i] for i in order]
         verified = [verified[i] for i in order]
         candidates = _Candidates(candidates.indices[order], candidates.scores[order])
@@ -220,27 +248,27 @@ def _reranked(
     query: Query,
     rows: list[dict[str, Any]],
     scores: NDArray[np.float64],
-    cache: FeatureCache | None,
+    verifier: Verifier,
 ) -> tuple[NDArray[np.int64], list[Verified | None]]:
     """The order of the candidates after verification, and what it found, in the old order."""
     count = min(len(rows), CANDIDATES)
     unchanged = np.arange(len(rows))
     verified: list[Verified | None] = [None] * len(rows)
-    if cache is None or query.picture is None:
+    if query.picture is None:
         return unchanged, verified
-    picture = query.picture
+    picture, matcher = query.picture, verifier.matcher
     # As the cache reads the index's own photos.
-    pixels = read_image(picture, resize=MAX_SIDE) if isinstance(picture, Path) else picture
-    candidates = [_local_features(cache, Path(row["image"])) for row in rows[:count]]
-    found: Reranked = rerank(extract(pixels), candidates, scores[:count])
+    pixels = read_image(picture, resize=matcher.max_side) if isinstance(picture, Path) else picture
+    candidates = [_local_features(verifier, Path(row["image"])) for row in rows[:count]]
+    found: Reranked = rerank(matcher.extract(pixels), candidates, scores[:count], matcher)
     verified[:count] = found.verified
     return np.concatenate([found.order, unchanged[count:]]), verified
 
 
-def _local_features(cache: FeatureCache, path: Path) -> LocalFeatures | None:
+def _local_features(verifier: Verifier, path: Path) -> LocalFeatures | None:
     # A photo that was moved away or damaged since keeps its place in the ranking.
     try:
-        return cache.get(path)
+        return verifier.features.get(path, verifier.matcher)
     except ImageError:
         return None
 

@@ -3,55 +3,39 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.descriptors import Descriptors, describe
+from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
-from netvlad.index.default_model import default_model
-from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.engines.ray_engine import describe_on_ray
+from netvlad.index.describing_photos import (
+    Work,
+    describe_photos,
+    familiar,
+    image_set,
+    model_or_default,
+)
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.manifest import MANIFEST
 from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
-from netvlad.types import ImageSet, Reporter, silent
+from netvlad.types import Reporter, silent
+
+__all__ = ["WORK", "Change", "Work", "add_to_folder", "build_folder"]
 
 WORK = ".work"
 """Below an index folder: descriptors that are being computed, until they are in the index."""
 
 _BLOCK = 4096
 _OURS = {WORK, ".lock"}
-
-
-@dataclass(frozen=True)
-class Work:
-    """How photos are described.
-
-    Attributes:
-        batch_size: photos per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
-        device: where the default model is made.
-        seed: of the default model's centres, and of whitening's sample.
-        cluster: machines that describe the photos of an index folder; None is this one alone.
-    """
-
-    batch_size: int = 24
-    threads: int = 8
-    precision: str = "32"
-    device: str = "cpu"
-    seed: int = 123
-    cluster: RayCluster | None = None
 
 
 @dataclass(frozen=True)
@@ -106,25 +90,17 @@ def build_folder(
         StorageError: the folder holds an index, is being written to, or has no room.
     """
     work = work or Work()
-    images = image_set(collection.places)
+    places = collection.places
     _refuse_other_content(folder)
     if work.cluster is not None:
         work.cluster.resolved()  # before the default model takes its minutes
-    chosen = model or default_model(
-        images,
-        seed=work.seed,
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
-        device=work.device,
-        report=report,
-    )
-    described = _described(folder, chosen, images, storage, work, report)
+    chosen = model_or_default(model, places, work, report)
+    described = _described(folder, chosen, places, storage, work, report)
     good = np.flatnonzero(described.readable)
     if not len(good):
         shutil.rmtree(folder, ignore_errors=True)
         first = described.unreadable[0].error
-        raise DataError(f"none of {len(images)} photos can be used (the first: {first})")
+        raise DataError(f"none of {len(places)} photos can be used (the first: {first})")
     blocks = _blocks(described.values, good)
     if whiten is not None:
         whitening = fit_whitening(described.values, whiten, seed=work.seed)
@@ -133,7 +109,7 @@ def build_folder(
     dim = chosen.descriptor_dim
     with writing(folder, "building it", create=True, dim=dim, storage=storage) as writer:
         writer.put_model(chosen, model_fingerprint(chosen))
-        writer.append(collection.places.take(good), blocks)
+        writer.append(places.take(good), blocks)
         writer.commit(report)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return Change(
@@ -174,36 +150,32 @@ def add_to_folder(
         known = {image: i for i, image in enumerate(there.images())}
         given = collection.places
         at = np.array([known.get(image, -1) for image in given.images()], dtype=np.int64)
-        same = (at >= 0) & _same_file(there, at, given)
-        fresh = np.flatnonzero(~same)
+        found = familiar(there, at, given)
+        fresh = np.flatnonzero(~found.same)
         storage = writer.base.manifest.storage
-        images = image_set(given.take(fresh))
-        described = _described(folder, model, images, storage, work or Work(), report)
+        some = given.take(fresh)
+        described = _described(folder, model, some, storage, work or Work(), report)
         readable = np.flatnonzero(described.readable)
         good = fresh[readable]
-        updated = _update_facts(writer, there, at[same], given.take(np.flatnonzero(same)))
+        if len(found.changed):
+            _update(writer, there, at[found.changed], given.take(found.changed))
         replaced = at[good][at[good] >= 0]
         if len(replaced):
             writer.remove(replaced)
         if len(good):
             writer.append(given.take(good), _blocks(described.values, readable))
-        if len(good) or updated:
+        if len(good) or len(found.changed):
             writer.commit(report)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return Change(
         added=len(good) - len(replaced),
         replaced=len(replaced),
-        unchanged=int(same.sum()),
-        updated=updated,
+        unchanged=int(found.same.sum()),
+        updated=len(found.changed),
         skipped=described.unreadable,
         notes=collection.notes,
         seconds=described.seconds,
     )
-
-
-def image_set(places: Places) -> ImageSet:
-    """The photos of places, as the loader wants them."""
-    return ImageSet(Path(), tuple(places.images()))
 
 
 def _refuse_other_content(folder: Path) -> None:
@@ -219,56 +191,30 @@ def _refuse_other_content(folder: Path) -> None:
 def _described(
     folder: Path,
     model: PlaceModel,
-    images: ImageSet,
+    places: Places,
     storage: str,
     work: Work,
     report: Reporter,
 ) -> Descriptors:
     """Describe into the work folder, where a later run of the same finds it."""
-    if not len(images):
+    if not len(places):
         return Descriptors(np.empty((0, model.descriptor_dim), np.float32), np.empty(0, np.bool_))
     # Descriptors of other photos or another model are no use any more.
-    name = f"{model_fingerprint(model)}-{images_fingerprint(images)}-{storage}.npy"
+    made_from = f"{model_fingerprint(model)}-{images_fingerprint(image_set(places))}"
+    name = f"{made_from}-{storage}.npy"
     for stale in (folder / WORK).glob("*"):
         if name not in stale.name and stale.stem != Path(name).stem:
             stale.unlink(missing_ok=True)
-    engine = describe if work.cluster is None else partial(describe_on_ray, cluster=work.cluster)
-    return engine(
-        model,
-        images,
-        output=folder / WORK / name,
-        storage=storage,
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
-        stage="Describing photos",
-        report=report,
+    return describe_photos(
+        model, places, work, report, output=folder / WORK / name, storage=storage
     )
 
 
-def _update_facts(writer: IndexWriter, there: Places, at: NDArray[np.int64], given: Places) -> int:
-    """Bring what is known about photos ``at`` up to date; how many changed."""
-    if not len(at):
-        return 0
-    old, new = there.take(at).table.to_pylist(), given.table.to_pylist()
-    changed = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if repr(a) != repr(b)]
-    if changed:
-        # The table anew: those rows from what was given, all others as they are.
-        joined = there.joined(given.take(np.array(changed)))
-        order = np.arange(len(there))
-        order[at[changed]] = len(there) + np.arange(len(changed))
-        writer.update_places(joined.take(order))
-    return len(changed)
-
-
-def _same_file(there: Places, at: NDArray[np.int64], given: Places) -> NDArray[np.bool_]:
-    """(M,) whether photo i of ``given`` is still the file that place ``at[i]`` was made from."""
-    same = np.ones(len(given), np.bool_)
-    for column in ("size_bytes", "mtime_ns"):
-        stored = there.table.column(column).to_numpy()
-        now = given.table.column(column).to_numpy()
-        same &= stored[np.maximum(at, 0)] == now if len(stored) else False
-    return same
+def _update(writer: IndexWriter, there: Places, at: NDArray[np.int64], given: Places) -> None:
+    """Say what is known now about the places ``at`` (n,): those rows anew, all others as before."""
+    order = np.arange(len(there))
+    order[at] = len(there) + np.arange(len(given))
+    writer.update_places(there.joined(given).take(order))
 
 
 def _blocks(

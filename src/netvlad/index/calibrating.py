@@ -20,6 +20,8 @@ from netvlad.index.confidence import (
     document_name,
 )
 from netvlad.index.local_features import FeatureCache
+from netvlad.index.matchers.matcher import Matcher
+from netvlad.index.matchers.sift import ROOT_SIFT
 from netvlad.index.rerank import rerank
 from netvlad.index.stores.writing import writing
 from netvlad.models import PlaceModel
@@ -52,6 +54,7 @@ def labelled_answers(
     *,
     radius_m: float = 25.0,
     cache: FeatureCache | None = None,
+    matcher: Matcher = ROOT_SIFT,
     work: Work | None = None,
     report: Reporter = silent,
 ) -> LabelledAnswers:
@@ -62,6 +65,7 @@ def labelled_answers(
         dataset: needs positions; those of one zone, in metres.
         radius_m: how near the first place must lie to be right.
         cache: of local features; given, the answers are re-ranked.
+        matcher: by which.
         work: how images are described.
         report: receives progress and notes.
 
@@ -111,7 +115,7 @@ def labelled_answers(
                 continue
             evidence = None
             if cache is not None:
-                order, evidence = _verified(cache, dataset, query, first, cosines)
+                order, evidence = _verified(cache, matcher, dataset, query, first, cosines)
                 first, cosines = first[order], cosines[order]
             positions = places[first] - places[first[0]]
             features = answer_features(cosines, positions, evidence, radius_m=radius_m, names=names)
@@ -129,6 +133,7 @@ def labelled_answers(
 
 def _verified(
     cache: FeatureCache,
+    matcher: Matcher,
     dataset: PlaceDataset,
     query: int,
     candidates: NDArray[np.int64],
@@ -136,9 +141,10 @@ def _verified(
 ) -> tuple[NDArray[np.int64], float]:
     """The order of the candidates after re-ranking, and the evidence for the first."""
     found = rerank(
-        cache.get(dataset.queries.path(query)),
-        [cache.get(dataset.database.path(int(index))) for index in candidates],
+        cache.get(dataset.queries.path(query), matcher),
+        [cache.get(dataset.database.path(int(index)), matcher) for index in candidates],
         cosines,
+        matcher,
     )
     first = found.verified[int(found.order[0])]
     return found.order, 0.0 if first is None else first.evidence
@@ -191,8 +197,13 @@ def fit(
     return calibration, measure_confidence(held_out, answers.correct, groups=answers.query)
 
 
-def keep(folder: Path, calibration: Calibration, *, reranked: bool = False) -> None:
+def keep(folder: Path, calibration: Calibration, *, reranked: bool | str = False) -> None:
     """Keep a calibration in an index folder: for answers that were re-ranked, or for others.
+
+    Args:
+        folder: of the index.
+        calibration: from :func:`fit`.
+        reranked: whether it is for answers that were re-ranked, or by which matcher.
 
     Raises:
         StorageError: another process is writing, or it cannot be written.

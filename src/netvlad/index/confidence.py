@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.fitting.calibration import Calibration
+from netvlad.index.matchers.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.index.score_weights import score_weights, tail_statistics
 
 NEIGHBOURS = 20
@@ -195,8 +196,8 @@ def default_calibration(pooling: str = "netvlad", *, reranked: bool = False) -> 
         pooling: the model's aggregator. NetVLAD, whitened or not, has a calibration of its own;
             all others share one that is less sharp. NetVLAD's is far too sure of other models'
             answers: distances between their descriptors vary more.
-        reranked: whether the answers were re-ranked. Then the evidence counts too, for NetVLAD;
-            other models' answers are judged as if they were not.
+        reranked: whether the answers were re-ranked, by RootSIFT. Then the evidence counts too, for
+            NetVLAD; other models' answers are judged as if they were not.
 
     Raises:
         StorageError: the package's own file is damaged.
@@ -209,9 +210,20 @@ def default_calibration(pooling: str = "netvlad", *, reranked: bool = False) -> 
     return Calibration.from_json(content[kind], name)
 
 
-def document_name(*, reranked: bool) -> str:
-    """What the calibration of an index is kept under."""
-    return "calibration-reranked" if reranked else "calibration"
+def document_name(*, reranked: bool | str) -> str:
+    """What the calibration of an index is kept under.
+
+    Args:
+        reranked: whether it is for answers that were re-ranked, or by which matcher: the evidence
+            of one says nothing about another's.
+
+    Raises:
+        SettingsError: there is no matcher of that name.
+    """
+    matcher = matcher_name(reranked)
+    if matcher is None:
+        return "calibration"
+    return "calibration-reranked" + ("" if matcher == DEFAULT_MATCHER else f"-{matcher}")
 
 
 def _of_judged(

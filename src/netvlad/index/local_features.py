@@ -6,94 +6,26 @@ import threading
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
 from netvlad.images import read_image
+from netvlad.index.matchers.matcher import LocalFeatures, Matcher
+from netvlad.index.matchers.sift import FORMAT, MAX_POINTS, MAX_SIDE, ROOT_SIFT, extract
 from netvlad.storage import fingerprint, written_beside
 
-MAX_SIDE = 320
-"""Photos are shrunk until their longer side has this many pixels; smaller ones stay as they are."""
+__all__ = ["FORMAT", "MAX_POINTS", "MAX_SIDE", "FeatureCache", "LocalFeatures", "extract"]
 
-MAX_POINTS = 1000
-"""Features kept of a photo: those with the strongest response."""
-
-FORMAT = 1
-"""Of the cached files. Another number, as every change of :func:`extract` needs, forgets them."""
-
-_CONTRAST_THRESHOLD = 0.01  # a quarter of OpenCV's: dim walls count too
-_LEAST_SIDE = 16
-_QUANTUM = 255
 _ABANDONED_AFTER_S = 3600.0
-
-
-@dataclass(frozen=True, eq=False)
-class LocalFeatures:
-    """The features of one photo.
-
-    Attributes:
-        points: (n, 2) float32, x to the right and y down, in pixels of the size they were found at.
-        descriptors: (n, 128) uint8, RootSIFT times 255.
-        size: (height, width) in pixels that the features were found at.
-    """
-
-    points: NDArray[np.float32]
-    descriptors: NDArray[np.uint8]
-    size: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def size_bytes(self) -> int:
-        """What they take in memory, and within some hundred bytes on disk."""
-        return self.points.nbytes + self.descriptors.nbytes
-
-
-def extract(pixels: NDArray[np.uint8]) -> LocalFeatures:
-    """Find and describe the corners and blobs of a photo that stands upright.
-
-    SIFT (Lowe, IJCV 2004) without its orientation: photos of places are taken upright, so a
-    feature that would have to be turned to match is another one. Descriptors become RootSIFT
-    (Arandjelović and Zisserman, CVPR 2012): L1-normalised, then the square root of each value.
-
-    Args:
-        pixels: (H, W, 3) RGB; larger ones are shrunk to :data:`MAX_SIDE`.
-
-    Returns:
-        At most :data:`MAX_POINTS` features, strongest first; none of a blank or tiny picture.
-    """
-    grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
-    scale = MAX_SIDE / max(grey.shape)
-    if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in grey.shape[::-1])
-        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    size = (int(grey.shape[0]), int(grey.shape[1]))
-    if min(size) < _LEAST_SIDE:
-        return _none(size)
-    sift = cv2.SIFT.create(nfeatures=0, contrastThreshold=_CONTRAST_THRESHOLD)
-    chosen = _upright(sift.detect(grey, None))
-    if not chosen:
-        return _none(size)
-    found, histograms = sift.compute(grey, chosen)
-    root = np.sqrt(histograms / np.maximum(histograms.sum(axis=1, keepdims=True), 1e-9))
-    return LocalFeatures(
-        points=np.array([point.pt for point in found], dtype=np.float32).reshape(-1, 2),
-        descriptors=np.rint(root * _QUANTUM).astype(np.uint8),
-        size=size,
-    )
 
 
 class FeatureCache:
     """Local features of photo files, found once.
 
-    A photo is known by its path, size and time of change. Files are whole or absent, so that
+    A photo is known by its path, size and time of change, and its features by the matcher's format:
+    those of several matchers lie side by side, under one limit. Files are whole or absent, so that
     several processes may use one folder. Beyond the limit those that were used longest ago go.
     Trouble with the folder never stops the work: what cannot be kept is computed again.
     """
@@ -114,8 +46,12 @@ class FeatureCache:
         self._room = 0
         self._writable = True
 
-    def get(self, path: Path) -> LocalFeatures:
+    def get(self, path: Path, matcher: Matcher = ROOT_SIFT) -> LocalFeatures:
         """The features of a photo, from the cache or computed and kept there.
+
+        Args:
+            path: its file.
+            matcher: finds the features.
 
         Raises:
             ImageError: the file is missing or is not a readable photo.
@@ -123,12 +59,12 @@ class FeatureCache:
         try:
             status = path.stat()
         except OSError:
-            return _features_of(path)  # which says what is wrong with it
-        absolute = str(path.absolute())
-        key = fingerprint(str(FORMAT), absolute, str(status.st_size), str(status.st_mtime_ns))
+            return _features_by(matcher, path)  # which says what is wrong with it
+        about = (str(path.absolute()), str(status.st_size), str(status.st_mtime_ns))
+        key = fingerprint(matcher.format, *about)
         found = self._from_memory(key) if self.folder is None else _read(self.folder / f"{key}.npz")
         if found is None:
-            found = _features_of(path)
+            found = _features_of(path) if matcher is ROOT_SIFT else _features_by(matcher, path)
             if self.folder is None:
                 self._into_memory(key, found)
             elif self._writable:
@@ -164,21 +100,11 @@ class FeatureCache:
 
 
 def _features_of(path: Path) -> LocalFeatures:
-    return extract(read_image(path, resize=MAX_SIDE))
+    return _features_by(ROOT_SIFT, path)
 
 
-def _none(size: tuple[int, int]) -> LocalFeatures:
-    return LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8), size)
-
-
-def _upright(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
-    # SIFT repeats a point for each of its orientations; upright they are one.
-    once = {(point.pt, point.size): point for point in points}
-    chosen = sorted(once.values(), key=lambda point: (-point.response, *point.pt, point.size))
-    chosen = chosen[:MAX_POINTS]
-    for point in chosen:
-        point.angle = 0.0
-    return chosen
+def _features_by(matcher: Matcher, path: Path) -> LocalFeatures:
+    return matcher.extract(read_image(path, resize=matcher.max_side))
 
 
 def _write(file: Path, features: LocalFeatures) -> None:

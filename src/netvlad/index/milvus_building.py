@@ -6,24 +6,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.descriptors import Descriptors, describe
+from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError
 from netvlad.fitting.whitening import SAMPLE, fit_whitening, with_whitening
 from netvlad.images import Unreadable
-from netvlad.index.building import Change, Work, image_set
-from netvlad.index.default_model import default_model
+from netvlad.index.building import Change
+from netvlad.index.describing_photos import Work, describe_photos, familiar, model_or_default
 from netvlad.index.photos import Collection
-from netvlad.index.places import SCHEMA, Places
+from netvlad.index.places import Places
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import MilvusAddress
+from netvlad.index.stores.milvus_rows import to_places
 from netvlad.models import PlaceModel
 from netvlad.types import Note, Progress, Reporter, silent
 
 SLICE = 512
 """Photos that are described before they are written: what a kill costs, and what memory holds."""
-
-# What tells whether a photo is still the file that was described.
-_FILE_COLUMNS = ("size_bytes", "mtime_ns")
 
 
 def build_in_milvus(
@@ -59,15 +57,7 @@ def build_in_milvus(
     work = work or Work()
     MilvusStore.check_free(address)
     places = collection.places
-    chosen = model or default_model(
-        image_set(places),
-        seed=work.seed,
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
-        device=work.device,
-        report=report,
-    )
+    chosen = model_or_default(model, places, work, report)
     if whiten is not None:
         chosen = _whitened(chosen, places, whiten, work, report)
     store: MilvusStore | None = None
@@ -111,11 +101,14 @@ def add_to_milvus(
         StorageError: the server fails; photos written before stay.
     """
     given = collection.places
-    there = store.stored(given)
-    same = np.array([_same_file(old, given, i) for i, old in enumerate(there)], dtype=np.bool_)
-    known = np.array([old is not None for old in there], dtype=np.bool_)
-    updated = _update_facts(store, there, given, np.flatnonzero(same))
-    fresh = np.flatnonzero(~same)
+    rows = store.stored(given)
+    there = [row for row in rows if row is not None]
+    known = np.array([row is not None for row in rows], dtype=np.bool_)
+    at = np.where(known, np.cumsum(known) - 1, -1)
+    found = familiar(to_places(there), at, given)
+    numbers = np.array([row["number"] for row in there], np.int64)
+    store.update(numbers[at[found.changed]], given.take(found.changed))
+    fresh = np.flatnonzero(~found.same)
     skipped: list[Unreadable] = []
     seconds, added, replaced = 0.0, 0, 0
     for some, described in _slices(model, given.take(fresh), work or Work(), report):
@@ -129,8 +122,8 @@ def add_to_milvus(
     return Change(
         added=added,
         replaced=replaced,
-        unchanged=int(same.sum()),
-        updated=updated,
+        unchanged=int(found.same.sum()),
+        updated=len(found.changed),
         skipped=tuple(skipped),
         notes=collection.notes,
         seconds=seconds,
@@ -143,19 +136,8 @@ def _slices(
     """The numbers (n,) of some places and their descriptors, until all are described."""
     for start in range(0, len(places), SLICE):
         some = np.arange(start, min(start + SLICE, len(places)))
-        yield some, _described(model, places.take(some), work, _from(start, len(places), report))
-
-
-def _described(model: PlaceModel, places: Places, work: Work, report: Reporter) -> Descriptors:
-    return describe(
-        model,
-        image_set(places),
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
-        stage="Describing photos",
-        report=report,
-    )
+        told = _from(start, len(places), report)
+        yield some, describe_photos(model, places.take(some), work, told)
 
 
 def _from(start: int, total: int, report: Reporter) -> Reporter:
@@ -175,31 +157,8 @@ def _whitened(
     sample = np.arange(len(places))
     if len(places) > SAMPLE:
         sample = np.sort(np.random.default_rng(work.seed).choice(sample, SAMPLE, replace=False))
-    described = _described(model, places.take(sample), work, report)
+    described = describe_photos(model, places.take(sample), work, report)
     return with_whitening(model, fit_whitening(described.values, dim, seed=work.seed))
-
-
-def _same_file(old: dict[str, object] | None, given: Places, i: int) -> bool:
-    row = given.row(i)
-    return old is not None and all(old[name] == row[name] for name in _FILE_COLUMNS)
-
-
-def _update_facts(
-    store: MilvusStore,
-    there: list[dict[str, object] | None],
-    given: Places,
-    same: NDArray[np.int64],
-) -> int:
-    """Bring what is known about photos ``same`` up to date; how many changed."""
-    numbers, changed = [], []
-    for i in same.tolist():
-        old, new = there[i], given.row(i)
-        new["tags"] = list(new["tags"] or ())
-        if old is not None and any(old[name] != new[name] for name in SCHEMA.names):
-            numbers.append(old["number"])
-            changed.append(i)
-    store.update(np.array(numbers, np.int64), given.take(np.array(changed, np.int64)))
-    return len(changed)
 
 
 def _moved(described: Descriptors, at: NDArray[np.int64]) -> list[Unreadable]:

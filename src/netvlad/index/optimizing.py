@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netvlad.errors import SettingsError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.index.confidence import document_name
+from netvlad.index.matchers.registry import MATCHERS
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models.fingerprints import model_fingerprint
@@ -111,7 +112,8 @@ def _rewrite(
         whitened = with_whitening(model, whitening)
         writer.put_model(whitened, model_fingerprint(whitened))
         # Probabilities were fitted to scores of the other descriptors.
-        for reranked in (False, True):
+        calibrations: tuple[bool | str, ...] = (False, *MATCHERS)
+        for reranked in calibrations:
             name = document_name(reranked=reranked)
             if name in base.manifest.documents:
                 report(Note(f"the {name} is dropped: run `netvlad index calibrate` again"))

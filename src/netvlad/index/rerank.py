@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netvlad.errors import DataError
-from netvlad.index.local_features import LocalFeatures
+from netvlad.index.matchers.matcher import LocalFeatures, Matcher
+from netvlad.index.matchers.sift import RATIO_LIMIT, ROOT_SIFT
 
-RATIO_LIMIT = 0.9
-"""A match counts for less the closer its ratio of distances comes to this, and then for nothing."""
+__all__ = [
+    "RATIO_LIMIT",
+    "TOLERANCE",
+    "WEIGHT",
+    "Reranked",
+    "Verified",
+    "rerank",
+    "verify_pair",
+]
 
 TOLERANCE = (1 / 32, 1 / 64)
 """Standard deviations, as shares of the photo's longer side, within which displacements agree:
@@ -21,7 +29,7 @@ horizontally, where parallax moves things most, and vertically."""
 
 WEIGHT = 10.0
 """What the square root of the evidence counts for, in standard deviations of the candidates'
-similarities. Anything from 6 to 14 does nearly the same."""
+similarities. Chosen with RootSIFT, for which anything from 6 to 14 does nearly the same."""
 
 _INLIER_WITHIN = 2.0  # standard deviations
 # Of candidates that are all as similar as each other the evidence decides.
@@ -33,8 +41,8 @@ class Verified:
     """What speaks for two photos showing the same scene from nearly the same place.
 
     Attributes:
-        evidence: the effective number of matches that agree, at least 0. Of street views taken more
-            than 50 m apart one pair in a hundred has more than 0.25.
+        evidence: the effective number of matches that agree, at least 0. By RootSIFT, one in a
+            hundred pairs of street views taken more than 50 m apart has more than 0.25.
         matches: (m, 2) int64 indices (into the query's, into the candidate's features) of the
             matches that agree, best first.
     """
@@ -63,12 +71,15 @@ class Reranked:
     scores: NDArray[np.float64]
 
 
-def verify_pair(query: LocalFeatures, candidate: LocalFeatures) -> Verified:
+def verify_pair(
+    query: LocalFeatures, candidate: LocalFeatures, matcher: Matcher = ROOT_SIFT
+) -> Verified:
     """Compare the local features of two photos.
 
-    Mutual nearest neighbours with the ratio r of their distance to that of the second nearest
-    (Lowe, IJCV 2004) weigh w = max(0, 1 − r / 0.9)². Each match j is a displacement (x_j, y_j) of
-    its point, in units of the longer side. The evidence is the highest density of displacements,
+    The matcher pairs them and gives each match a weight w: RootSIFT by how distinct it is, see
+    :meth:`~netvlad.index.matchers.sift.RootSift.match`; learned ones the confidence of LightGlue.
+    Each match j is a displacement (x_j, y_j) of its point, in units of the longer side. The
+    evidence is the highest density of displacements,
 
         E = max_i Σ_j w_j exp(−½ [((x_i − x_j) / σ_x)² + ((y_i − y_j) / σ_y)²]),
 
@@ -77,10 +88,15 @@ def verify_pair(query: LocalFeatures, candidate: LocalFeatures) -> Verified:
     a view from farther down the street, whose displacements fan out, gets less than one from here.
     Nothing is drawn at random: the same photos give the same evidence.
 
+    Args:
+        query: its features, as ``matcher`` finds them.
+        candidate: likewise.
+        matcher: pairs them.
+
     Returns:
         The evidence, 0 where nothing matches, and the matches within 2 σ of the best i.
     """
-    pairs, weights = _matches(query, candidate)
+    pairs, weights = matcher.match(query, candidate)
     if len(pairs) == 0:
         return Verified(0.0, pairs)
     displacement = (
@@ -96,7 +112,10 @@ def verify_pair(query: LocalFeatures, candidate: LocalFeatures) -> Verified:
 
 
 def rerank(
-    query: LocalFeatures, candidates: Sequence[LocalFeatures | None], similarities: ArrayLike
+    query: LocalFeatures,
+    candidates: Sequence[LocalFeatures | None],
+    similarities: ArrayLike,
+    matcher: Matcher = ROOT_SIFT,
 ) -> Reranked:
     """Order the candidates of a query by similarity and evidence together.
 
@@ -109,6 +128,7 @@ def rerank(
         candidates: k, some twenty; None for one without features (its file is gone), which keeps
             its rank by similarity while the others change places around it.
         similarities: (k,) cosines of the descriptors, in any order.
+        matcher: found the features, and pairs them.
 
     Returns:
         The new order; of candidates with equal scores the more similar comes first.
@@ -122,7 +142,7 @@ def rerank(
             f"similarities: {len(candidates)} candidates but an array of shape {similar.shape}; "
             "give one for each"
         )
-    verified = tuple(None if c is None else verify_pair(query, c) for c in candidates)
+    verified = tuple(None if c is None else verify_pair(query, c, matcher) for c in candidates)
     evidence = np.array([0.0 if v is None else v.evidence for v in verified])
     spread = max(float(similar.std()), _LEAST_SPREAD) if len(similar) else 0.0
     scores = similar + WEIGHT * spread * np.sqrt(evidence)
@@ -131,30 +151,3 @@ def rerank(
     moving = order[movable]
     order[movable] = moving[np.argsort(-scores[moving], kind="stable")]
     return Reranked(order, verified, scores)
-
-
-def _matches(
-    query: LocalFeatures, candidate: LocalFeatures
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Mutual nearest neighbours (m, 2) and their weights (m,), those without weight left out."""
-    if len(query) < 2 or len(candidate) < 2:  # a ratio needs a second neighbour
-        return np.zeros((0, 2), np.int64), np.zeros(0)
-    similarity = _unit(query.descriptors) @ _unit(candidate.descriptors).T
-    rows = np.arange(len(query))
-    nearest = similarity.argmax(axis=1)
-    mutual = similarity.argmax(axis=0)[nearest] == rows
-    first = similarity[rows, nearest]
-    similarity[rows, nearest] = -np.inf
-    second = similarity.max(axis=1)
-    # Of unit vectors, the squared distance is 2 − 2 cosine.
-    ratio = np.sqrt(np.maximum(1.0 - first, 0.0) / np.maximum(1.0 - second, 1e-6))
-    weights = np.square(np.maximum(1.0 - ratio / RATIO_LIMIT, 0.0)).astype(np.float64)
-    kept = mutual & (weights > 0)
-    return np.stack([rows[kept], nearest[kept]], axis=1), weights[kept]
-
-
-def _unit(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
-    values = descriptors.astype(np.float32)
-    norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1.0)
-    unit: NDArray[np.float32] = values / norms.astype(np.float32)
-    return unit

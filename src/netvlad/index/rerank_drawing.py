@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.index.local_features import LocalFeatures
+from netvlad.index.matchers.matcher import LocalFeatures
 from netvlad.index.rerank import Verified
 
 _GAP = 8

@@ -12,8 +12,9 @@ from netvlad.reports.evaluation_words import counted, printable
 from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.place_map import distance_text
 
-Overlay = Callable[[Path], Picture | None]
-"""From a query's file to a picture of what counted in it; None where there is none."""
+Overlay = Callable[[Path, Path], Picture | None]
+"""From the files of a query and of its first answer to a picture of what in the query speaks for
+that answer; None where there is none."""
 
 _SIDE = 196
 _MOST_LABELS = 6
@@ -49,7 +50,7 @@ class ModelAnswers:
         style: the number of its colour, from 0.
         right: whether the first answer is right.
         verdict: the rank of the first correct answer, in words.
-        overlay: what counted in the query; None without such a picture.
+        overlay: what in the query speaks for the first answer; None without such a picture.
         answers: best first.
     """
 
@@ -95,7 +96,7 @@ class CardPainter:
         Args:
             contest: the models and their answers.
             names: of the models, each different.
-            overlays: what counted in a query, for each model that can tell.
+            overlays: what speaks for a first answer, for each model that can tell.
             top: how many answers of each model a card shows.
         """
         self._contest = contest
@@ -136,14 +137,12 @@ class CardPainter:
             told = "right" if rank == 0 else f"first correct image at rank {rank + 1}"
         else:
             told = f"no correct image among the first {depth}" if answered else "no answer"
-        overlay = self._overlays[number]
-        path = self._contest.prepared.dataset.queries.path(query)
         return ModelAnswers(
             name=self._names[number],
             style=number % SERIES,
             right=rank == 0,
             verdict=told,
-            overlay=None if overlay is None else overlay(path),
+            overlay=self._overlay(number, query, found[0]),
             answers=tuple(
                 self._answer(place, index, query, index in right, float(squared))
                 for place, (index, squared) in enumerate(
@@ -152,6 +151,12 @@ class CardPainter:
                 if index >= 0
             ),
         )
+
+    def _overlay(self, number: int, query: int, answer: int) -> Picture | None:
+        overlay, dataset = self._overlays[number], self._contest.prepared.dataset
+        if overlay is None or answer < 0:
+            return None
+        return overlay(dataset.queries.path(query), dataset.database.path(answer))
 
     def _answer(
         self, rank: int, index: int, query: int, correct: bool, squared: float

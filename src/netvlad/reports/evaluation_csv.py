@@ -153,7 +153,7 @@ def _query_rows(
             for label in labels
         ),
     )
-    head = [dataset.name, dataset.split, prepared.protocol.name, trial.competitor.name]
+    head = [contest.dataset_name, dataset.split, prepared.protocol.name, trial.competitor.name]
     for row, answer, rank, *others in zip(rows, first, ranks, *columns, strict=True):
         yield [
             *head,

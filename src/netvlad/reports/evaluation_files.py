@@ -73,7 +73,8 @@ def _contest(contest: Contest) -> dict[str, Any]:
     prepared = contest.prepared
     best = {cutoff: contest.best(cutoff) for cutoff in contest.cutoffs}
     return {
-        "dataset": prepared.dataset.name,
+        "dataset": contest.dataset_name,
+        "layout": prepared.dataset.name,
         "split": prepared.dataset.split,
         "data_fingerprint": prepared.data_fingerprint,
         "protocol": prepared.protocol.to_json(),

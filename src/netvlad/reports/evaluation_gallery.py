@@ -98,7 +98,7 @@ def gallery(
     Args:
         contest: the models and their answers.
         pictures: at most so many are shown.
-        overlays: what counted in a query, by the name of the competitor.
+        overlays: what in a query speaks for its first answer, by the name of the competitor.
         report: receives the progress.
 
     Returns:

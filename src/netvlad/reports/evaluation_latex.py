@@ -166,7 +166,7 @@ def _caption(contests: Sequence[Contest]) -> str:
 
 
 def _split(contest: Contest) -> str:
-    return f"{contest.prepared.dataset.name} {contest.prepared.dataset.split}"
+    return contest.data
 
 
 def _one_line(text: str) -> str:

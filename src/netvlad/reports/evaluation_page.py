@@ -28,7 +28,7 @@ from netvlad.reports.evaluation_words import counted, data_name, joined, names_o
 from netvlad.reports.pages import write_page
 from netvlad.types import Reporter, silent
 
-PICTURES = 250
+PICTURES = 500
 """At most so many photos on a page, whatever the number of queries, models and data sets."""
 
 _MOST_UNREADABLE = 20
@@ -74,6 +74,7 @@ class Section:
         charts: curves, intervals, errors, conditions.
         maps: right and wrong queries.
         patterns: the gallery.
+        trials: what the paired tests count: places, or queries.
         overlays: whether there are pictures of what counted.
         strip: how many pictures stand beside each other in the gallery.
         protocol_fingerprint: of the rules.
@@ -91,6 +92,7 @@ class Section:
     unreadable: tuple[str, ...]
     names: tuple[str, ...]
     cutoff: int
+    trials: str
     table: Table
     pairs: tuple[PairRow, ...]
     charts: tuple[Chart, ...]
@@ -136,8 +138,7 @@ def write_evaluation_page(
         path: the page.
         contests: a section each; at least one.
         provenance: how the figures were made (command, versions, machine, date), by name.
-        overlays: from a query's file to a picture of what counted in it, by the name of the
-            competitor.
+        overlays: what in a query speaks for its first answer, by the name of the competitor.
         report: receives the progress.
 
     Returns:
@@ -195,6 +196,7 @@ def _section(
         unreadable=tuple(_unreadable(contest)),
         names=tuple(names_of(contest)),
         cutoff=lead_cutoff(contest),
+        trials=contest.trial_words[1],
         table=table_of(contest),
         pairs=tuple(pair_rows(contest)),
         charts=tuple(charts_of(contest)),
@@ -226,8 +228,10 @@ def _counts(contest: Contest) -> list[tuple[str, str]]:
     counts = [
         (first.num_database, "database image", "database images"),
         (first.num_queries, "query", "queries"),
-        (contest.trials[0].measures.places, "different place", "different places"),
     ]
+    if contest.trial_words[0] == "place":
+        places = contest.trials[0].measures.places
+        counts.append((places, "different place", "different places"))
     rare = [
         (without, "query without a correct image", "queries without a correct image"),
         (queries, "unreadable query", "unreadable queries"),

@@ -62,7 +62,7 @@ def _of_two(contest: Contest, names: Sequence[str]) -> str:
     first, second = _by_recall(contest)
     ahead, behind = (_recall(contest, i) for i in (first, second))
     test = contest.compare(first, second, n)
-    places = f"{counted(test.a_better, 'place', 'places')} to {test.b_better}"
+    places = f"{counted(test.a_better, *contest.trial_words)} to {test.b_better}"
     told = f"{places}, {p_value(test.p_value)}"
     if contest.best(n) is None:
         return (
@@ -82,6 +82,12 @@ def _of_many(contest: Contest, names: Sequence[str]) -> str:
     tests = {i: contest.compare(leader, i, n) for i in others}
     nearest = max(tests, key=lambda i: tests[i].p_value)
     told = p_value(tests[nearest].p_value)
+    if contest.best(n) is None and _recall(contest, nearest) == ahead:
+        equals = [i for i in (leader, *others) if _recall(contest, i) == ahead]
+        return (
+            f"No model is beyond doubt the best on {where}: {joined([names[i] for i in equals])} "
+            f"have the highest R@{n}, {ahead}"
+        )
     if contest.best(n) is None:
         return (
             f"No model is beyond doubt the best on {where}: {names[leader]} has the highest "

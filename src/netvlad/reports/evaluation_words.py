@@ -32,8 +32,7 @@ def names_of(contest: Contest) -> list[str]:
 
 def data_name(contest: Contest) -> str:
     """The data set and its split."""
-    dataset = contest.prepared.dataset
-    return printable(f"{dataset.name} {dataset.split}".strip())
+    return printable(contest.data)
 
 
 def joined(words: Sequence[str]) -> str:

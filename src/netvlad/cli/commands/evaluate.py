@@ -10,25 +10,18 @@ from typing import Annotated, Literal, TypeVar
 from cyclopts import Group, Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.evaluating import (
-    BATCH,
-    Entrant,
-    Work,
-    descriptor_entrant,
-    find_protocols,
-    model_entrant,
-    run_contests,
-    unreadable_in,
-    write_report,
-)
+from netvlad.cli.contest_reports import unreadable_in, write_report
+from netvlad.cli.contests import BATCH, Work, run_contests
+from netvlad.cli.entrants import Entrant, descriptor_entrant, model_entrant
 from netvlad.cli.evaluation_tables import comparison_lines, condition_table, evaluation_table
 from netvlad.cli.flags import MachineFlags
 from netvlad.cli.json_output import show_json
 from netvlad.cli.model_names import open_model
 from netvlad.cli.models import choose_device
+from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.provenance import provenance
 from netvlad.cli.settings import parse_resize, tell
-from netvlad.datasets import open_dataset
+from netvlad.datasets import DATASETS, open_dataset
 from netvlad.errors import SettingsError
 from netvlad.evaluation.contest import Contest
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
@@ -167,6 +160,7 @@ def evaluate(
                 place_label=rules.place_label,
             ),
             tell_user,
+            called=_called(data),
         )
         written = []
         if report is not None:
@@ -201,6 +195,15 @@ def _datasets(data: DataSetFlags, report: Reporter) -> list[PlaceDataset]:
     return [
         tell(open_dataset(name, folder, split, utm_zone=data.utm_zone), report)
         for name, folder, split in zip(data.dataset, folders, splits, strict=True)
+    ]
+
+
+def _called(data: DataSetFlags) -> list[str]:
+    """Layouts that hold anybody's images say nothing; the folder does."""
+    folders = _one_each("data-dir", data.data_dir, len(data.dataset))
+    return [
+        "" if DATASETS[name].splits else folder.resolve().name
+        for name, folder in zip(data.dataset, folders, strict=True)
     ]
 
 

@@ -14,6 +14,7 @@ from netvlad.cli.photo_flags import WorkFlags
 from netvlad.errors import SettingsError
 from netvlad.index.asking import Question
 from netvlad.index.match_pictures import match_pictures
+from netvlad.index.matchers.registry import MatcherName
 from netvlad.index.photos import find_photos
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.results import Answer, Place
@@ -70,6 +71,7 @@ def locate(
     index: Annotated[str, Parameter(name=["--index", "--store"])],
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
     rerank: Annotated[bool, Parameter(negative=())] = False,
+    matcher: MatcherName | None = None,
     radius_m: float = 25.0,
     min_probability: float | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
@@ -97,6 +99,9 @@ def locate(
         How many places to show.
     rerank
         Verify the first 20 places by the geometry of local features; slower.
+    matcher
+        Re-rank by these local features [default: with --rerank, sift]. The other two are learned:
+        slower, with weights to download, and pip install 'netvlad[matching]'.
     radius_m
         Places at most this far apart are one place (metres).
     min_probability
@@ -112,7 +117,7 @@ def locate(
         k=k,
         where=filters.where(),
         heading_deg=filters.heading_deg,
-        rerank=rerank,
+        rerank=matcher or rerank,
         radius_m=radius_m,
         min_probability=min_probability,
     )
@@ -129,7 +134,9 @@ def locate(
             report=report,
         )
         if html is not None:
-            pictures = match_pictures(answers) if rerank else None
+            name, pictures = question.matcher, None
+            if name is not None:
+                pictures = match_pictures(answers, matcher=opened.matcher(name))
             write_locate_page(html, answers, index=opened.name, matches=pictures)
     if json:
         show_json([answer.to_json() for answer in answers])

@@ -7,9 +7,12 @@ from typing import Literal
 import numpy as np
 
 from netvlad.cli.console import recall_table, reporting, show
-from netvlad.cli.evaluating import descriptor_folder, find_protocols, model_entrant, write_report
+from netvlad.cli.contest_reports import write_report
+from netvlad.cli.contests import descriptor_folder
+from netvlad.cli.entrants import model_entrant
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
+from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.evaluation.contest import contest

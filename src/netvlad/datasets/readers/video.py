@@ -13,12 +13,11 @@ from netvlad.datasets.readers.frame_request import FrameRequest
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S
 from netvlad.datasets.readers.video_file import SUFFIXES
 from netvlad.datasets.readers.video_frames import Frames, write_frames
+from netvlad.datasets.readers.video_later import LAYOUT
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
-
-LAYOUT = "<split>/{database,queries}/NAME.mp4 (or avi, mov, mkv, webm) with NAME.gpx beside it"
 
 SETTINGS_NAME = "video.json"
 """What may lie beside the videos: which frames to take, and when each video began."""

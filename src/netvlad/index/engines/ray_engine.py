@@ -1,8 +1,6 @@
 """Describing images on many machines with Ray Data: the same descriptors, in the same file."""
 
-import contextlib
 import json
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -15,18 +13,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from netvlad.descriptors import Descriptors, passes
-from netvlad.descriptors.describe import STORAGE
-from netvlad.descriptors.rows import FileRows, read_finished
+from netvlad.descriptors.described import storage_dtype
+from netvlad.descriptors.in_file import describe_in_file
+from netvlad.descriptors.rows import FileRows
 from netvlad.errors import ImageError, SettingsError
 from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
 from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.engines.connection import Room, connected, room
 from netvlad.index.engines.sections import SectionsInAnyOrder
 from netvlad.index.engines.worker import Order, SectionDescriber, packed, torch_version
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
-from netvlad.storage import locked
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent
 
 _VAIN_ROUNDS = 3
@@ -76,33 +73,25 @@ def describe_on_ray(
         StorageError: the file cannot be written, another process is writing it, or it holds
             descriptors of something else.
     """
-    started = time.perf_counter()
-    if storage not in STORAGE:
-        raise SettingsError(f"storage is {storage!r}; choose 32 or 16")
-    # What netvlad.descriptors.describe writes, too: that is how one takes up the other's file.
-    identity = {
-        "model": model_fingerprint(model),
-        "images": images_fingerprint(images),
-        "storage": storage,
-        "precision": precision,
-    }
-    with locked(output.parent, f"writing {output.name}", name=f".{output.name}.lock"):
-        finished = read_finished(output, images, identity)
-        if finished is not None:
-            report(Note(f"{stage}: {len(images)} descriptors taken from {output}"))
-        else:
-            file = FileRows(output, images, model.descriptor_dim, STORAGE[storage], identity)
-            with contextlib.closing(file):
-                sections = SectionsInAnyOrder(file, len(images), passes.SECTION)
-                if sections.missing():
-                    made_from = identity["model"]
-                    work = _Work(model, made_from, images, storage, batch_size, threads, precision)
-                    _fill(sections, work, cluster, stage, report)
-                finished = file.finish()
-    values, unreadable = finished
-    readable = np.ones(len(values), dtype=np.bool_)
-    readable[[image.index for image in unreadable]] = False
-    return Descriptors(values, readable, tuple(unreadable), time.perf_counter() - started)
+
+    def complete(rows: FileRows) -> None:
+        sections = SectionsInAnyOrder(rows, len(images), passes.SECTION)
+        if sections.missing():
+            work = _Work(
+                model, model_fingerprint(model), images, storage, batch_size, threads, precision
+            )
+            _fill(sections, work, cluster, stage, report)
+
+    return describe_in_file(
+        model,
+        images,
+        output,
+        complete,
+        storage=storage,
+        precision=precision,
+        stage=stage,
+        report=report,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +126,7 @@ class _Work:
 
     def taken(self, row: dict[str, Any]) -> tuple[NDArray[np.floating[Any]], list[Unreadable]]:
         """The rows (B, D) of an answer, and what has none."""
-        values = np.frombuffer(row["values"], STORAGE[self.storage])
+        values = np.frombuffer(row["values"], storage_dtype(self.storage))
         places = [(row["begin"] + i, reason) for i, reason in json.loads(row["unreadable"])]
         return values.reshape(-1, self.model.descriptor_dim).copy(), [
             Unreadable(index, ImageError(self.images.path(index), reason))

@@ -1,117 +1,30 @@
-"""What ``evaluate`` and ``test`` share: from models, data sets and rules to reports."""
+"""Running contests: every entrant on every data set, by every protocol that is for it."""
 
 import contextlib
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import psutil
-from numpy.typing import NDArray
 
+from netvlad.cli.entrants import Entrant
 from netvlad.cli.flags import MachineFlags
-from netvlad.cli.provenance import provenance
-from netvlad.errors import DataError, SettingsError, StorageError
+from netvlad.cli.protocol_choice import protocols_for
+from netvlad.errors import StorageError
 from netvlad.evaluation.applying import PreparedEvaluation, apply
 from netvlad.evaluation.by_protocol import Rows
 from netvlad.evaluation.contest import Competitor, Contest, contest
 from netvlad.evaluation.evaluate import Evaluation, Sides, describe_sides, evaluate_rows
 from netvlad.evaluation.places import places_of
 from netvlad.evaluation.protocol_record import Protocol
-from netvlad.evaluation.protocols import find_protocol, protocol_for
 from netvlad.evaluation.resizing import Resizing
 from netvlad.evaluation.sequences import SequenceSearch
 from netvlad.models.describer import Describer
-from netvlad.models.fingerprints import model_fingerprint
-from netvlad.models.place_model import PlaceModel
-from netvlad.reports.evaluation_files import write_results
-from netvlad.reports.evaluation_page import write_evaluation_page
-from netvlad.reports.pictures import Picture
-from netvlad.reports.saliency_picture import saliency_picture
 from netvlad.storage import fingerprint
 from netvlad.types import Note, PlaceDataset, Progress, Reporter
 
 BATCH = 24
-_OVERLAY_SIDE = 220  # pixels; shown at half of that
-_READ_AT_ONCE = 1 << 24
-
-
-@dataclass(frozen=True, eq=False)
-class Entrant:
-    """Who takes part: a model, or descriptors that were made elsewhere.
-
-    Attributes:
-        competitor: how it is called in tables.
-        model: the model; None for descriptors.
-        rows: (N, D) of the database and (Q, D) of the queries; None for a model.
-    """
-
-    competitor: Competitor
-    model: Describer | None = None
-    rows: tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None = None
-
-
-def model_entrant(model: Describer, name: str, source: str) -> Entrant:
-    """A model as it takes part."""
-    settings: dict[str, Any] = {"resize": model.resize, "descriptor_dim": model.descriptor_dim}
-    if isinstance(model, PlaceModel):
-        settings = model.spec.to_json() | settings
-    return Entrant(Competitor(name, source, model_fingerprint(model), settings), model=model)
-
-
-def descriptor_entrant(database: Path, queries: Path, name: str) -> Entrant:
-    """Two files of descriptors as they take part.
-
-    Raises:
-        DataError: a file is no (n, D) matrix of numbers, or they differ in D.
-    """
-    rows = (_matrix(database), _matrix(queries))
-    if rows[0].shape[1] != rows[1].shape[1]:
-        raise DataError(
-            f"{queries}: descriptors of {rows[1].shape[1]} dimensions, but those of {database} "
-            f"have {rows[0].shape[1]}; give two files of the same model"
-        )
-    digest = hashlib.sha256()
-    for path in (database, queries):
-        with path.open("rb") as file:
-            while block := file.read(_READ_AT_ONCE):
-                digest.update(block)
-    settings = {"descriptor_dim": rows[0].shape[1], "dtype": str(rows[0].dtype)}
-    source = f"{database} {queries}"
-    return Entrant(Competitor(name, source, digest.hexdigest()[:16], settings), rows=rows)
-
-
-def protocols_for(dataset: PlaceDataset, wanted: Sequence[Protocol]) -> list[Protocol]:
-    """The protocols of ``wanted`` that are for a data set; its own rules where none is wanted."""
-    if not wanted:
-        return [protocol_for(dataset)]
-    return [p for p in wanted if not p.datasets or dataset.name in p.datasets]
-
-
-def find_protocols(names: Sequence[str], datasets: Sequence[PlaceDataset]) -> list[Protocol]:
-    """Protocols by name, each of them for one of the data sets at least, and the other way round.
-
-    Raises:
-        SettingsError: an unknown protocol, one that is for none of the data sets, or a data set
-            that none is for.
-    """
-    found = [find_protocol(name) for name in dict.fromkeys(names)]
-    for protocol in found:
-        if not any(protocol in protocols_for(dataset, found) for dataset in datasets):
-            raise SettingsError(
-                f"protocol {protocol.name} is for {' or '.join(protocol.datasets)}, not for "
-                f"{' or '.join(d.name for d in datasets)}; see `netvlad protocols`"
-            )
-    for dataset in datasets:
-        if not protocols_for(dataset, found):
-            raise SettingsError(
-                f"none of the protocols is for {dataset.name}; name one that is, such as radius-25 "
-                "(see `netvlad protocols`)"
-            )
-    return found
 
 
 @dataclass(frozen=True)
@@ -145,10 +58,20 @@ def run_contests(
     protocols: Sequence[Protocol],
     work: Work,
     report: Reporter,
+    *,
+    called: Sequence[str] = (),
 ) -> list[Contest]:
     """Every entrant on every data set by every protocol that is for it.
 
     All rules are tried before an image is read: what cannot be done is said at once.
+
+    Args:
+        entrants: who takes part.
+        datasets: where.
+        protocols: by which rules; none for each data set's own.
+        work: how.
+        report: receives progress and notes.
+        called: what people call each data set; none for the names they were opened by.
 
     Raises:
         DataError: a data set does not know what a protocol asks for, or descriptors do not fit.
@@ -166,14 +89,15 @@ def run_contests(
     for dataset in datasets:
         places_of(dataset.queries, label=work.place_label)
     contests = []
-    for dataset, prepared in plans:
+    names = called or [""] * len(plans)
+    for name, (dataset, prepared) in zip(names, plans, strict=True):
         entries: list[list[tuple[Competitor, Evaluation]]] = [[] for _ in prepared]
         for entrant in entrants:
             stage = _Stage(entrant, dataset, prepared, work, report)
             for found, one in zip(entries, prepared, strict=True):
                 found.extend(stage.evaluate(one))
             stage.close()
-        contests += [contest(found, place_label=work.place_label) for found in entries]
+        contests += [contest(found, place_label=work.place_label, called=name) for found in entries]
     return contests
 
 
@@ -299,49 +223,6 @@ def descriptor_folder(
         yield Path(name)
 
 
-def write_report(
-    folder: Path,
-    contests: Sequence[Contest],
-    entrants: Sequence[Entrant],
-    machine: MachineFlags,
-    report: Reporter,
-) -> list[Path]:
-    """The page, and beside it JSON, CSV and LaTeX; the page is the first of the paths.
-
-    Raises:
-        StorageError: they cannot be written.
-    """
-    told = provenance(machine)
-    written = write_results(folder, contests, told)
-    page = write_evaluation_page(
-        folder / "index.html",
-        contests,
-        provenance=told,
-        overlays=_overlays(entrants),
-        report=report,
-    )
-    return [page, *written]
-
-
-def _overlays(entrants: Sequence[Entrant]) -> Mapping[str, Callable[[Path], Picture | None]]:
-    def of(model: PlaceModel) -> Callable[[Path], Picture | None]:
-        return lambda path: saliency_picture(path, model, _OVERLAY_SIDE)
-
-    return {
-        entrant.competitor.name: of(entrant.model)
-        for entrant in entrants
-        if isinstance(entrant.model, PlaceModel) and entrant.model.spec.pooling == "netvlad"
-    }
-
-
-def unreadable_in(contests: Sequence[Contest]) -> int:
-    """How many images could not be used, each counted once a contest."""
-    return sum(
-        len({line for trial in one.trials for line in trial.evaluation.unreadable})
-        for one in contests
-    )
-
-
 def _labelled(report: Reporter, name: str) -> Reporter:
     def labelled(event: Progress | Note) -> None:
         if isinstance(event, Progress):
@@ -349,16 +230,3 @@ def _labelled(report: Reporter, name: str) -> Reporter:
         report(event)
 
     return labelled
-
-
-def _matrix(path: Path) -> NDArray[np.floating[Any]]:
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as a .npy matrix: {error}") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
-        what = getattr(values, "dtype", "an archive"), getattr(values, "shape", "")
-        raise DataError(
-            f"{path}: holds {what[0]} {what[1]}; descriptors are an (n, D) matrix of floats"
-        )
-    return values

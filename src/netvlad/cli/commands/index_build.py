@@ -1,0 +1,152 @@
+"""``netvlad index build`` and ``add``: photos into an index."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from netvlad.cli.console import reporting, show
+from netvlad.cli.engine_flags import EngineFlags
+from netvlad.cli.index_names import named_index
+from netvlad.cli.index_tables import change_line, folder_line, milvus_line
+from netvlad.cli.model_names import open_place_model
+from netvlad.cli.models import choose_device
+from netvlad.cli.photo_flags import PositionFlags, WorkFlags
+from netvlad.errors import SettingsError
+from netvlad.index.building import Change
+from netvlad.index.place_index import PlaceIndex
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.milvus_address import is_milvus
+from netvlad.index.stores.opened import OpenedFolder
+from netvlad.types import Note
+
+DEFAULTS = (PositionFlags(), WorkFlags(), EngineFlags())
+
+
+def build(
+    photos: list[Path],
+    /,
+    *,
+    output: Annotated[str, Parameter(name=["--output", "--store"])],
+    model: str | None = None,
+    ckpt: Literal["latest", "best"] = "latest",
+    whiten: int | None = None,
+    storage: Literal["16", "32"] = "16",
+    positions: PositionFlags = DEFAULTS[0],
+    machine: WorkFlags = DEFAULTS[1],
+    engine: EngineFlags = DEFAULTS[2],
+    strict: bool = False,
+) -> None:
+    """Make an index of photos: folders are walked, files taken as they are.
+
+        netvlad index build photos/ --output my.index --positions positions.csv
+
+    Where and when a photo was taken comes from the table, else from a file name such as
+    @easting@northing@zone@band@...@.jpg, else from EXIF; an index without any positions answers
+    with similar photos alone. A build that is stopped goes on where it was; in Milvus, with
+    `netvlad index add`.
+
+    Parameters
+    ----------
+    photos
+        Folders and files.
+    output
+        The folder to make, or milvus://HOST:19530/COLLECTION.
+    model
+        A run folder, a cluster file (.hdf5), a backbone's name, or another index [default:
+        EfficientNet-Lite0 and a NetVLAD whose centres are learned from these photos].
+    ckpt
+        Which checkpoint of a run: latest or best.
+    whiten
+        Reduce descriptors to so many dimensions, by a PCA whitening learned from these photos.
+    storage
+        Bits per value of the descriptors (Milvus Lite keeps 32).
+    strict
+        Exit with 1 when a photo could not be used.
+    """
+    work = engine.work(machine, output)
+    with reporting() as report:
+        network = None
+        if model is not None:
+            if is_milvus(model):
+                network = PlaceIndex.open(model).model
+            else:
+                network = open_place_model(model, ckpt, report=report)
+            network = network.to(choose_device(machine.device))
+        built = PlaceIndex.build(
+            network,
+            list(photos),
+            output=output,
+            positions=positions.positions,
+            utm_zone=positions.utm_zone,
+            storage=storage,
+            whiten=whiten,
+            work=work,
+            report=report,
+        )
+        assert built.change is not None
+        for note in built.change.notes:
+            report(Note(note))
+    _tell(built, built.change, strict)
+
+
+def add(
+    index: str | None = None,
+    photos: list[Path] | None = None,
+    /,
+    *,
+    store: str | None = None,
+    positions: PositionFlags = DEFAULTS[0],
+    machine: WorkFlags = DEFAULTS[1],
+    engine: EngineFlags = DEFAULTS[2],
+    strict: bool = False,
+) -> None:
+    """Add photos to an index; those it has are described again only if the file has changed.
+
+        netvlad index add my.index more-photos/
+
+    Positions, headings, times and tags of photos it has are brought up to date. Those who read the
+    index meanwhile see it as it was, or as it is afterwards; in Milvus they see it grow.
+
+    Parameters
+    ----------
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION.
+    photos
+        Folders and files.
+    store
+        The index, instead of naming it first.
+    strict
+        Exit with 1 when a photo could not be used.
+    """
+    where, given = named_index(index, [str(photo) for photo in photos or ()], store)
+    if not given:
+        raise SettingsError("name the photos to add: netvlad index add INDEX PHOTOS...")
+    work = engine.work(machine, where)
+    with reporting() as report:
+        opened = PlaceIndex.open(where, device=work.device)
+        change = opened.add(
+            given,
+            positions=positions.positions,
+            utm_zone=positions.utm_zone,
+            work=work,
+            report=report,
+        )
+        for note in change.notes:
+            report(Note(note))
+    _tell(opened, change, strict)
+
+
+def _tell(opened: PlaceIndex, change: Change, strict: bool) -> None:
+    show(change_line(opened.name, change))
+    if isinstance(opened.store, MilvusStore):
+        show(milvus_line(opened.store))
+    else:
+        assert isinstance(opened.store, OpenedFolder)
+        show(folder_line(opened.store.snapshot))
+    if strict and change.skipped:
+        print(
+            f"netvlad: {len(change.skipped)} photos could not be used (--strict)", file=sys.stderr
+        )
+        sys.exit(1)

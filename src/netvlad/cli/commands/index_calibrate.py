@@ -1,0 +1,85 @@
+"""``netvlad index calibrate``: the probabilities of an index, fitted to a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from netvlad.cli.console import reporting, show
+from netvlad.cli.index_tables import confidence_table
+from netvlad.cli.photo_flags import WorkFlags
+from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.confidence import document_name
+from netvlad.index.local_features import FeatureCache
+from netvlad.index.matchers.registry import DEFAULT_MATCHER, MatcherName, matcher_name
+from netvlad.index.place_index import PlaceIndex
+from netvlad.index.stores.milvus import MilvusStore
+
+DEFAULTS = WorkFlags()
+
+
+def calibrate(
+    index: str,
+    /,
+    *,
+    dataset: str,
+    data_dir: Path,
+    split: str = "val",
+    utm_zone: str | None = None,
+    radius_m: float = 25.0,
+    rerank: Annotated[bool, Parameter(negative=())] = False,
+    matcher: MatcherName | None = None,
+    machine: WorkFlags = DEFAULTS,
+) -> None:
+    """Fit the probabilities of an index to a data set whose positions are known.
+
+        netvlad index calibrate my.index --dataset utm-names --data-dir city --split val
+
+    Every query is asked twice: of the whole database, and with all places within 100 m of it left
+    out, so that half of the answers are to photos of places that are not there. The figures are
+    those of cross-validation over five strips of the ground.
+
+    Parameters
+    ----------
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION; its own model describes the data set.
+    dataset
+        Layout of the data, as for `netvlad test`.
+    data_dir
+        The folder the data set lies in.
+    split
+        Which split: one that the model was not trained on.
+    utm_zone
+        UTM zone such as 31N, where the format does not say.
+    radius_m
+        How near the first place must lie to count as right (metres).
+    rerank
+        Fit those of re-ranked answers, which `netvlad locate --rerank` gives.
+    matcher
+        Fit those that `netvlad locate --matcher` of that name gives [default: with --rerank, sift].
+    """
+    from netvlad.cli.settings import tell  # noqa: PLC0415 - brings every reader
+    from netvlad.datasets import open_dataset  # noqa: PLC0415
+
+    with reporting() as report:
+        work = machine.work()
+        opened = PlaceIndex.open(index, device=work.device)
+        data = tell(open_dataset(dataset, data_dir, split, utm_zone=utm_zone), report)
+        reranked = matcher_name(matcher or rerank)
+        answers = labelled_answers(
+            opened.model,
+            data,
+            radius_m=radius_m,
+            cache=None if reranked is None else FeatureCache(None),
+            matcher=opened.matcher(reranked or DEFAULT_MATCHER, report=report),
+            work=work,
+            report=report,
+        )
+        names = feature_names(opened.model, reranked=reranked is not None)
+        calibration, measures = fit(answers, data, names, radius_m=radius_m)
+        if isinstance(opened.store, MilvusStore):
+            name = document_name(reranked=reranked or False)
+            opened.store.put_document(name, calibration.to_json())
+        else:
+            keep(Path(index), calibration, reranked=reranked or False)
+    show(confidence_table(f"Probabilities on {data.name} {split}, held out", measures))

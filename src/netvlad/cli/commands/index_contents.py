@@ -1,0 +1,90 @@
+"""``netvlad index info`` and ``remove``: what is in an index, and taking photos out of it."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from netvlad.cli.console import show
+from netvlad.cli.index_names import named_index
+from netvlad.cli.index_tables import folder_figures, info_table, milvus_figures, place_lines
+from netvlad.cli.json_output import show_json
+from netvlad.errors import SettingsError
+from netvlad.index.place_index import PlaceIndex
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.opened import OpenedFolder
+
+
+def remove(
+    index: str | None = None,
+    photos: list[str] | None = None,
+    /,
+    *,
+    store: str | None = None,
+    missing: Annotated[bool, Parameter(negative=())] = False,
+    debug: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Remove photos from an index; the files themselves are not touched.
+
+        netvlad index remove my.index photos/2019 photos/blurred.jpg
+
+    Parameters
+    ----------
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION.
+    photos
+        Files, folders (all photos below), or names as `netvlad index info --places` lists them.
+    store
+        The index, instead of naming it first.
+    missing
+        Remove the photos whose files are no longer there.
+    debug
+        Show the traceback of an error.
+    """
+    where, given = named_index(index, photos or [], store)
+    if bool(given) == missing:
+        raise SettingsError("name the photos to remove, or give --missing")
+    opened = PlaceIndex.open(where)
+    count = opened.remove_missing() if missing else opened.remove(given)
+    show(f"{opened.name}: removed {count} places, {len(opened)} are left")
+
+
+def info(
+    index: str | None = None,
+    /,
+    *,
+    store: str | None = None,
+    places: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    debug: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Say what is in an index.
+
+    Parameters
+    ----------
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION.
+    store
+        The index, instead of naming it first.
+    places
+        List the places, one on a line: image, latitude, longitude, heading, time, tags, separated
+        by tabs.
+    json
+        Print the figures as JSON.
+    debug
+        Show the traceback of an error.
+    """
+    where, _ = named_index(index, [], store)
+    opened = PlaceIndex.open(where)
+    if places:
+        for line in place_lines(opened.places):
+            print(line)
+        return
+    if isinstance(opened.store, MilvusStore):
+        figures = milvus_figures(opened.store)
+    else:
+        assert isinstance(opened.store, OpenedFolder)
+        figures = folder_figures(opened.store.snapshot)
+    if json:
+        show_json(figures)
+    else:
+        show(info_table(opened.name, figures))

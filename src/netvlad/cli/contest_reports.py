@@ -1,0 +1,71 @@
+"""Writing what contests came to: a page, and beside it JSON, CSV and LaTeX."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from netvlad.cli.entrants import Entrant
+from netvlad.cli.flags import MachineFlags
+from netvlad.cli.provenance import provenance
+from netvlad.errors import ImageError
+from netvlad.evaluation.contest import Contest
+from netvlad.models.place_model import PlaceModel
+from netvlad.reports.evaluation_cards import Overlay
+from netvlad.reports.evaluation_files import write_results
+from netvlad.reports.evaluation_page import write_evaluation_page
+from netvlad.reports.pictures import Picture
+from netvlad.reports.saliency_picture import saliency_picture
+from netvlad.types import Reporter
+
+_OVERLAY_SIDE = 220  # pixels; shown at half of that
+
+
+def write_report(
+    folder: Path,
+    contests: Sequence[Contest],
+    entrants: Sequence[Entrant],
+    machine: MachineFlags,
+    report: Reporter,
+) -> list[Path]:
+    """The page, and beside it JSON, CSV and LaTeX; the page is the first of the paths.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    told = provenance(machine)
+    written = write_results(folder, contests, told)
+    page = write_evaluation_page(
+        folder / "index.html",
+        contests,
+        provenance=told,
+        overlays=_overlays(entrants),
+        report=report,
+    )
+    return [page, *written]
+
+
+def unreadable_in(contests: Sequence[Contest]) -> int:
+    """How many images could not be used, each counted once a contest."""
+    return sum(
+        len({line for trial in one.trials for line in trial.evaluation.unreadable})
+        for one in contests
+    )
+
+
+def _overlays(entrants: Sequence[Entrant]) -> Mapping[str, Overlay]:
+    """For each NetVLAD model, which parts of a query made it similar to its first answer."""
+
+    def of(model: PlaceModel) -> Overlay:
+        def overlay(query: Path, answer: Path) -> Picture | None:
+            try:
+                towards = model.describe(answer)
+            except ImageError:
+                return None
+            return saliency_picture(query, model, _OVERLAY_SIDE, towards)
+
+        return overlay
+
+    return {
+        entrant.competitor.name: of(entrant.model)
+        for entrant in entrants
+        if isinstance(entrant.model, PlaceModel) and entrant.model.spec.pooling == "netvlad"
+    }

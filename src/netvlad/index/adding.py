@@ -1,0 +1,123 @@
+"""Adding photos by their paths, or one image from memory, to an index wherever it lies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.index.building import Change, add_to_folder
+from netvlad.index.describing_photos import Work, describe_photos
+from netvlad.index.milvus_building import add_to_milvus
+from netvlad.index.opening import AnyStore
+from netvlad.index.photos import Collection, collect_photos
+from netvlad.index.places import Places
+from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.opened import OpenedFolder
+from netvlad.models import OneImage, PlaceModel
+from netvlad.types import Reporter
+
+Photos = str | Path | Sequence[str | Path]
+"""Files, and folders that are walked."""
+
+
+def are_paths(images: object) -> bool:
+    """Whether these are photos by their paths, rather than one image from memory."""
+    if isinstance(images, str | Path):
+        return True
+    return isinstance(images, Sequence) and all(isinstance(i, str | Path) for i in images)
+
+
+def collected(
+    photos: Any,
+    positions: str | Path | None,
+    utm_zone: str | None,
+    work: Work,
+    report: Reporter,
+) -> Collection:
+    """Photos and what is known about each, see :func:`~netvlad.index.photos.collect_photos`.
+
+    Raises:
+        DataError: a path does not exist, or the table makes no sense.
+        SettingsError: ``utm_zone`` is not a zone.
+    """
+    listed = [photos] if isinstance(photos, str | Path) else list(photos)
+    table = None if positions is None else Path(positions)
+    return collect_photos(
+        listed, positions=table, utm_zone=utm_zone, threads=work.threads, report=report
+    )
+
+
+def add_photos(
+    store: AnyStore, model: PlaceModel, collection: Collection, work: Work, report: Reporter
+) -> Change:
+    """Describe photos and add them; what cannot be used is skipped and listed.
+
+    Args:
+        store: the index's places.
+        model: the index's own.
+        collection: the photos, from :func:`collected`.
+        work: how they are described.
+        report: receives progress and notes.
+
+    Raises:
+        StorageError: another process is writing to the folder, or its disk is full; nothing has
+            changed.
+    """
+    if isinstance(store, OpenedFolder):
+        change = add_to_folder(store.folder, model, collection, work=work, report=report)
+        store.refresh()
+        return change
+    if isinstance(store, MilvusStore):
+        return add_to_milvus(store, model, collection, work=work, report=report)
+    described = describe_photos(model, collection.places, work, report)
+    good = np.flatnonzero(described.readable)
+    store.append(collection.places.take(good), [described.values[good]])
+    return Change(
+        added=len(good),
+        skipped=described.unreadable,
+        notes=collection.notes,
+        seconds=described.seconds,
+    )
+
+
+def add_image(
+    store: AnyStore,
+    model: PlaceModel,
+    image: OneImage,
+    *,
+    position: tuple[float, float] | None = None,
+    heading: float | None = None,
+    time: float | None = None,
+    name: str | None = None,
+) -> Change:
+    """Describe one image from memory and add it.
+
+    Args:
+        store: the index's places.
+        model: the index's own.
+        image: a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch.
+        position: latitude and longitude, WGS84 degrees.
+        heading: degrees clockwise from north that it looks to.
+        time: seconds that it was taken at, of any clock that all of them share.
+        name: what answers call it; None numbers it.
+
+    Raises:
+        ModelError: the image is not uint8 RGB, or is too small.
+        StorageError: another process is writing to the folder, or its disk is full; nothing has
+            changed.
+    """
+    descriptor = model.describe(image)
+    values = {"time": time, "heading": heading}
+    if position is not None:
+        values["latitude"], values["longitude"] = position
+    known = {key: float(value) for key, value in values.items() if value is not None}
+    label = name if name is not None else f"frame-{len(store):06d}"
+    if isinstance(store, MemoryStore):
+        store.append_one(descriptor, label, known)
+    else:
+        columns: dict[str, NDArray[Any] | None] = {k: np.array([v]) for k, v in known.items()}
+        store.append(Places.of([label], columns), [descriptor[None]])
+    return Change(added=1)

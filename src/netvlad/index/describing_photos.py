@@ -1,0 +1,146 @@
+"""What every index does with photos before it keeps them: a model, descriptors, what is new."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.descriptors import Descriptors, describe
+from netvlad.index.default_model import default_model
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.engines.ray_engine import describe_on_ray
+from netvlad.index.places import Places
+from netvlad.models import PlaceModel
+from netvlad.types import ImageSet, Reporter
+
+# What tells whether a photo is still the file that was described.
+_FILE_COLUMNS = ("size_bytes", "mtime_ns")
+
+
+@dataclass(frozen=True)
+class Work:
+    """How photos are described.
+
+    Attributes:
+        batch_size: photos per forward pass.
+        threads: decoding threads.
+        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        device: where the default model is made.
+        seed: of the default model's centres, and of whitening's sample.
+        cluster: machines that describe the photos of an index folder; None is this one alone.
+    """
+
+    batch_size: int = 24
+    threads: int = 8
+    precision: str = "32"
+    device: str = "cpu"
+    seed: int = 123
+    cluster: RayCluster | None = None
+
+
+def image_set(places: Places) -> ImageSet:
+    """The photos of places, as the loader wants them."""
+    return ImageSet(Path(), tuple(places.images()))
+
+
+def model_or_default(
+    model: PlaceModel | None, places: Places, work: Work, report: Reporter
+) -> PlaceModel:
+    """The model that somebody named, or else the default model, fitted to the photos of places."""
+    if model is not None:
+        return model
+    return default_model(
+        image_set(places),
+        seed=work.seed,
+        batch_size=work.batch_size,
+        threads=work.threads,
+        precision=work.precision,
+        device=work.device,
+        report=report,
+    )
+
+
+def describe_photos(
+    model: PlaceModel,
+    places: Places,
+    work: Work,
+    report: Reporter,
+    *,
+    output: Path | None = None,
+    storage: str = "32",
+) -> Descriptors:
+    """Describe the photos of N places.
+
+    Args:
+        model: the index's own, or the one it is to have.
+        places: whose photos.
+        work: how; a cluster writes into files alone.
+        report: receives progress and notes.
+        output: the ``.npy`` file for the descriptors; None keeps them in memory.
+        storage: ``"32"`` or ``"16"`` bits per value.
+
+    Returns:
+        (N, D) descriptors.
+
+    Raises:
+        SettingsError: the cluster does not answer.
+        StorageError: the file cannot be written.
+    """
+    engine = partial(describe, output=output)
+    if work.cluster is not None and output is not None:
+        engine = partial(describe_on_ray, cluster=work.cluster, output=output)
+    return engine(
+        model,
+        image_set(places),
+        storage=storage,
+        batch_size=work.batch_size,
+        threads=work.threads,
+        precision=work.precision,
+        stage="Describing photos",
+        report=report,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """Which of M given photos an index has already.
+
+    Attributes:
+        same: (M,) whether it was made from the very file that is there now.
+        changed: (n,) numbers of photos of the same file, of which something else is known now:
+            position, heading, time or tags.
+    """
+
+    same: NDArray[np.bool_]
+    changed: NDArray[np.int64]
+
+
+def familiar(there: Places, at: NDArray[np.int64], given: Places) -> Familiar:
+    """Tell photos that need describing from those that an index has.
+
+    Args:
+        there: the index's places, or some of them.
+        at: (M,) the row of each photo's place among them; -1 where it has none.
+        given: M photos as they are now.
+    """
+    known = np.flatnonzero(at >= 0)
+    was, now = there.take(at[known]).table, given.take(known).table
+    same = np.zeros(len(given), np.bool_)
+    same[known] = np.logical_and.reduce(
+        [was.column(name).to_numpy() == now.column(name).to_numpy() for name in _FILE_COLUMNS]
+    )
+    pairs = zip(known.tolist(), was.to_pylist(), now.to_pylist(), strict=True)
+    changed = [i for i, old, new in pairs if same[i] and _facts(old) != _facts(new)]
+    return Familiar(same, np.array(changed, np.int64))
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that can be compared: NaN is not equal to NaN, and no tags may be None."""
+    facts = {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in row.items()
+    }
+    return facts | {"tags": list(row["tags"] or ())}

@@ -1,0 +1,182 @@
+"""Learned local features, DISK and ALIKED, matched by LightGlue: kornia's modules, our weights.
+
+DISK: Tyszkiewicz, Fua and Trulls, NeurIPS 2020. ALIKED: Zhao et al., IEEE TIM 2023. LightGlue:
+Lindenberger, Sarlin and Pollefeys, ICCV 2023.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netvlad.errors import SettingsError
+from netvlad.index.matchers.learned_weights import Published, load_weights
+from netvlad.index.matchers.matcher import LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.types import Reporter, silent
+
+MAX_SIDE = 640
+"""Photos are shrunk until their longer side has this many pixels: those of most data sets have
+640 × 480. Nothing was measured to choose it."""
+
+MAX_POINTS = 1000
+"""Features kept of a photo: those with the highest score."""
+
+FORMAT = 1
+"""Of the cached files. Another number, as every change of the features needs, forgets them."""
+
+_DIMENSION = 128
+_LEAST_SIDE = 32  # of the coarsest layer's pixels there must be several
+_HUB = "https://huggingface.co/kornia"
+
+# The copies that kornia 0.9 tries first, under the names it keeps them by in torch's cache. It
+# checks no hash of any of them, and no SHA-256 of them is known here.
+DISK = Published(
+    url=f"{_HUB}/disk/resolve/main/depth-save.pth", name="depth-save.pth", entry="extractor"
+)
+DISK_LIGHTGLUE = Published(
+    url=f"{_HUB}/lightglue/resolve/main/disk_lightglue.pth", name="disk_lightglue_v0-1_arxiv-pth"
+)
+ALIKED = Published(url=f"{_HUB}/aliked/resolve/main/aliked-n16.pth", name="aliked-n16.pth")
+ALIKED_LIGHTGLUE = Published(
+    url=f"{_HUB}/lightglue/resolve/main/aliked_lightglue.pth",
+    name="aliked_lightglue_v0-1_arxiv-pth",
+)
+
+
+class _Found(Protocol):
+    """What kornia's detectors return for one picture."""
+
+    keypoints: Tensor
+    descriptors: Tensor
+
+
+Detect = Callable[[Tensor], _Found]
+"""From a picture (1, 3, H, W) in [0, 1] to its points (n, 2) and descriptors (n, 128)."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LightGlueMatcher:
+    """Features of a network, matched by LightGlue.
+
+    Attributes:
+        detect: finds the features.
+        lightglue: kornia's module, for features of that kind, in evaluation mode.
+        format: names the features where they are kept, the weights they were found with included.
+        device: where the networks lie.
+        max_side: pixels of the longer side.
+    """
+
+    detect: Detect
+    lightglue: nn.Module
+    format: str
+    device: str = "cpu"
+    max_side: int = MAX_SIDE
+
+    def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
+        """Find and describe at most :data:`MAX_POINTS` points.
+
+        Args:
+            pixels: (H, W, 3) RGB; larger ones are shrunk to :attr:`max_side`.
+
+        Returns:
+            The features, descriptors in float16; none of a tiny picture.
+        """
+        small = shrunk(np.ascontiguousarray(pixels), self.max_side)
+        size = (int(small.shape[0]), int(small.shape[1]))
+        if min(size) < _LEAST_SIDE:
+            nothing = np.zeros((0, _DIMENSION), np.float16)
+            return LocalFeatures(np.zeros((0, 2), np.float32), nothing, size)
+        # A copy: torch warns of arrays that may only be read, as Pillow's are.
+        picture = torch.tensor(small, device=self.device).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            found = self.detect(picture)
+        return LocalFeatures(
+            found.keypoints.float().cpu().numpy(),
+            found.descriptors.half().cpu().numpy(),
+            size,
+        )
+
+    def match(self, query: LocalFeatures, candidate: LocalFeatures) -> Pairs:
+        """LightGlue's matches, each weighed by its confidence (above 0.1, kornia's default)."""
+        if not len(query) or not len(candidate):
+            return no_pairs()
+        with torch.inference_mode():
+            found = self.lightglue({"image0": self._side(query), "image1": self._side(candidate)})
+        pairs, weights = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
+        return pairs.astype(np.int64), weights.astype(np.float64)
+
+    def _side(self, features: LocalFeatures) -> dict[str, Tensor]:
+        descriptors = torch.from_numpy(features.descriptors.astype(np.float32))
+        return {
+            "keypoints": torch.from_numpy(features.points).to(self.device)[None],
+            "descriptors": descriptors.to(self.device)[None],
+            "image_size": torch.tensor([features.size[::-1]], device=self.device),
+        }
+
+
+def load_disk_lightglue(device: str = "cpu", report: Reporter = silent) -> LightGlueMatcher:
+    """DISK's features, as trained with depth maps, and the LightGlue trained for them.
+
+    Args:
+        device: where to compute.
+        report: receives the progress of downloads.
+
+    Raises:
+        SettingsError: kornia is not installed.
+        WeightsError: weights cannot be downloaded, or are not those of this network.
+    """
+    kornia = _kornia("disk-lightglue")
+    disk = kornia.DISK()
+    digest = load_weights(disk, DISK, report)
+    disk.to(device)
+    return LightGlueMatcher(
+        detect=lambda picture: disk(picture, n=MAX_POINTS, pad_if_not_divisible=True)[0],
+        lightglue=_lightglue(kornia, DISK_LIGHTGLUE, device, report),
+        format=f"disk {FORMAT} {digest}",
+        device=device,
+    )
+
+
+def load_aliked_lightglue(device: str = "cpu", report: Reporter = silent) -> LightGlueMatcher:
+    """ALIKED's features, of its network n16, and the LightGlue trained for them.
+
+    Args:
+        device: where to compute.
+        report: receives the progress of downloads.
+
+    Raises:
+        SettingsError: kornia is not installed.
+        WeightsError: weights cannot be downloaded, or are not those of this network.
+    """
+    kornia = _kornia("aliked-lightglue")
+    aliked = kornia.ALIKED("aliked-n16", max_num_keypoints=MAX_POINTS)
+    digest = load_weights(aliked, ALIKED, report)
+    aliked.to(device)
+    return LightGlueMatcher(
+        detect=lambda picture: aliked(picture)[0],
+        lightglue=_lightglue(kornia, ALIKED_LIGHTGLUE, device, report),
+        format=f"aliked {FORMAT} {digest}",
+        device=device,
+    )
+
+
+def _lightglue(kornia: Any, weights: Published, device: str, report: Reporter) -> nn.Module:
+    # With the name of a feature instead of None kornia would download by itself.
+    lightglue: nn.Module = kornia.LightGlue(None, input_dim=_DIMENSION)
+    load_weights(lightglue, weights, report)
+    return lightglue.to(device)
+
+
+def _kornia(matcher: str) -> Any:
+    """kornia's local features; imported here, because nothing else needs the package."""
+    try:
+        from kornia import feature  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"matcher {matcher}: kornia is not installed; pip install 'netvlad[matching]'"
+        ) from error
+    return feature

@@ -1,0 +1,78 @@
+"""What a matcher is: it finds local features in a photo, and pairs those of two photos."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""(m, 2) indices (into the query's, into the candidate's features), and weights (m,) in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFeatures:
+    """The features of one photo.
+
+    Attributes:
+        points: (n, 2) float32, x to the right and y down, in pixels of the size they were found at.
+        descriptors: (n, D) as the matcher keeps them: RootSIFT times 255 in uint8, D = 128, or
+            float16.
+        size: (height, width) in pixels that the features were found at.
+    """
+
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.uint8] | NDArray[np.float16]
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory, and within some hundred bytes on disk."""
+        return self.points.nbytes + self.descriptors.nbytes
+
+
+class Matcher(Protocol):
+    """Finds local features, and says which of two photos' features show the same thing."""
+
+    @property
+    def format(self) -> str:
+        """Names the features where they are kept; another name, as every change of them needs,
+        forgets what is there."""
+
+    @property
+    def max_side(self) -> int:
+        """Photos are shrunk until their longer side has this many pixels."""
+
+    def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
+        """The features of a photo.
+
+        Args:
+            pixels: (H, W, 3) RGB; larger ones are shrunk to :attr:`max_side`.
+        """
+
+    def match(self, query: LocalFeatures, candidate: LocalFeatures) -> Pairs:
+        """The features that seem to show the same thing, none twice, and how far each is trusted.
+
+        Args:
+            query: as :meth:`extract` of the same matcher gives them.
+            candidate: likewise.
+        """
+
+
+def shrunk(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) pixels with a longer side of at most ``max_side``, the shape kept."""
+    height, width = pixels.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def no_pairs() -> Pairs:
+    """Of photos that have nothing in common."""
+    return np.zeros((0, 2), np.int64), np.zeros(0)

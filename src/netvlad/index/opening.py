@@ -1,0 +1,70 @@
+"""Where an index lies, in memory, in a folder or in Milvus, and what is known of each alike."""
+
+from pathlib import Path
+
+from netvlad.fitting.calibration import Calibration
+from netvlad.index.confidence import default_calibration, document_name
+from netvlad.index.matchers.registry import DEFAULT_MATCHER, matcher_name
+from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.stores.milvus import MilvusStore
+from netvlad.index.stores.milvus_address import is_milvus, milvus_address
+from netvlad.index.stores.opened import OpenedFolder
+from netvlad.types import Note, Reporter, silent
+
+AnyStore = MemoryStore | OpenedFolder | MilvusStore
+"""Where the places of an index lie."""
+
+
+def open_store(place: str | Path) -> OpenedFolder | MilvusStore:
+    """Open the places of an index.
+
+    Args:
+        place: the index folder, or an address in Milvus
+            (:func:`~netvlad.index.stores.milvus_address.milvus_address`).
+
+    Raises:
+        SettingsError: pymilvus is not installed.
+        StorageError: there is no index, or it is damaged; or Milvus does not answer.
+    """
+    if is_milvus(place):
+        return MilvusStore.open(milvus_address(place))
+    return OpenedFolder(Path(place))
+
+
+def store_name(store: AnyStore) -> str:
+    """What messages call it: the folder, or the address in Milvus without a password."""
+    if isinstance(store, MilvusStore):
+        return str(store.address)
+    return str(store.folder) if isinstance(store, OpenedFolder) else "index"
+
+
+def store_calibration(
+    store: AnyStore, pooling: str, *, reranked: bool | str = False, report: Reporter = silent
+) -> Calibration:
+    """Turns scores into probabilities: the index's own, or the default.
+
+    Args:
+        store: the places, and the index's own calibrations beside them.
+        pooling: of the model that described the places.
+        reranked: the one for answers that were re-ranked, or by which matcher. For learned ones
+            there is no default: without one of the index's own, answers are judged as if they
+            were not re-ranked.
+        report: receives a note where they are judged so.
+
+    Raises:
+        SettingsError: there is no matcher of that name.
+        StorageError: the index's own is damaged.
+    """
+    kept = store.documents.get(document_name(reranked=reranked))
+    if kept is not None:
+        return Calibration.from_json(kept, store_name(store))
+    matcher = matcher_name(reranked)
+    if matcher in (None, DEFAULT_MATCHER):
+        return default_calibration(pooling, reranked=matcher is not None)
+    report(
+        Note(
+            "probabilities are those of answers that are not re-ranked; fit some to "
+            f"{matcher}: netvlad index calibrate --matcher {matcher}"
+        )
+    )
+    return store_calibration(store, pooling)
