@@ -156,6 +156,23 @@ def test_off_the_shelf_needs_clusters_and_says_so(tmp_path, data):
     assert done.stdout == ""
 
 
+def test_training_makes_the_clusters_it_lacks(folder, data, tiny_data, tmp_path):
+    arguments = ("train", *data, *TRAINING[2:], "--epochs", "1")
+    done = netvlad(*arguments, folder=tmp_path)
+    name = "runs/centroids/efficientnet-lite0_csv_4_desc_cen.hdf5"
+    assert f"{name}: no cluster file yet" in done.stderr
+    with h5py.File(tmp_path / name) as made, h5py.File(folder / name) as by_hand:
+        np.testing.assert_array_equal(made["centroids"], by_hand["centroids"])
+        assert made.attrs["data_dir"] == str(tiny_data)
+        assert dict(made.attrs) == dict(by_hand.attrs)
+    # Another data set of the same layout finds that file too, and says whose it is.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(tiny_data)
+    moved = [elsewhere if argument == tiny_data else argument for argument in arguments]
+    done = netvlad(*moved, folder=tmp_path)
+    assert f"has centres of the images in {tiny_data}, not in {elsewhere}" in done.stderr
+
+
 def test_killed_and_resumed_ends_with_the_same_weights(folder, run, data):
     arguments = [
         "train",

@@ -97,8 +97,13 @@ def run_contests(
             for found, one in zip(entries, prepared, strict=True):
                 found.extend(stage.evaluate(one))
             stage.close()
-        contests += [contest(found, place_label=work.place_label, called=name) for found in entries]
+        contests += [_measured(found, work, name) for found in entries]
     return contests
+
+
+def _measured(entries: Sequence[tuple[Competitor, Evaluation]], work: Work, called: str) -> Contest:
+    seed = work.machine.seed or 0
+    return contest(entries, place_label=work.place_label, called=called, seed=seed)
 
 
 class _Stage:

@@ -37,6 +37,8 @@ app = cyclopts.App(
     help="Visual place recognition: say where a photograph was taken.",
     version=netvlad.__version__,
     help_format="markdown",
+    # A list that is not typed is empty: no flag is needed to say so.
+    default_parameter=cyclopts.Parameter(negative_iterable=()),
 )
 for place, (name, summary) in enumerate(COMMANDS.items()):
     app.command(f"netvlad.cli.commands.{name}:{name}", name=name, help=summary, sort_key=place)

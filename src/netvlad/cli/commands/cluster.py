@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from netvlad.cli.clustering import make_clusters
 from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
-from netvlad.cli.models import choose_device, clusters_path, open_run
+from netvlad.cli.models import clusters_path, open_run
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
-from netvlad.fitting import compute_clusters, write_clusters
 from netvlad.models import build_model
-from netvlad.models.fingerprints import weights_fingerprint
 from netvlad.models.loading import model_of
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
@@ -60,31 +59,10 @@ def cluster(
             network = model_of(start.checkpoint, resume)
         else:
             network = build_model(settings.spec, weights=settings.weights)
-        clusters = compute_clusters(
-            network.to(choose_device(machine.device)),
-            dataset.database,
-            settings.model["num_clusters"],
-            seed=settings.recipe.seed,
-            batch_size=settings.recipe.cache_batch_size,
-            threads=machine.threads,
-            precision=machine.precision,
-            report=report,
-        )
-        made_by = {
-            "arch": network.spec.arch,
-            "dataset": dataset.name,
-            "weights": str(settings.weights) if resume is None else str(resume.absolute()),
-            "encoder": weights_fingerprint(network.encoder),
-            "seed": str(settings.recipe.seed),
-        }
-        # With these the file names a whole model, see `--model FILE.hdf5`.
-        if resume is not None:
-            made_by["ckpt"] = ckpt
-        if settings.model["vladv2"]:
-            made_by["vladv2"] = "true"
-        size = network.resize
-        if size is not None:
-            made_by["resize"] = "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+        if resume is None:
+            weights = {"weights": str(settings.weights)}
+        else:
+            weights = {"weights": str(resume.absolute()), "ckpt": ckpt}
         path = output or clusters_path(settings, runs_dir)
-        write_clusters(path, replace(clusters, made_by=made_by))
+        clusters = make_clusters(path, network, dataset, settings, weights, machine, report)
     show(f"{path}: {len(clusters.centroids)} clusters of {len(clusters.descriptors)} features")

@@ -36,20 +36,23 @@ DATA = Group("Data", sort_key=2)
 RULES = Group("Rules", sort_key=3)
 
 
+NO_DEFAULT = Parameter(show_default=False)
+
+
 @Parameter(name="*", group=COMPARED)
 @dataclass(frozen=True)
 class EntrantFlags:
     """Models, and descriptors made elsewhere."""
 
-    model: tuple[str, ...] = ()
+    model: Annotated[tuple[str, ...], NO_DEFAULT] = ()
     """A run folder, an index, a cluster file, a Python file, or a backbone such as vgg16-gem; once
     for each model (docs/models.md)."""
 
-    descriptors: tuple[tuple[Path, Path], ...] = ()
+    descriptors: Annotated[tuple[tuple[Path, Path], ...], NO_DEFAULT] = ()
     """Two .npy files made elsewhere: of the database, and of the queries, rows in the order of the
     data set; once for each model."""
 
-    name: tuple[str, ...] = ()
+    name: Annotated[tuple[str, ...], NO_DEFAULT] = ()
     """What to call them in tables: once for each, models first."""
 
     ckpt: Which = "latest"
@@ -65,14 +68,14 @@ class EntrantFlags:
 class DataSetFlags:
     """One data set or several."""
 
-    dataset: tuple[str, ...] = ()
+    dataset: Annotated[tuple[str, ...], NO_DEFAULT] = ()
     """Its name (`netvlad datasets list`); once for each data set."""
 
-    data_dir: tuple[Path, ...] = ()
+    data_dir: Annotated[tuple[Path, ...], NO_DEFAULT] = ()
     """The folder it lies in; once for each, or once for all of them."""
 
-    split: tuple[str, ...] = ("test",)
-    """train, val, test, ...; once for each, or once for all of them."""
+    split: Annotated[tuple[str, ...], NO_DEFAULT] = ("test",)
+    """train, val, test, ...; once for each, or once for all of them [default: test]."""
 
     utm_zone: str | None = None
     """UTM zone such as 31N, where a format does not say."""
@@ -83,7 +86,7 @@ class DataSetFlags:
 class RuleFlags:
     """By which rules figures are counted."""
 
-    protocol: tuple[str, ...] = ()
+    protocol: Annotated[tuple[str, ...], NO_DEFAULT] = ()
     """A protocol (`netvlad protocols`), radius-METRES or frames-N; several are evaluated each
     [default: the data set's own list or radius, all queries, one index]."""
 
@@ -96,8 +99,8 @@ class RuleFlags:
     sequence_length: int | None = None
     """Match sequences of so many frames too: for traverses, an odd number."""
 
-    sequence_speeds: tuple[float, ...] = SPEEDS
-    """Database frames per query frame that are tried."""
+    sequence_speeds: Annotated[tuple[float, ...], NO_DEFAULT] = SPEEDS
+    """Database frames per query frame that are tried [default: 0.8 0.9 1 1.1 1.2]."""
 
 
 DEFAULTS = (EntrantFlags(), DataSetFlags(), RuleFlags(), MachineFlags())

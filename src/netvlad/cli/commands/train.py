@@ -4,9 +4,10 @@ import contextlib
 from pathlib import Path
 from typing import Literal
 
+from netvlad.cli.clustering import found_or_made
 from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
-from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
+from netvlad.cli.models import choose_device, open_run, untrained
 from netvlad.cli.runs import new_run, store_settings
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import CheckpointError
@@ -44,7 +45,8 @@ def train(
     Parameters
     ----------
     clusters
-        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5, made as by
+        `netvlad cluster` if it is not there].
     runs_dir
         Where runs and centroids are kept.
     resume
@@ -65,7 +67,9 @@ def train(
         if checkpoint is not None and resume is not None:
             network = model_of(checkpoint, resume)
         else:
-            settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
+            settings, centres = found_or_made(
+                settings, typed, clusters, runs_dir, train_set, machine, report
+            )
             network = untrained(settings, centres, report)
         going_on = resume is not None and is_run(resume)
         run = resume if resume is not None and going_on else new_run(runs_dir, settings)
