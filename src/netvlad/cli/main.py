@@ -28,7 +28,7 @@ COMMANDS = {
     "describe": "Write the descriptors of photos as a matrix, a row for each.",
     "export": "Write a model as an ONNX or torch.export file, checked against torch.",
     "protocols": "List the rules by which published figures were counted.",
-    "datasets": "List, fetch, check, split, convert and show data sets.",
+    "datasets": "List, fetch, check, split, convert and show data sets; take frames of videos.",
     "cache": "List and remove trunk caches: what trainings keep of the frozen layers.",
 }
 

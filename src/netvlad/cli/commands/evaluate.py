@@ -205,7 +205,7 @@ def _called(data: DataSetFlags) -> list[str]:
     """Layouts that hold anybody's images say nothing; the folder does."""
     folders = _one_each("data-dir", data.data_dir, len(data.dataset))
     return [
-        "" if DATASETS[name].splits else folder.resolve().name
+        "" if DATASETS[name].splits else folder.name.strip(".") or folder.resolve().name
         for name, folder in zip(data.dataset, folders, strict=True)
     ]
 
