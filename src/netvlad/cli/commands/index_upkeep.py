@@ -43,7 +43,9 @@ def verify(
     for problem in found.problems:
         show(problem)
     if found.problems:
-        print(f"netvlad: {index}: {len(found.problems)} problems", file=sys.stderr)
+        count = len(found.problems)
+        word = "problem" if count == 1 else "problems"
+        print(f"netvlad: {index}: {count} {word}", file=sys.stderr)
         sys.exit(1)
     show(f"{index}: all is well ({found.checked_bytes / 1e6:.1f} MB read)")
 
