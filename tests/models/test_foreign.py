@@ -145,6 +145,7 @@ def test_a_trained_optimisers_state_is_kept(tmp_path: Path) -> None:
     [
         ModelSpec(arch="efficientnet-lite0", pooling="avg"),
         ModelSpec(arch="alexnet", pooling="gem"),
+        ModelSpec(arch="alexnet", pooling="avg", whitening_dim=8),
     ],
 )
 def test_models_that_the_original_lacks(tmp_path: Path, spec: ModelSpec) -> None:

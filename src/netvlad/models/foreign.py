@@ -162,7 +162,7 @@ def write_pytorch_netvlad_run(
         optimizer_state: the state dict of the optimiser; None writes one that starts afresh.
 
     Raises:
-        CheckpointError: pytorch-NetVlad has no such backbone or aggregator.
+        CheckpointError: pytorch-NetVlad has no such backbone or aggregator, or no whitening.
         StorageError: a file cannot be written.
     """
     spec = model.spec
@@ -170,6 +170,10 @@ def write_pytorch_netvlad_run(
         raise CheckpointError(
             f"pytorch-NetVlad has no {spec.arch} with {spec.pooling}; it knows "
             f"{', '.join(_ARCHITECTURES)} with {', '.join(_POOLINGS)}"
+        )
+    if spec.whitening_dim is not None:
+        raise CheckpointError(
+            "pytorch-NetVlad has no PCA whitening; write the model as it was before that was fitted"
         )
     flags = {**_DEFAULT_FLAGS, **settings, **_model_flags(spec)}
     content = {
