@@ -3,6 +3,8 @@ import pytest
 
 import netvlad
 from netvlad.errors import DataError
+from netvlad.evaluation import Protocol
+from netvlad.evaluation.resizing import Resizing
 from netvlad.models import ModelSpec, build_model
 
 
@@ -37,6 +39,28 @@ def test_descriptors_in_a_folder_get_the_same_figures(dataset, tmp_path):
         query_descriptors=np.load(tmp_path / "half" / "queries.npy", mmap_mode="r"),
     )
     assert made_elsewhere.recalls.at == half.recalls.at
+
+
+@pytest.mark.parametrize(
+    ("rules", "sizes"),
+    [
+        ({"resizing": Resizing("height-width", (48, 64))}, ((48, 64), (48, 64))),
+        ({"query_resizing": Resizing("square", (64,))}, (None, (64, 64))),
+    ],
+)
+def test_images_are_resized_as_the_protocol_says(dataset, quick_model, rules, sizes):
+    protocol = Protocol(name="resized", **rules)
+    by_model = netvlad.evaluate(quick_model, dataset, protocol=protocol)
+    database, queries = (
+        netvlad.describe(quick_model.resized(size), images).values
+        for size, images in zip(sizes, (dataset.database, dataset.queries), strict=True)
+    )
+    by_hand = netvlad.evaluate(
+        dataset, protocol=protocol, database_descriptors=database, query_descriptors=queries
+    )
+    np.testing.assert_array_equal(by_model.matches.indices, by_hand.matches.indices)
+    plain = netvlad.evaluate(quick_model, dataset)
+    assert (by_model.matches.indices != plain.matches.indices).any()
 
 
 def test_perfect_and_hopeless_descriptors(dataset):

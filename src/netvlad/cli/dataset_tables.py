@@ -12,6 +12,7 @@ from netvlad.datasets.checking import use_of
 from netvlad.datasets.findings import Checkup, Finding
 from netvlad.datasets.getting import source_of
 from netvlad.datasets.sources import Source
+from netvlad.reports.printable import printable
 
 
 def list_table() -> Table:
@@ -145,11 +146,6 @@ def verdict(checkup: Checkup) -> str:
     if not faults:
         return f"{looked_at}: all is well"
     return f"{looked_at}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
-
-
-def printable(text: str) -> str:
-    """Text that any terminal can print: a file name need not be UTF-8."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _columns(table: Table, names: tuple[str, ...], number: str) -> None:

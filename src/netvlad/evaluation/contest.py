@@ -172,8 +172,8 @@ def contest(
     Raises:
         DataError: there is none, or they are not of the same data by the same rules.
     """
-    if not entries:
-        raise DataError("a contest needs at least one model")
+    if not entries or not cutoffs:
+        raise DataError("a contest needs at least one model and one cutoff")
     prepared = entries[0][1].result.prepared
     for competitor, evaluation in entries:
         other = evaluation.result.prepared

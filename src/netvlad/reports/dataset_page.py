@@ -12,6 +12,7 @@ from netvlad.geography import radius_neighbours
 from netvlad.reports.dataset_figures import histogram, images_map
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, small_picture
+from netvlad.reports.printable import printable
 from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, silent
 
 THUMBNAILS = 60
@@ -72,8 +73,8 @@ def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = 
     return write_page(
         path,
         "dataset.html",
-        name=_printable(dataset.name),
-        split=_printable(dataset.split),
+        name=printable(dataset.name),
+        split=printable(dataset.split),
         database=len(dataset.database),
         queries=len(dataset.queries),
         radius="" if dataset.positives is not None else f"{dataset.radius_m:g} m",
@@ -84,7 +85,7 @@ def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = 
         charts=_charts(dataset, database, queries),
         sheets=sheets,
         conditions=_conditions(dataset),
-        notes=[_printable(note) for note in dataset.notes],
+        notes=[printable(note) for note in dataset.notes],
     )
 
 
@@ -174,7 +175,7 @@ def _thumbnail(images: ImageSet, row: int) -> Thumbnail:
     if images.headings is not None and np.isfinite(images.headings[row]):
         heading = f"{images.headings[row] % 360:.0f}°"
     picture = small_picture(images.path(row), _SIDE)
-    return Thumbnail(picture, _printable(images.names[row]), heading)
+    return Thumbnail(picture, printable(images.names[row]), heading)
 
 
 def _conditions(dataset: PlaceDataset) -> list[tuple[str, list[tuple[str, int, int]]]]:
@@ -193,8 +194,3 @@ def _conditions(dataset: PlaceDataset) -> list[tuple[str, list[tuple[str, int, i
             ]
             tables.append((label, rows))
     return tables
-
-
-def _printable(text: str) -> str:
-    """Text that UTF-8 can write: a file name need not be one."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

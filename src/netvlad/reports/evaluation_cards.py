@@ -8,9 +8,10 @@ import numpy as np
 
 from netvlad.evaluation.contest import Contest
 from netvlad.reports.chart_style import SERIES
-from netvlad.reports.evaluation_words import counted, printable
+from netvlad.reports.evaluation_words import counted
 from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.place_map import distance_text
+from netvlad.reports.printable import printable
 
 Overlay = Callable[[Path, Path], Picture | None]
 """From the files of a query and of its first answer to a picture of what in the query speaks for

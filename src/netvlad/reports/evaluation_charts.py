@@ -18,7 +18,8 @@ from netvlad.reports.charts import (
     recall_chart,
 )
 from netvlad.reports.evaluation_verdicts import lead_cutoff
-from netvlad.reports.evaluation_words import names_of, printable
+from netvlad.reports.evaluation_words import names_of
+from netvlad.reports.printable import printable
 
 DEEPEST = 20
 """The greatest N of the recall curve."""

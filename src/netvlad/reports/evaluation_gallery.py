@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from netvlad.evaluation.contest import Contest
 from netvlad.reports.evaluation_cards import CardPainter, Overlay, QueryCard
-from netvlad.reports.evaluation_words import counted, joined, names_of, printable
+from netvlad.reports.evaluation_words import counted, joined, names_of
+from netvlad.reports.printable import printable
 from netvlad.types import Progress, Reporter, silent
 
 CARDS = 4

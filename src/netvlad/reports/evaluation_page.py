@@ -24,8 +24,9 @@ from netvlad.reports.evaluation_verdicts import (
     summary,
     verdict,
 )
-from netvlad.reports.evaluation_words import counted, data_name, joined, names_of, printable
+from netvlad.reports.evaluation_words import counted, data_name, joined, names_of
 from netvlad.reports.pages import write_page
+from netvlad.reports.printable import printable
 from netvlad.types import Reporter, silent
 
 PICTURES = 500

@@ -13,9 +13,9 @@ from netvlad.reports.evaluation_words import (
     joined,
     names_of,
     p_value,
-    printable,
     share,
 )
+from netvlad.reports.printable import printable
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,13 @@
 """How the page of an evaluation writes names and figures."""
 
 import math
-import re
 from collections.abc import Sequence
 
 from netvlad.evaluation.contest import Contest
 from netvlad.evaluation.intervals import Interval
+from netvlad.reports.printable import printable
 
 UNKNOWN = "–"
-
-# What Python makes of bytes that are no UTF-8, and JSON of half a pair.
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Text that UTF-8 can write: a file name need not be one."""
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def names_of(contest: Contest) -> list[str]:

@@ -14,6 +14,7 @@ from netvlad.index.results import Answer, Place
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, fitted_picture, small_picture
 from netvlad.reports.place_map import distance_text, place_map
+from netvlad.reports.printable import printable
 from netvlad.types import Progress, Reporter, silent
 
 _QUERY_SIDE = 320
@@ -128,7 +129,7 @@ def write_locate_page(
     return write_page(
         path,
         "locate.html",
-        index=_printable(index),
+        index=printable(index),
         sections=sections,
         counts={kind: kinds.count(kind) for kind in ("known", "unknown", "unjudged", "failed")},
         any_position=any(section.map for section in sections),
@@ -154,10 +155,10 @@ def _section(
         link = _map_link(answer.position.latitude, answer.position.longitude)
     return QuerySection(
         number=number + 1,
-        name=_printable(answer.query),
-        picture=Picture(picture.uri, picture.width, picture.height, _printable(picture.reason)),
+        name=printable(answer.query),
+        picture=Picture(picture.uri, picture.width, picture.height, printable(picture.reason)),
         kind=kind,
-        verdict=_printable(verdict),
+        verdict=printable(verdict),
         coordinates=coordinates,
         map_link=link,
         map=Markup(place_map(answer)),
@@ -205,11 +206,11 @@ def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> PlaceCard:
     return PlaceCard(
         rank=rank,
         picture=thumbnails[place.image],
-        name=_printable("/".join(PurePath(place.image).parts[-2:])),
-        path=_printable(place.image),
+        name=printable("/".join(PurePath(place.image).parts[-2:])),
+        path=printable(place.image),
         score=f"{place.score:.3f}",
         facts=tuple(_facts(place)),
-        tags=tuple(_printable(tag) for tag in place.tags),
+        tags=tuple(printable(tag) for tag in place.tags),
         coordinates=coordinates,
         map_link=link,
     )
@@ -254,8 +255,3 @@ def _match_picture(pixels: NDArray[np.uint8]) -> Picture:
         height = max(1, round(image.height * _MATCHES_WIDTH / image.width))
         image = image.resize((_MATCHES_WIDTH, height), Image.Resampling.LANCZOS)
     return fitted_picture(image, _MATCHES_URI)
-
-
-def _printable(text: str) -> str:
-    """Text that UTF-8 can write: a file name need not be one."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
