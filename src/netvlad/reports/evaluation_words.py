@@ -62,7 +62,10 @@ def metres(value: float | None) -> str:
     """A position error; ``"∞"`` where it falls on queries without an answer."""
     if value is None:
         return UNKNOWN
-    return f"{value:,.1f}" if math.isfinite(value) else "∞"
+    if not math.isfinite(value):
+        return "∞"
+    # What is a kilometre off is wrong, by whatever metre; the column stays narrow.
+    return f"{value:.1f}" if value < 1000 else f"{value / 1000:,.0f}\N{NO-BREAK SPACE}km"
 
 
 def milliseconds(seconds: float, count: int) -> str:
