@@ -143,6 +143,26 @@ def test_descriptors_that_do_not_fit(evaluate, described, tmp_path, capsys):
         assert message in capsys.readouterr().err.strip().splitlines()[-1]
 
 
+def test_test_is_the_same_for_one_model(evaluate, described, tiny_data, tmp_path, capsys):
+    found = tmp_path / "found.json"
+    where = ["--dataset", "csv", "--data-dir", str(tiny_data), "--split", "test"]
+    rules = ["--protocol", "radius-1"]
+    report = ["--report", str(tmp_path / "out")]
+    main(["test", "--model", MODEL, *where, *rules, "--json", str(found), *report])
+    capsys.readouterr()
+    (contest,) = json.loads(evaluate("--model", MODEL, *rules, "--json").out)["contests"]
+    figures = json.loads(found.read_text())
+    measures = contest["models"][0]["measures"]["recall"]
+    assert figures["recalls"] == {n: measures[n]["value"] for n in figures["recalls"]}
+    assert figures["protocol"]["name"] == "radius-1"
+    assert figures["data_fingerprint"] == contest["data_fingerprint"]
+    (reported,) = json.loads((tmp_path / "out/results.json").read_text())["contests"]
+    assert reported["models"][0]["fingerprint"] == contest["models"][0]["fingerprint"]
+    with pytest.raises(SystemExit):
+        main(["test", "--model", MODEL, *where, "--arch", "vgg16"])
+    assert "--arch beside --model" in capsys.readouterr().err
+
+
 def test_sequences_take_part_beside_single_images(evaluate, described):
     out = evaluate(*pair(described / "good"), "--sequence-length", "3", "--json").out
     (contest,) = json.loads(out)["contests"]

@@ -1,21 +1,26 @@
 """``netvlad test``: recall@N of one model on one split."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from cyclopts import Parameter
 
 from netvlad.cli.console import recall_table, reporting, show
 from netvlad.cli.contest_reports import write_report
 from netvlad.cli.contests import descriptor_folder
 from netvlad.cli.entrants import model_entrant
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
+from netvlad.cli.model_names import open_model
 from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
 from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
+from netvlad.errors import SettingsError
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.evaluation.contest import contest
+from netvlad.models.describer import Describer
 from netvlad.models.loading import model_of
 from netvlad.storage import write_json, written_beside
 from netvlad.types import Note
@@ -30,6 +35,7 @@ def test(
     machine: MachineFlags = DEFAULTS[2],
     split: str = "val",
     protocol: str | None = None,
+    named: Annotated[str | None, Parameter(name="--model")] = None,
     resume: Path | None = None,
     ckpt: Literal["latest", "best"] = "latest",
     clusters: Path | None = None,
@@ -47,6 +53,7 @@ def test(
     NetVLAD layer initialised from the clusters that `netvlad cluster` wrote.
 
         netvlad test --resume runs/Nov23_12-00-00_vgg16_netvlad --split test
+        netvlad test --model efficientnet-lite0-gem --dataset pitts30k --data-dir ~/pittsburgh
 
     `netvlad evaluate` compares several models.
 
@@ -57,6 +64,9 @@ def test(
     protocol
         By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
         [default: the data set's own list or radius, all queries, one index].
+    named
+        Any model that other commands take as --model (docs/models.md), instead of what --resume,
+        --clusters or the flags of a model say.
     resume
         The run folder of a trained model, ours or pytorch-NetVlad's.
     ckpt
@@ -81,11 +91,18 @@ def test(
     """
     typed = typed_flags(data, model, machine)
     with reporting() as tell_user:
+        if named is not None:
+            _refuse_beside_model(typed_flags(model) | {"resume": resume, "clusters": clusters})
         start = open_run(resume, ckpt, typed, tell_user)
         settings = start.settings
         dataset = tell(settings.open(split), tell_user)
         rules = None if protocol is None else find_protocols([protocol], [dataset])[0]
-        if start.checkpoint is not None and resume is not None:
+        network: Describer
+        if named is not None:
+            network = open_model(named, ckpt, report=tell_user)
+            if settings.model["resize"] is not None:
+                network = network.resized(settings.model["resize"])
+        elif start.checkpoint is not None and resume is not None:
             network = model_of(start.checkpoint, resume)
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
@@ -111,7 +128,7 @@ def test(
             with written_beside(predictions) as temporary, temporary.open("wb") as file:
                 np.save(file, evaluation.matches.indices)
         if report is not None:
-            name = settings.model["arch"] if resume is None else resume.name
+            name = named or (settings.model["arch"] if resume is None else resume.name)
             entrant = model_entrant(network, name, str(resume or name))
             held = contest([(entrant.competitor, evaluation)])
             page = write_report(report, [held], [entrant], machine, tell_user)[0]
@@ -121,6 +138,14 @@ def test(
         count = len(evaluation.unreadable)
         print(f"netvlad: {count} images could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
+
+
+def _refuse_beside_model(others: Mapping[str, Any]) -> None:
+    typed = [name for name, value in others.items() if value is not None]
+    if typed:
+        raise SettingsError(
+            f"--{typed[0].replace('_', '-')} beside --model: --model says all of it; drop one"
+        )
 
 
 def figures(evaluation: Evaluation) -> dict[str, object]:
