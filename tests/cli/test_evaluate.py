@@ -103,6 +103,15 @@ def test_the_report(evaluate, described, tmp_path):
     assert (report / "results.csv").exists()
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(evaluate, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SystemExit):
+        evaluate("--model", MODEL, "--report", tmp_path / "taken")
+    told = capsys.readouterr().err
+    assert "taken: cannot be written: File exists" in told
+    assert "describing" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,12 +1,13 @@
 """Writing what contests came to: a page, and beside it JSON, CSV and LaTeX."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from netvlad.cli.entrants import Entrant
 from netvlad.cli.flags import MachineFlags
 from netvlad.cli.provenance import provenance
-from netvlad.errors import ImageError
+from netvlad.errors import ImageError, StorageError
 from netvlad.evaluation.contest import Contest
 from netvlad.models.place_model import PlaceModel
 from netvlad.reports.evaluation_cards import Overlay
@@ -17,6 +18,20 @@ from netvlad.reports.saliency_picture import saliency_picture
 from netvlad.types import Reporter
 
 _OVERLAY_SIDE = 220  # pixels; shown at half of that
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a report before an hour is spent on what goes into it.
+
+    Raises:
+        StorageError: it cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def write_report(

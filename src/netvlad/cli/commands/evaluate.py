@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from cyclopts import Group, Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.contest_reports import unreadable_in, write_report
+from netvlad.cli.contest_reports import prepare_folder, unreadable_in, write_report
 from netvlad.cli.contests import BATCH, Work, run_contests
 from netvlad.cli.entrants import Entrant, descriptor_entrant, model_entrant
 from netvlad.cli.evaluation_tables import comparison_lines, condition_table, evaluation_table
@@ -141,6 +141,8 @@ def evaluate(
     strict
         Exit with 1 when an image could not be used.
     """
+    if report is not None:
+        prepare_folder(report)
     with reporting() as tell_user:
         datasets = _datasets(data, tell_user)
         protocols = find_protocols(rules.protocol, datasets)

@@ -9,7 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from netvlad.cli.console import recall_table, reporting, show
-from netvlad.cli.contest_reports import write_report
+from netvlad.cli.contest_reports import prepare_folder, write_report
 from netvlad.cli.contests import descriptor_folder
 from netvlad.cli.entrants import model_entrant
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
@@ -90,6 +90,8 @@ def test(
         Exit with 1 when an image could not be used.
     """
     typed = typed_flags(data, model, machine)
+    if report is not None:
+        prepare_folder(report)
     with reporting() as tell_user:
         if named is not None:
             _refuse_beside_model(typed_flags(model) | {"resume": resume, "clusters": clusters})
