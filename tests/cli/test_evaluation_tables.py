@@ -1,6 +1,7 @@
 """What is printed about models that answered the same queries."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,12 @@ from rich.console import Console
 from rich.text import Text
 from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
 
-from netvlad.cli.evaluation_tables import comparison_lines, condition_table, evaluation_table
+from netvlad.cli.evaluation_tables import (
+    comparison_lines,
+    condition_table,
+    count_lines,
+    evaluation_table,
+)
 from netvlad.errors import DataError
 from netvlad.evaluation.contest import Competitor, contest
 
@@ -47,6 +53,21 @@ def test_figures_are_the_measures(three):
         assert column(table, "AP")[i].plain == f"{trial.measures.average_precision:.3f}"
     assert column(table, "R@1")[0].plain.startswith("0.625 [")
     assert [cell.plain for cell in column(table, "median\nerror")] == ["3.0 m"] * 3
+
+
+def test_what_lowers_every_recall_is_told(three):
+    assert count_lines(three) == []
+    dataset = line_dataset(10)
+    # Two queries are far from every database image, three have no descriptor in one of the models.
+    assert dataset.queries.positions is not None
+    positions = dataset.queries.positions.copy()
+    positions[:2] += 1e6
+    dataset = replace(dataset, queries=replace(dataset.queries, positions=positions))
+    gaps = np.where(np.arange(10) < 3, np.nan, 0.0)
+    assert count_lines(line_contest(dataset, {"a": np.zeros(10), "b": gaps})) == [
+        "2 queries have no correct database image and cannot be right",
+        "3 queries could not be read and count as missed",
+    ]
 
 
 def test_the_mark_is_where_best_says(three):

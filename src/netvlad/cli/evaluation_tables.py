@@ -55,6 +55,21 @@ def evaluation_table(contest: Contest) -> Table:
     return table
 
 
+def count_lines(contest: Contest) -> list[str]:
+    """What lowers every recall for reasons that are no model's merit, a line each; often none."""
+    recalls = [trial.evaluation.recalls for trial in contest.trials]
+    # Images that one model cannot use (too small, say) may be another's answers.
+    queries = max(one.unreadable_queries for one in recalls)
+    database = max(one.unreadable_database for one in recalls)
+    without = recalls[0].queries_without_positives
+    found = [
+        (without, ("query has", "queries have"), "no correct database image and cannot be right"),
+        (queries, ("query", "queries"), "could not be read and count as missed"),
+        (database, ("database image", "database images"), "could not be read, never returned"),
+    ]
+    return [f"{_counted(count, words)} {what}" for count, words, what in found if count]
+
+
 def comparison_lines(contest: Contest) -> list[str]:
     """Every two models at the smallest N of recall@N, a line each, in words.
 

@@ -13,7 +13,12 @@ from netvlad.cli.console import reporting, show
 from netvlad.cli.contest_reports import prepare_folder, unreadable_in, write_report
 from netvlad.cli.contests import BATCH, Work, run_contests
 from netvlad.cli.entrants import Entrant, descriptor_entrant, model_entrant
-from netvlad.cli.evaluation_tables import comparison_lines, condition_table, evaluation_table
+from netvlad.cli.evaluation_tables import (
+    comparison_lines,
+    condition_table,
+    count_lines,
+    evaluation_table,
+)
 from netvlad.cli.flags import MachineFlags
 from netvlad.cli.json_output import show_json
 from netvlad.cli.model_names import open_model
@@ -185,7 +190,7 @@ def evaluate(
 
 def _show(one: Contest) -> None:
     show(evaluation_table(one))
-    for line in comparison_lines(one):
+    for line in (*count_lines(one), *comparison_lines(one)):
         show(line)
     for label in one.trials[0].conditions:
         show(condition_table(one, label))
