@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from tests.cli.refusals import refused
 from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad.cli.main import main
@@ -18,16 +19,6 @@ def built(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "my.index"
     main(["index", "build", str(photos / "map"), "--output", str(folder), *SMALL])
     return folder
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that must exit with 2 says, in one line."""
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 2
-    lines = [li for li in capsys.readouterr().err.splitlines() if li.startswith("netvlad:")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_build_says_what_it_did(

@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("pymilvus", reason="needs netvlad[milvus]")
 pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this platform")
 
+from tests.cli.refusals import refused
+
 from netvlad.cli.main import main
 from netvlad.index.place_index import PlaceIndex
 
@@ -29,16 +31,6 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def built(photos: Path, lite: str) -> str:
     main(["index", "build", str(photos / "map"), "--store", f"{lite}/town", *SMALL])
     return f"{lite}/town"
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that must exit with 2 says, in one line."""
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 2
-    lines = [li for li in capsys.readouterr().err.splitlines() if li.startswith("netvlad:")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_build_add_remove_and_info(
