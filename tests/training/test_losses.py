@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from netvlad.training.losses import hardest_triplets_loss, multi_similarity_loss, triplet_loss
+from netvlad.training.losses import (
+    hardest_triplets_loss,
+    mil_nce_loss,
+    multi_similarity_loss,
+    triplet_loss,
+)
 
 
 def unit_rows(count, dim, seed=0):
@@ -37,6 +42,39 @@ def test_multi_similarity_loss_equals_its_equation():
         push = sum(np.exp(50.0 * (s[i, j] - 0.5)) for j in range(6) if negative[i, j])
         rows.append(np.log1p(pull) / 2.0 + np.log1p(push) / 50.0)
     assert multi_similarity_loss(x, positive, negative).item() == pytest.approx(np.mean(rows))
+
+
+def test_mil_nce_loss_equals_its_equation():
+    x = unit_rows(6, 4, seed=3).double()
+    places = np.array([0, 0, 0, 1, 1, 2])
+    positive = torch.from_numpy(places[:, None] == places) & ~torch.eye(6, dtype=torch.bool)
+    negative = torch.from_numpy(places[:, None] != places)
+    negative[0, 3] = negative[3, 0] = False  # one pair that is neither
+    e = np.exp((x @ x.T).numpy() / 0.1)
+    rows = []
+    for i in range(5):  # the last image has no positive and does not count
+        right = sum(e[i, j] for j in range(6) if positive[i, j])
+        wrong = sum(e[i, j] for j in range(6) if negative[i, j])
+        rows.append(-np.log(right / (right + wrong)))
+    loss = mil_nce_loss(x, positive, negative, temperature=0.1)
+    assert loss.item() == pytest.approx(np.mean(rows))
+
+
+def test_mil_nce_loss_needs_one_near_positive_only():
+    x = torch.tensor([[1.0, 0], [1, 0], [0, 1], [-1, 0]])
+    positive = torch.zeros(4, 4, dtype=torch.bool)
+    positive[0, 1] = positive[0, 2] = True
+    negative = torch.zeros(4, 4, dtype=torch.bool)
+    negative[0, 3] = True
+    assert mil_nce_loss(x, positive, negative).item() < 1e-6
+
+
+def test_mil_nce_loss_without_pairs_is_zero_with_a_gradient():
+    x = unit_rows(3, 4).requires_grad_()
+    nothing = torch.zeros(3, 3, dtype=torch.bool)
+    loss = mil_nce_loss(x, nothing, nothing)
+    loss.backward()
+    assert loss.item() == 0 and not x.grad.any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])

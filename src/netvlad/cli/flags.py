@@ -92,10 +92,13 @@ class RecipeFlags:
     """Momentum, for sgd [default: 0.9]."""
 
     loss: str | None = None
-    """triplet, hardest-triplets or multi-similarity [default: triplet]."""
+    """triplet, hardest-triplets, multi-similarity or mil-nce [default: triplet]."""
 
     margin: float | None = None
     """Margin of the triplet loss and of what mining calls a violator [default: 0.1]."""
+
+    temperature: float | None = None
+    """Temperature of mil-nce; the smaller, the more the nearest images decide [default: 0.05]."""
 
     positives: int | None = None
     """Positives per query, the nearest in descriptor space [default: 1]."""
@@ -105,6 +108,10 @@ class RecipeFlags:
 
     negatives: int | None = None
     """Hard negatives per query [default: 10]."""
+
+    views: int | None = None
+    """Random other images of a query's place and of each negative's place in a step, in place of
+    the nearest positives; 0: the paper's tuples [default: 0]."""
 
     negative_pool: int | None = None
     """Random negatives looked at per query; 0: all of them [default: 1000]."""

@@ -19,8 +19,9 @@ class TupleBatch:
     Attributes:
         images: (U,) distinct image numbers, ascending.
         triplets: (T, 3) rows of ``images``: query, positive, negative.
-        positive_pairs: (U, U) bool, each query with its positives; symmetric. Other pairs of one
-            place are left out: they may look in different directions.
+        positive_pairs: (U, U) bool, symmetric. Of mined tuples each query with its positives;
+            other pairs of one place are left out, for they may look in different directions. Of
+            places (:mod:`netvlad.training.places`) every pair of one place.
         negative_pairs: (U, U) bool, pairs farther apart than the data set's radius; symmetric.
     """
 
@@ -56,7 +57,7 @@ def assemble(tuples: Sequence[MinedQuery], dataset: PlaceDataset) -> TupleBatch:
     positive_pairs = np.zeros((len(images), len(images)), dtype=np.bool_)
     positive_pairs[query_rows, positive_rows] = True
     positive_pairs |= positive_pairs.T
-    far = _far_apart(images, dataset)
+    far = distances(images, dataset) > dataset.radius_m
     return TupleBatch(
         images=images,
         triplets=torch.from_numpy(rows),
@@ -65,8 +66,8 @@ def assemble(tuples: Sequence[MinedQuery], dataset: PlaceDataset) -> TupleBatch:
     )
 
 
-def _far_apart(images: NDArray[np.int64], dataset: PlaceDataset) -> NDArray[np.bool_]:
-    """Which pairs of images are farther apart than the radius; an unknown position is never far."""
+def distances(images: NDArray[np.int64], dataset: PlaceDataset) -> NDArray[np.float64]:
+    """Metres (U, U) between images, database first; NaN, neither near nor far, where unknown."""
     assert dataset.database.positions is not None
     assert dataset.queries.positions is not None
     num_database = len(dataset.database)
@@ -74,5 +75,5 @@ def _far_apart(images: NDArray[np.int64], dataset: PlaceDataset) -> NDArray[np.b
     where = np.empty((len(images), 2))
     where[in_database] = dataset.database.positions[images[in_database]]
     where[~in_database] = dataset.queries.positions[images[~in_database] - num_database]
-    distance = np.linalg.norm(where[:, None] - where[None], axis=-1)
-    return np.asarray(distance > dataset.radius_m)
+    apart: NDArray[np.float64] = np.linalg.norm(where[:, None] - where[None], axis=-1)
+    return apart

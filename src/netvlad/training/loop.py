@@ -47,7 +47,7 @@ class Machine:
 
 
 CPU = Machine()
-ORDER, MINING, AUGMENTATION = range(3)  # what random numbers are drawn for
+ORDER, MINING, STEPS = range(3)  # what random numbers are drawn for
 
 
 class Trainer:
@@ -218,7 +218,7 @@ class Trainer:
         started, seen, state = time.perf_counter(), 0, self.state
         for step in self.stepper.steps(
             tuples,
-            self._random(AUGMENTATION, block),
+            self._random(STEPS, block),
             epoch=state.epoch,
             begin=block / blocks,
             end=(block + 1) / blocks,

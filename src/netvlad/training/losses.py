@@ -1,6 +1,7 @@
 """The losses: a pure function each, on descriptors and index arrays, without Python loops."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -85,6 +86,39 @@ def multi_similarity_loss(
     push = _soft_sum(beta * (similarity - base), negative_pairs) / beta
     counted = (positive_pairs | negative_pairs).any(1)
     return (pull + push)[counted].mean()
+
+
+def mil_nce_loss(
+    descriptors: Tensor,
+    positive_pairs: Tensor,
+    negative_pairs: Tensor,
+    *,
+    temperature: float = 0.05,
+) -> Tensor:
+    """MIL-NCE (Miech et al., CVPR 2020, equation 1) over the pairs of a batch.
+
+    Per image −log of the share that its positives have in Σ exp(s/τ) over positives and negatives.
+    The sum is inside the logarithm: one positive that is much nearer than every negative is
+    enough. That suits labels that are positions only, for of the images taken near a place most
+    look elsewhere; it is the assumption of the NetVLAD paper too (section 4.1: at least one of the
+    potential positives shows what the query shows).
+
+    Args:
+        descriptors: (U, D), L2-normalised.
+        positive_pairs: (U, U) bool, which pairs may show the same place; the diagonal is False.
+        negative_pairs: (U, U) bool, which pairs show different places.
+        temperature: τ; the smaller, the more the nearest images decide.
+
+    Returns:
+        A scalar: the mean over the images that have a positive and a negative; 0 without any.
+    """
+    counted = positive_pairs.any(1) & negative_pairs.any(1)
+    if not counted.any():
+        return descriptors.sum() * 0.0
+    scores = (descriptors[counted] @ descriptors.T) / temperature
+    positive = scores.masked_fill(~positive_pairs[counted], -torch.inf).logsumexp(1)
+    negative = scores.masked_fill(~negative_pairs[counted], -torch.inf).logsumexp(1)
+    return F.softplus(negative - positive).mean()
 
 
 def _soft_sum(exponents: Tensor, mask: Tensor) -> Tensor:

@@ -53,8 +53,7 @@ def mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
     database, queries = train.database.positions, train.queries.positions
     if database is None or queries is None:
         raise DataError(f"{train.name} {train.split}: training needs positions of all images")
-    # A positive beyond the radius could be mined as a negative as well.
-    reach = min(recipe.positive_radius_m or train.train_radius_m, train.radius_m)
+    reach = positive_radius_m(train, recipe)
     return MiningTask(
         potential_positives=radius_neighbours(queries, database, reach),
         not_negatives=radius_neighbours(queries, database, train.radius_m),
@@ -63,6 +62,12 @@ def mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
         pool_size=recipe.negative_pool,
         margin=recipe.margin,
     )
+
+
+def positive_radius_m(train: PlaceDataset, recipe: Recipe) -> float:
+    """How far apart a query and a positive may be, in metres."""
+    # A positive beyond the radius could be mined as a negative as well.
+    return min(recipe.positive_radius_m or train.train_radius_m, train.radius_m)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from netvlad.training.batches import TupleBatch
-from netvlad.training.losses import hardest_triplets_loss, multi_similarity_loss, triplet_loss
+from netvlad.training.losses import (
+    hardest_triplets_loss,
+    mil_nce_loss,
+    multi_similarity_loss,
+    triplet_loss,
+)
 from netvlad.training.recipes import Recipe
 
 NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
@@ -47,4 +52,6 @@ def batch_loss(descriptors: Tensor, batch: TupleBatch, recipe: Recipe) -> Tensor
         return hardest_triplets_loss(
             descriptors, *pairs, margin=recipe.margin, negatives=NEGATIVES_PER_PAIR
         )
+    if recipe.loss == "mil-nce":
+        return mil_nce_loss(descriptors, *pairs, temperature=recipe.temperature)
     return multi_similarity_loss(descriptors, *pairs)

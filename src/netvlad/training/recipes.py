@@ -13,7 +13,7 @@ from netvlad.errors import SettingsError
 from netvlad.training.augmentation import AUGMENTATIONS
 
 OPTIMISERS = ("sgd", "adam", "adamw")
-LOSSES = ("triplet", "hardest-triplets", "multi-similarity")
+LOSSES = ("triplet", "hardest-triplets", "multi-similarity", "mil-nce")
 SCHEDULES = ("step", "cosine")
 
 
@@ -35,12 +35,16 @@ class Recipe:
         weight_decay: for ``"sgd"`` and ``"adamw"``.
         momentum: for ``"sgd"``.
         loss: ``"triplet"`` (each query with its positive and its negatives), ``"hardest-triplets"``
-            or ``"multi-similarity"`` (all pairs of the batch).
+            or ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of the batch).
         margin: m of the triplet losses, and of what mining calls a violator.
+        temperature: τ of ``"mil-nce"``.
         positives: positives per query, the nearest in descriptor space.
         positive_radius_m: how far from the query a positive may be (metres); None takes the data
             set's (10 m).
         negatives: hard negatives per query.
+        views: random other images, within the positives' radius, that stand in a batch by each
+            query and by each of its negatives, in place of the nearest positives; all images of
+            a batch that are that near to each other are then positives. 0: the paper's tuples.
         negative_pool: random negatives looked at per query; 0 looks at all.
         augment: ``"none"``; ``"features"``: random windows of the trunk's output, and mirrored
             batches; ``"images"``: other light and other parts of the images, which makes every step
@@ -63,9 +67,11 @@ class Recipe:
     momentum: float = 0.9
     loss: str = "triplet"
     margin: float = 0.1
+    temperature: float = 0.05
     positives: int = 1
     positive_radius_m: float | None = None
     negatives: int = 10
+    views: int = 0
     negative_pool: int = 1000
     augment: str = "none"
     eval_every: int = 1
@@ -94,13 +100,21 @@ class Recipe:
         ):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("cache_refresh_rate", "negative_pool", "patience", "margin", "weight_decay"):
+        for name in (
+            "cache_refresh_rate",
+            "negative_pool",
+            "patience",
+            "margin",
+            "weight_decay",
+            "views",
+        ):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it cannot be negative")
         if self.positive_radius_m is not None and not self.positive_radius_m > 0:
             raise SettingsError(f"positive_radius_m is {self.positive_radius_m}; it must exceed 0")
-        if not self.lr > 0:
-            raise SettingsError(f"lr is {self.lr}; it must be above 0")
+        for name in ("lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
 
     def changed(self, settings: Mapping[str, Any]) -> "Recipe":
         """This recipe with those of ``settings`` that are not None and belong to a recipe."""
@@ -115,14 +129,14 @@ RECIPES: dict[str, Recipe] = {
     "alexnet": Recipe(),
     "efficientnet-lite0": Recipe(
         epochs=5,
-        batch_size=10,
+        batch_size=5,
         optim="adamw",
-        lr=1e-4,
+        lr=3e-4,
         schedule="cosine",
         weight_decay=0.0,
-        loss="hardest-triplets",
-        positives=2,
+        loss="mil-nce",
         positive_radius_m=25.0,
         negatives=2,
+        views=2,
     ),
 }

@@ -15,8 +15,9 @@ from netvlad.models import PlaceModel
 from netvlad.training.augmentation import FeatureWindows, ImageChanges
 from netvlad.training.batches import TupleBatch, tuple_batches
 from netvlad.training.features import FeatureBatch, TrunkFeatures
-from netvlad.training.mining import MinedQuery
+from netvlad.training.mining import MinedQuery, positive_radius_m
 from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
+from netvlad.training.places import Places
 from netvlad.training.recipes import Recipe
 from netvlad.types import PlaceDataset
 
@@ -60,6 +61,11 @@ class Stepper:
         """Prepare to train ``model``, which is on the fabric's device, on ``features``."""
         self.model, self.dataset, self.features = model, dataset, features
         self.recipe, self.fabric = recipe, fabric
+        self.places = (
+            Places(dataset, radius_m=positive_radius_m(dataset, recipe), views=recipe.views)
+            if recipe.views
+            else None
+        )
         self.optimiser = build_optimiser(model.trainable_parameters(), recipe)
         # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
         self._stepper = cast(torch.optim.Optimizer, fabric.setup_optimizers(self.optimiser))
@@ -77,7 +83,7 @@ class Stepper:
 
         Args:
             tuples: what to learn from.
-            random: what augmentation draws from.
+            random: what views and augmentation are drawn from.
             epoch: counted from 1; the learning rate depends on it.
             begin: the share of the epoch that lies before these steps.
             end: the share that will lie behind when they are made.
@@ -87,7 +93,7 @@ class Stepper:
             DataError: an image cannot be read any more.
         """
         self.model.train()
-        batches = list(tuple_batches(tuples, self.dataset, self.recipe.batch_size))
+        batches = self._batches(tuples, random)
         windows = FeatureWindows(random) if self.recipe.augment == "features" else None
         change = ImageChanges(random) if self.recipe.augment == "images" else None
         features = self.features.stream([batch.images for batch in batches], change=change)
@@ -98,6 +104,14 @@ class Stepper:
                 group["lr"] = rate
             loss = self._step(batch, parts, windows)
             yield Step(number + 1, len(batches), loss, rate, len(batch.images), len(batch.triplets))
+
+    def _batches(
+        self, tuples: Sequence[MinedQuery], random: np.random.Generator
+    ) -> list[TupleBatch]:
+        size = self.recipe.batch_size
+        if self.places is None:
+            return list(tuple_batches(tuples, self.dataset, size))
+        return list(self.places.batches(tuples, size, random, self.features.readable))
 
     def _step(
         self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None

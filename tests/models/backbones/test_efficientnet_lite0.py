@@ -112,8 +112,8 @@ def test_layers() -> None:
     assert [name for name, _ in backbone.named_children()] == [
         "stem", "stage1", "stage2", "stage3", "stage4", "stage5",
     ]  # fmt: skip
-    assert (backbone.channels, backbone.stride, backbone.cut) == (112, 16, 5)
-    assert [name for name, _ in backbone.tail.named_children()] == ["stage5"]
+    assert (backbone.channels, backbone.stride, backbone.cut) == (112, 16, 4)
+    assert [name for name, _ in backbone.tail.named_children()] == ["stage4", "stage5"]
     norms = [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
     assert not any(weight.requires_grad for weight in backbone.trunk.parameters())

@@ -17,7 +17,7 @@ from netvlad.models.preprocessing import CENTRED
 _NORM_EPSILON = 1e-3
 _NORM_MOMENTUM = 0.01
 _STEM_CHANNELS = 32
-_FIRST_TRAINED_STAGE = 5
+_FIRST_TRAINED_STAGE = 4
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def efficientnet_lite0(
     stage tells places apart better than the last one.
 
     Args:
-        cut: leading children to freeze; by default everything before ``stage5`` (or before the
+        cut: leading children to freeze; by default everything before ``stage4`` (or before the
             last stage, where that comes earlier).
         last_stage: 1 to 7; the channels of the output are 16, 24, 40, 80, 112, 192 or 320 and its
             stride 2, 4, 8, 16, 16, 32 or 32.
