@@ -20,7 +20,7 @@ from netvlad.types import Note, PlaceDataset, Progress, Reporter, silent
 ARCH = "efficientnet-lite0"
 NUM_CLUSTERS = 16
 # The town is far from what the backbone was trained on, so it moves further than on photographs.
-DEMO_RECIPE = replace(RECIPES[ARCH], epochs=8, lr=5e-4)
+DEMO_RECIPE = replace(RECIPES[ARCH], epochs=5, lr=2e-4)
 CPU = Machine()
 UTM_ZONE = "31N"  # the town is nowhere; its coordinates need a zone to be written down
 
