@@ -24,7 +24,7 @@ def some_images(*shape: int) -> torch.Tensor:
 def test_forward_is_tail_after_trunk(model: PlaceModel) -> None:
     images = some_images(2, 3, 48, 64)
     features = model.trunk(images)
-    assert features.shape == (2, 80, 3, 4)
+    assert features.shape == (2, 40, 6, 8)
     assert not features.requires_grad
     output = model(images)
     torch.testing.assert_close(output, model.tail(features))
