@@ -65,7 +65,7 @@ class RecipeFlags:
     """Walks over all training queries [default: 30]."""
 
     batch_size: int | None = None
-    """Queries per step, each with its positive and negatives [default: 4]."""
+    """Queries per step, each with its positives or views, and negatives [default: 4]."""
 
     cache_refresh_rate: int | None = None
     """Queries between two refreshes of all descriptors; 0: once an epoch [default: 1000]."""

@@ -23,7 +23,7 @@ class Recipe:
 
     Attributes:
         epochs: walks over all training queries.
-        batch_size: queries (with their positive and negatives) per optimiser step.
+        batch_size: queries (with their positives or views, and negatives) per optimiser step.
         cache_batch_size: images per forward pass without gradients.
         cache_refresh_rate: queries between two refreshes of all descriptors; 0: once an epoch.
         optim: ``"sgd"``, ``"adam"`` or ``"adamw"``.
@@ -34,8 +34,8 @@ class Recipe:
         lr_gamma: see ``schedule``.
         weight_decay: for ``"sgd"`` and ``"adamw"``.
         momentum: for ``"sgd"``.
-        loss: ``"triplet"`` (each query with its positive and its negatives), ``"hardest-triplets"``
-            or ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of the batch).
+        loss: ``"triplet"`` (each query with its positive and its negatives);
+            ``"hardest-triplets"``, ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of the batch).
         margin: m of the triplet losses, and of what mining calls a violator.
         temperature: τ of ``"mil-nce"``.
         positives: positives per query, the nearest in descriptor space.
@@ -130,7 +130,7 @@ RECIPES: dict[str, Recipe] = {
     "efficientnet-lite0": Recipe(
         epochs=5,
         batch_size=5,
-        cache_refresh_rate=2000,
+        cache_refresh_rate=2000,  # once an epoch, where there are fewer queries than that
         optim="adamw",
         lr=1e-4,
         schedule="cosine",
