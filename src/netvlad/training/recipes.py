@@ -35,7 +35,7 @@ class Recipe:
         weight_decay: for ``"sgd"`` and ``"adamw"``.
         momentum: for ``"sgd"``.
         loss: ``"triplet"`` (each query with its positive and its negatives);
-            ``"hardest-triplets"``, ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of the batch).
+            ``"hardest-triplets"``, ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of a batch).
         margin: m of the triplet losses, and of what mining calls a violator.
         temperature: τ of ``"mil-nce"``.
         positives: positives per query, the nearest in descriptor space.
