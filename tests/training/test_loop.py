@@ -125,6 +125,86 @@ def test_a_run_on_places_learns_and_goes_on_where_it_was_stopped(tmp_path, data,
     assert_equal_weights(weights_of(tmp_path / "parts"), weights_of(tmp_path / "whole"))
 
 
+def last_weights(run):
+    prefix = "average.last."
+    training = read_checkpoint(run).training
+    return {k.removeprefix(prefix): v for k, v in training.items() if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize("first_epoch", [1, 2])
+def test_the_average_over_the_steps_is_stored(tmp_path, data, clusters, first_epoch):
+    averaging = replace(RECIPE, average_from=first_epoch)
+    run = trainer(tmp_path / "average", data, clusters, averaging)
+    met = []
+    take_in = run.average.step
+
+    def noting(epoch):
+        if epoch >= first_epoch:
+            met.append({k: v.clone().double() for k, v in run.model.state_dict().items()})
+        take_in(epoch)
+
+    run.average.step = noting
+    run.run()
+    assert len(met) > 2
+    stored = weights_of(tmp_path / "average")
+    for name in ("pool.centroids", "encoder.stage5.0.expand.conv.weight"):
+        mean = torch.stack([weights[name] for weights in met]).mean(0)
+        assert (stored[name] - mean).abs().max() < 1e-6
+        assert torch.equal(last_weights(tmp_path / "average")[name].double(), met[-1][name])
+        assert not torch.equal(stored[name].double(), met[-1][name])
+    assert_equal_weights(run.model.state_dict(), stored)
+
+
+def test_averaging_does_not_change_the_course_of_training(tmp_path, data, clusters, whole_run):
+    trainer(tmp_path, data, clusters, replace(RECIPE, average_from=1)).run()
+    last = last_weights(tmp_path)
+    without = weights_of(whole_run[0])
+    assert_equal_weights(last, {name: without[name] for name in last})
+
+
+@pytest.mark.parametrize("stop_at", ["e0001-b02", "e0001", "e0002-b01"])
+def test_a_stopped_run_that_averages_ends_the_same(tmp_path, data, clusters, stop_at):
+    recipe = replace(RECIPE, average_from=1)
+    trainer(tmp_path / "whole", data, clusters, recipe).run()
+    run_in_two_parts(tmp_path / "parts", data, clusters, stop_at, recipe)
+    assert_equal_weights(weights_of(tmp_path / "parts"), weights_of(tmp_path / "whole"))
+    assert_equal_weights(last_weights(tmp_path / "parts"), last_weights(tmp_path / "whole"))
+    for which in ("latest", "best"):
+        one, other = (weights_of(tmp_path / part, which) for part in ("parts", "whole"))
+        assert_equal_weights(one, other)
+
+
+def test_averaging_can_begin_or_end_where_a_run_goes_on(tmp_path, data, clusters, whole_run):
+    trainer(tmp_path / "first", data, clusters, replace(RECIPE, epochs=1, average_from=1)).run()
+    goes_on = trainer(
+        tmp_path / "without",
+        data,
+        clusters,
+        model=model_of(read_checkpoint(tmp_path / "first"), tmp_path),
+    )
+    goes_on.resume(read_checkpoint(tmp_path / "first"))
+    goes_on.run()
+    assert_equal_weights(weights_of(tmp_path / "without"), weights_of(whole_run[0]))
+
+    trainer(tmp_path / "plain", data, clusters, replace(RECIPE, epochs=1)).run()
+    checkpoint = read_checkpoint(tmp_path / "plain")
+    begins = trainer(
+        tmp_path / "begins",
+        data,
+        clusters,
+        replace(RECIPE, average_from=1),
+        model=model_of(checkpoint, tmp_path),
+    )
+    begins.resume(checkpoint)
+    begins.run()
+    last = last_weights(tmp_path / "begins")
+    without = weights_of(whole_run[0])
+    assert_equal_weights(last, {name: without[name] for name in last})
+    assert not torch.equal(
+        weights_of(tmp_path / "begins")["pool.centroids"], last["pool.centroids"]
+    )
+
+
 def test_kept_negatives_survive_with_and_without_workers(tmp_path, data, clusters):
     kept = []
     for threads in (0, 2):

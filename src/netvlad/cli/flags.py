@@ -120,6 +120,10 @@ class RecipeFlags:
     """Vary what is trained on: none; features (windows of the trunk's output, mirrored batches); or
     images (light, colour, window), which makes every step run the whole network [default: none]."""
 
+    average_from: int | None = None
+    """First epoch whose steps' weights are averaged; the average is validated and stored. 0: the
+    last step's weights are [default: 0]."""
+
     eval_every: int | None = None
     """Epochs between two validations [default: 1]."""
 

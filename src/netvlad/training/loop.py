@@ -21,6 +21,7 @@ from netvlad.evaluation.by_protocol import evaluate_descriptors
 from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
+from netvlad.training.averaging import WeightAverage
 from netvlad.training.caching import Caching
 from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
@@ -68,7 +69,7 @@ class Trainer:
         """Prepare a training; nothing is computed or written yet.
 
         Args:
-            model: trained in place.
+            model: trained in place; with ``recipe.average_from`` it has the average in the end.
             train: needs positions on both sides.
             val: validated on after each ``recipe.eval_every`` epochs; None never validates.
             recipe: every setting.
@@ -99,13 +100,14 @@ class Trainer:
                 f"{train.train_radius_m:g} m to learn from"
             )
         self.caching = Caching(trunk_cache, run, recipe, report)
-        self.train_features = self._features_of(train)
-        self.val_features = None if val is None else self._features_of(val)
+        self.average = WeightAverage(model, recipe.average_from)
+        self.train_features = self._features_of(train, model)
+        self.val_features = None if val is None else self._features_of(val, self.average.model)
         self.stepper = Stepper(model, train, self.train_features, recipe, self.fabric)
 
-    def _features_of(self, dataset: PlaceDataset) -> TrunkFeatures:
+    def _features_of(self, dataset: PlaceDataset, model: PlaceModel) -> TrunkFeatures:
         return TrunkFeatures(
-            self.model,
+            model,
             dataset.database.joined(dataset.queries),
             cache=self.caching.folder,
             threads=self.machine.threads,
@@ -114,7 +116,7 @@ class Trainer:
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on where ``checkpoint`` stood; the model has its weights already.
+        """Go on where ``checkpoint`` stood; the model was built with its weights.
 
         Raises:
             CheckpointError: it lacks the training state, or belongs to other trained layers.
@@ -128,6 +130,7 @@ class Trainer:
             self.state = TrainingState.from_parts(checkpoint.training, progress["state"])
         else:
             raise CheckpointError("this checkpoint holds a model but no training to go on with")
+        self.average.restore(checkpoint.training)
         self.state.finished = self.state.epoch > self.recipe.epochs or self._out_of_patience()
         if progress["optim"] != self.recipe.optim:
             self.report(Note(f"the optimiser is now {self.recipe.optim}: it starts without memory"))
@@ -155,6 +158,7 @@ class Trainer:
                 started = time.perf_counter()
                 self._epoch(curves)
                 self._close_epoch(curves, time.perf_counter() - started)
+        self.average.finish()
         return self.state
 
     def _epoch(self, curves: Curves) -> None:
@@ -224,6 +228,7 @@ class Trainer:
             end=(block + 1) / blocks,
         ):
             seen += step.images
+            self.average.step(state.epoch)
             state.step += 1
             state.loss_sum += step.loss
             state.loss_count += 1
@@ -296,8 +301,8 @@ class Trainer:
             name,
             Checkpoint(
                 spec=self.model.spec,
-                weights=self.model.state_dict(),
-                training=tensors | optimiser_tensors,
+                weights=self.average.model.state_dict(),
+                training=tensors | optimiser_tensors | self.average.to_parts(),
                 progress={
                     "state": rest,
                     "optim": self.recipe.optim,

@@ -49,6 +49,8 @@ class Recipe:
         augment: ``"none"``; ``"features"``: random windows of the trunk's output, and mirrored
             batches; ``"images"``: other light and other parts of the images, which makes every step
             run the whole network.
+        average_from: the first epoch whose steps' weights are averaged: the average is what is
+            validated and stored. 0: the last step's weights are.
         eval_every: epochs between two validations.
         patience: validations without a new best after which training stops; 0 never stops.
         seed: governs order, mining and initialisation.
@@ -74,6 +76,7 @@ class Recipe:
     views: int = 0
     negative_pool: int = 1000
     augment: str = "none"
+    average_from: int = 0
     eval_every: int = 1
     patience: int = 10
     seed: int = 123
@@ -107,6 +110,7 @@ class Recipe:
             "margin",
             "weight_decay",
             "views",
+            "average_from",
         ):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it cannot be negative")
