@@ -1,10 +1,14 @@
 """The flags that commands share. All default to None, so that what the user typed is known."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import docstring_parser
 from cyclopts import Group, Parameter
+
+from netvlad.training.recipes import RECIPES, Recipe
 
 DATA = Group("Data", sort_key=1)
 MODEL = Group("Model", sort_key=2)
@@ -56,79 +60,34 @@ class ModelFlags:
     """Random weights, and every layer trained."""
 
 
-@Parameter(name="*", group=TRAINING)
-@dataclass(frozen=True)
-class RecipeFlags:
-    """How to train. Defaults depend on --arch; those of vgg16 and alexnet are given."""
+def _flag_of(setting: dataclasses.Field[Any], words: str) -> tuple[str, Any, Any]:
+    """A setting of a recipe as a flag that is None when it is not typed."""
+    usual, *others = ((arch, getattr(recipe, setting.name)) for arch, recipe in RECIPES.items())
+    defaults = [str(usual[1]), *(f"{v} with {arch}" for arch, v in others if v != usual[1])]
+    text = f"{words[:1].upper()}{words[1:].rstrip('.')} [default: {'; '.join(defaults)}]."
+    kind: Any = setting.type
+    return setting.name, Annotated[kind | None, Parameter(help=text)], None
 
-    epochs: int | None = None
-    """Walks over all training queries [default: 30]."""
 
-    batch_size: int | None = None
-    """Queries per step, each with its positives or views, and negatives [default: 4]."""
+_WORDS = {
+    p.args[1]: p.description or "" for p in docstring_parser.parse(Recipe.__doc__ or "").params
+}
 
-    cache_refresh_rate: int | None = None
-    """Queries between two refreshes of all descriptors; 0: once an epoch [default: 1000]."""
-
-    optim: str | None = None
-    """Optimiser: sgd, adam or adamw [default: sgd]."""
-
-    lr: float | None = None
-    """Learning rate [default: 0.0001]."""
-
-    schedule: str | None = None
-    """Course of the learning rate: step or cosine [default: step]."""
-
-    lr_step: int | None = None
-    """Epochs between two cuts of the learning rate [default: 5]."""
-
-    lr_gamma: float | None = None
-    """What the learning rate is cut by [default: 0.5]."""
-
-    weight_decay: float | None = None
-    """Weight decay, for sgd and adamw [default: 0.001]."""
-
-    momentum: float | None = None
-    """Momentum, for sgd [default: 0.9]."""
-
-    loss: str | None = None
-    """triplet, hardest-triplets, multi-similarity or mil-nce [default: triplet]."""
-
-    margin: float | None = None
-    """Margin of the triplet loss and of what mining calls a violator [default: 0.1]."""
-
-    temperature: float | None = None
-    """Temperature of mil-nce; the smaller, the more the nearest images decide [default: 0.05]."""
-
-    positives: int | None = None
-    """Positives per query, the nearest in descriptor space [default: 1]."""
-
-    positive_radius_m: float | None = None
-    """How far from the query a positive may be, in metres [default: 10]."""
-
-    negatives: int | None = None
-    """Hard negatives per query [default: 10]."""
-
-    views: int | None = None
-    """Random other images of a query's place and of each negative's place in a step, in place of
-    the nearest positives; 0: the paper's tuples [default: 0]."""
-
-    negative_pool: int | None = None
-    """Random negatives looked at per query; 0: all of them [default: 1000]."""
-
-    augment: str | None = None
-    """Vary what is trained on: none; features (windows of the trunk's output, mirrored batches); or
-    images (light, colour, window), which makes every step run the whole network [default: none]."""
-
-    average_from: int | None = None
-    """First epoch whose steps' weights are averaged; the average is validated and stored. 0: the
-    last step's weights are [default: 0]."""
-
-    eval_every: int | None = None
-    """Epochs between two validations [default: 1]."""
-
-    patience: int | None = None
-    """Validations without a new best before training stops; 0: never [default: 10]."""
+RecipeFlags: Any = Parameter(name="*", group=TRAINING)(
+    dataclasses.make_dataclass(
+        "RecipeFlags",
+        [
+            _flag_of(setting, _WORDS[setting.name])
+            for setting in dataclasses.fields(Recipe)
+            if setting.name not in ("seed", "cache_batch_size")
+        ],
+        # Else it passes for one of Python's own types, which have no flags.
+        namespace={"__module__": __name__},
+        frozen=True,
+    )
+)
+"""A flag for each setting of :class:`~netvlad.training.recipes.Recipe`, with its words and the
+defaults of each architecture."""
 
 
 @Parameter(name="*", group=MACHINE)

@@ -22,37 +22,37 @@ class Recipe:
     """Every setting of a training, with pytorch-NetVlad's defaults.
 
     Attributes:
-        epochs: walks over all training queries.
-        batch_size: queries (with their positives or views, and negatives) per optimiser step.
-        cache_batch_size: images per forward pass without gradients.
+        epochs: passes over all training queries.
+        batch_size: queries per optimiser step, each with its positives or views, and negatives.
+        cache_batch_size: images per forward pass where no gradients are needed.
         cache_refresh_rate: queries between two refreshes of all descriptors; 0: once an epoch.
-        optim: ``"sgd"``, ``"adam"`` or ``"adamw"``.
-        lr: learning rate.
-        schedule: ``"step"``: lr·lr_gamma^⌊epoch/lr_step⌋, epochs counted from 1; ``"cosine"``:
-            down to nothing over all epochs, by step.
-        lr_step: see ``schedule``.
-        lr_gamma: see ``schedule``.
-        weight_decay: for ``"sgd"`` and ``"adamw"``.
-        momentum: for ``"sgd"``.
-        loss: ``"triplet"`` (each query with its positive and its negatives);
-            ``"hardest-triplets"``, ``"multi-similarity"`` or ``"mil-nce"`` (all pairs of a batch).
-        margin: m of the triplet losses, and of what mining calls a violator.
-        temperature: τ of ``"mil-nce"``.
+        optim: the optimiser: sgd, adam or adamw.
+        lr: the learning rate.
+        schedule: the course of the learning rate: step (lr·lr_gamma^⌊epoch/lr_step⌋, epochs
+            counted from 1) or cosine (to zero over all epochs, step by step).
+        lr_step: epochs between two cuts of the learning rate, with the schedule step.
+        lr_gamma: what the learning rate is multiplied by at a cut.
+        weight_decay: weight decay, for sgd and adamw.
+        momentum: momentum, for sgd.
+        loss: the loss: triplet (each query with its positive and its negatives), hardest-triplets,
+            multi-similarity or mil-nce (each over all pairs of a batch).
+        margin: the margin of the triplet losses and of what mining calls a violator.
+        temperature: the temperature of mil-nce; the smaller, the more the nearest images decide.
         positives: positives per query, the nearest in descriptor space.
-        positive_radius_m: how far from the query a positive may be (metres); None takes the data
-            set's (10 m).
+        positive_radius_m: how far from the query a positive may be (metres); None: as the data set
+            says, usually 10.
         negatives: hard negatives per query.
-        views: random other images, within the positives' radius, that stand in a batch by each
-            query and by each of its negatives, in place of the nearest positives; all images of
-            a batch that are that near to each other are then positives. 0: the paper's tuples.
-        negative_pool: random negatives looked at per query; 0 looks at all.
-        augment: ``"none"``; ``"features"``: random windows of the trunk's output, and mirrored
-            batches; ``"images"``: other light and other parts of the images, which makes every step
-            run the whole network.
-        average_from: the first epoch whose steps' weights are averaged: the average is what is
-            validated and stored. 0: the last step's weights are.
+        views: random other images within the positives' radius of each query and of each of its
+            negatives, in place of the nearest positives; all images of a batch that are that near
+            to each other are then positives. 0: the paper's tuples.
+        negative_pool: random negatives looked at per query; 0: all of them.
+        augment: how training images vary: none; features (windows of the trunk's output, mirrored
+            batches); or images (light, colour, window), which makes every step run the whole
+            network.
+        average_from: the first epoch whose steps' weights are averaged; the average is validated
+            and stored. 0: the last step's weights are.
         eval_every: epochs between two validations.
-        patience: validations without a new best after which training stops; 0 never stops.
+        patience: validations without a new best before training stops; 0: never.
         seed: governs order, mining and initialisation.
     """
 
