@@ -68,7 +68,9 @@ def info(*, where: CacheFlags = DEFAULT) -> None:
 def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
     """Remove trunk caches: those named, or all of them.
 
-        netvlad cache clear vgg16-0123456789abcdef
+    ```
+    netvlad cache clear vgg16-0123456789abcdef
+    ```
 
     A training that is reading one goes on with it; one that is being built is left alone.
 

@@ -31,7 +31,9 @@ def cluster(
     500 database images of the train split, 100 random local features of each, k-means. `train` and
     `test` find the file by itself when --arch, --dataset, --num-clusters and --runs-dir agree.
 
-        netvlad cluster --dataset pitts30k --data-dir ~/pittsburgh --arch vgg16
+    ```
+    netvlad cluster --dataset pitts30k --data-dir ~/pittsburgh --arch vgg16
+    ```
 
     Parameters
     ----------

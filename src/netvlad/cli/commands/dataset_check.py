@@ -33,7 +33,9 @@ def check(
 ) -> None:
     """Check a data set; exits with 1 when anything is wrong.
 
-        netvlad datasets check pitts30k --data-dir data/pittsburgh
+    ```
+    netvlad datasets check pitts30k --data-dir data/pittsburgh
+    ```
 
     Looks whether every image is there and can be decoded, whether positions are such as photos can
     have, whether a picture or a place is in two splits, and whether a query is in its own database.
@@ -74,7 +76,9 @@ def get(
 ) -> None:
     """Fetch a data set as far as it is open, verify it, and unpack it; say what is left to do.
 
-        netvlad datasets get pitts30k --data-dir data/pittsburgh
+    ```
+    netvlad datasets get pitts30k --data-dir data/pittsburgh
+    ```
 
     Repeated, it goes on where it stopped. When nothing is left to be done by hand the data set is
     checked, as by `netvlad datasets check --fast`.

@@ -24,7 +24,10 @@ def convert(
 ) -> None:
     """Write a split in another layout.
 
-        netvlad datasets convert pitts30k --data-dir data/p --split val --to utm-names --output out
+    ```
+    netvlad datasets convert pitts30k --data-dir data/p --split val \\
+        --to utm-names --output out
+    ```
 
     Parameters
     ----------
@@ -49,7 +52,9 @@ def convert(
 def show_dataset(name: str, /, *, where: WhereFlags, split: str, output: Path) -> None:
     """Write a page that shows a split: a map, contact sheets, distances between neighbours.
 
-        netvlad datasets show csv --data-dir data/mine --split test --output test.html
+    ```
+    netvlad datasets show csv --data-dir data/mine --split test --output test.html
+    ```
 
     Parameters
     ----------

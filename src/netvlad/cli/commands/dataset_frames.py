@@ -28,8 +28,10 @@ def frames(
 ) -> None:
     """Take frames of a video, and say where each was taken, by its GPX track.
 
-        netvlad datasets frames ride.mp4 --track ride.gpx --output frames/ --every-m 5
-        netvlad index build frames/ --positions frames/positions.csv --output my.index
+    ```
+    netvlad datasets frames ride.mp4 --track ride.gpx --output frames/ --every-m 5
+    netvlad index build frames/ --positions frames/positions.csv --output my.index
+    ```
 
     Writes JPEG files called after the video and the number of the frame (ride_000123.jpg), and
     positions.csv. Repeated, it goes on where it stopped. Several videos may share a folder. Parts

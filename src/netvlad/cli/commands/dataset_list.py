@@ -28,7 +28,9 @@ def list_datasets(*, json: Annotated[bool, Parameter(negative=())] = False) -> N
 def info(name: str, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     """Say all that is known about a data set: splits, counts, licence, how its files should lie.
 
-        netvlad datasets info pitts30k
+    ```
+    netvlad datasets info pitts30k
+    ```
 
     Parameters
     ----------

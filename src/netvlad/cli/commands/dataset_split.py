@@ -39,8 +39,10 @@ def split_photos(
 ) -> None:
     """Make a data set of photos: train, validation and test strips, so that no place is in two.
 
-        netvlad datasets split photos/ --output data/mine
-        netvlad train --dataset csv --data-dir data/mine
+    ```
+    netvlad datasets split photos/ --output data/mine
+    netvlad train --dataset csv --data-dir data/mine
+    ```
 
     Writes train.csv, val.csv and test.csv into the output folder; photos are neither copied nor
     touched. Strips lie side by side along the longer axis of the area; photos in the gaps between

@@ -14,8 +14,10 @@ datasets = cyclopts.App(
 
     A data set is opened by its name and the folder it lies in. Your own photos become one, too:
 
-        netvlad datasets split photos/ --output data/mine
-        netvlad datasets check csv --data-dir data/mine""",
+    ```
+    netvlad datasets split photos/ --output data/mine
+    netvlad datasets check csv --data-dir data/mine
+    ```""",
 )
 
 datasets.command(frames)

@@ -32,7 +32,9 @@ def describe(
 ) -> None:
     """Write the descriptors of photos as a matrix, a row for each photo.
 
-        netvlad describe photos/ --model runs/Nov23_12-00-00_vgg16_netvlad --output d.npy
+    ```
+    netvlad describe photos/ --model runs/mine --output d.npy
+    ```
 
     Photos of one place have rows with a large dot product: rows have unit length. `d.txt` names the
     photos, one a line, in the order of the rows. A photo that cannot be used is told of, and its

@@ -125,8 +125,10 @@ def evaluate(
 ) -> None:
     """Compare models on data sets by named rules, and write a report.
 
-        netvlad evaluate --model efficientnet-lite0-avg --model runs/Nov23_12-00-00_vgg16_netvlad
-            --dataset pitts30k --data-dir ~/pittsburgh --protocol pitts30k/relja --report out
+    ```
+    netvlad evaluate --model efficientnet-lite0-avg --model runs/mine \\
+        --dataset pitts30k --data-dir ~/pittsburgh --report out
+    ```
 
     Prints recalls with 95 % intervals; a model is marked as better only where an exact paired test
     on the same queries says so. The report is a page (out/index.html) and, beside it, results.json,

@@ -23,7 +23,9 @@ def export(
 ) -> None:
     """Write a model as a file that runs without this package, and check it against torch.
 
-        netvlad export --model runs/Nov23_12-00-00_vgg16_netvlad --output places.onnx
+    ```
+    netvlad export --model runs/Nov23_12-00-00_vgg16_netvlad --output places.onnx
+    ```
 
     The file takes `images`, (batch, 3, height, width) uint8 RGB, and gives `descriptors`, (batch,
     dim) float32 of unit length: preprocessing is inside. Batch, height and width are free; a model

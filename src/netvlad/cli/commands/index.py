@@ -15,8 +15,10 @@ index = cyclopts.App(
     when and in which direction each was taken. `netvlad locate` asks it. It may also lie in Milvus:
     give milvus://HOST:19530/COLLECTION wherever an index is asked for.
 
-        netvlad index build photos/ --output my.index
-        netvlad locate query.jpg --index my.index""",
+    ```
+    netvlad index build photos/ --output my.index
+    netvlad locate query.jpg --index my.index
+    ```""",
 )
 
 for command in (build, add, remove, info, verify, optimize, bench, calibrate):

@@ -40,7 +40,9 @@ def build(
 ) -> None:
     """Make an index of photos: folders are walked, files taken as they are.
 
-        netvlad index build photos/ --output my.index --positions positions.csv
+    ```
+    netvlad index build photos/ --output my.index --positions positions.csv
+    ```
 
     Where and when a photo was taken comes from the table, else from a file name such as
     @easting@northing@zone@band@...@.jpg, else from EXIF; an index without any positions answers
@@ -104,7 +106,9 @@ def add(
 ) -> None:
     """Add photos to an index; those it has are described again only if the file has changed.
 
-        netvlad index add my.index more-photos/
+    ```
+    netvlad index add my.index more-photos/
+    ```
 
     Positions, headings, times and tags of photos it has are brought up to date. Those who read the
     index meanwhile see it as it was, or as it is afterwards; in Milvus they see it grow.

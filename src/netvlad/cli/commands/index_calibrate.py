@@ -33,7 +33,9 @@ def calibrate(
 ) -> None:
     """Fit the probabilities of an index to a data set whose positions are known.
 
-        netvlad index calibrate my.index --dataset utm-names --data-dir city --split val
+    ```
+    netvlad index calibrate my.index --dataset csv --data-dir city --split val
+    ```
 
     Every query is asked twice: of the whole database, and with all places within 100 m of it left
     out, so that half of the answers are to photos of places that are not there. The figures are

@@ -25,7 +25,9 @@ def remove(
 ) -> None:
     """Remove photos from an index; the files themselves are not touched.
 
-        netvlad index remove my.index photos/2019 photos/blurred.jpg
+    ```
+    netvlad index remove my.index photos/2019 photos/blurred.jpg
+    ```
 
     Parameters
     ----------

@@ -61,7 +61,9 @@ def optimize(
 ) -> None:
     """Give back the room of removed photos, and choose how the index is searched.
 
-        netvlad index optimize my.index
+    ```
+    netvlad index optimize my.index
+    ```
 
     Small indexes are searched exactly. Above 50,000 photos HNSW and IVF-PQ are built and measured:
     the first whose 20 best answers agree with exact search in at least 99 % is kept.
@@ -102,7 +104,9 @@ def bench(
 ) -> None:
     """Measure recall and time of each way to search an index, against exact search.
 
-        netvlad index bench my.index --plot bench.svg
+    ```
+    netvlad index bench my.index --plot bench.svg
+    ```
 
     Parameters
     ----------

@@ -82,7 +82,9 @@ def locate(
 ) -> None:
     """Say where photos were taken: the most similar places of an index, best first.
 
-        netvlad locate query.jpg --index my.index
+    ```
+    netvlad locate query.jpg --index my.index
+    ```
 
     A score is the cosine similarity of two descriptors: 1 for the same picture. The probability
     says how likely the first place is right; when it is low, the query is not a place of this

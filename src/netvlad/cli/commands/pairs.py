@@ -45,8 +45,11 @@ def pairs(
 ) -> None:
     """Write the pairs of images that structure from motion or localisation should match.
 
-        netvlad pairs --index my.index --output pairs.txt -k 20
-        colmap matches_importer --match_list_path pairs.txt --database_path database.db
+    ```
+    netvlad pairs --index my.index --output pairs.txt -k 20
+    colmap matches_importer --match_list_path pairs.txt \\
+        --database_path database.db
+    ```
 
     Without --queries every image of the index is paired with its nearest others. A pairs file has
     two names on a line, relative to the image folder.

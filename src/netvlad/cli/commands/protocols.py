@@ -23,7 +23,9 @@ def protocols(
     The same descriptors give different recalls under different rules: which queries count, what is
     a correct answer, one index or one for each city. Every published rule has a name here.
 
-        netvlad protocols msls-val/gsv-740-one-index
+    ```
+    netvlad protocols msls-val/gsv-740-one-index
+    ```
 
     Parameters
     ----------

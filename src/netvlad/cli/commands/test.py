@@ -52,8 +52,11 @@ def test(
     A trained model is named by its run folder; without --resume the model is "off the shelf", its
     NetVLAD layer initialised from the clusters that `netvlad cluster` wrote.
 
-        netvlad test --resume runs/Nov23_12-00-00_vgg16_netvlad --split test
-        netvlad test --model efficientnet-lite0-gem --dataset pitts30k --data-dir ~/pittsburgh
+    ```
+    netvlad test --resume runs/Nov23_12-00-00_vgg16_netvlad --split test
+    netvlad test --model efficientnet-lite0-gem \\
+        --dataset pitts30k --data-dir ~/pittsburgh
+    ```
 
     `netvlad evaluate` compares several models.
 

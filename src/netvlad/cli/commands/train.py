@@ -9,12 +9,13 @@ from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
 from netvlad.cli.models import choose_device, open_run, untrained
 from netvlad.cli.runs import new_run, store_settings
-from netvlad.cli.settings import tell, typed_flags
+from netvlad.cli.settings import Settings, tell, typed_flags
 from netvlad.errors import CheckpointError
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
 from netvlad.models.loading import load_checkpoint, model_of
 from netvlad.storage import locked
 from netvlad.training.loop import Machine, Trainer
+from netvlad.training.recipes import RECIPES
 from netvlad.training.state import TrainingState
 from netvlad.types import Note
 
@@ -38,7 +39,9 @@ def train(
     Every run gets a folder below --runs-dir with its settings, TensorBoard curves, the latest
     checkpoint and the best one (by recall@5 on the val split). A run that was stopped goes on with
 
-        netvlad train --resume runs/Nov23_12-00-00_vgg16_netvlad
+    ```
+    netvlad train --resume runs/Nov23_12-00-00_vgg16_netvlad
+    ```
 
     and ends as if it had never stopped. What is typed beside --resume wins over what the run had.
 
@@ -76,6 +79,7 @@ def train(
         with locked(run, "training"):
             store_settings(run, settings)
             report(Note(f"run folder: {run}"))
+            report(Note(_recipe_line(settings)))
             trainer = Trainer(
                 network,
                 train_set,
@@ -96,6 +100,16 @@ def train(
                 report(Note(f"stopped; go on with: netvlad train --resume {run}"))
                 raise
     _show(state, run)
+
+
+def _recipe_line(settings: Settings) -> str:
+    """How this training goes, and which settings are not those of its architecture's recipe."""
+    usual = vars(RECIPES[settings.model["arch"]])
+    words = ", ".join(
+        f"{name} {value}" + ("" if value == usual[name] else f" (usually {usual[name]})")
+        for name, value in vars(settings.recipe).items()
+    )
+    return f"recipe of {settings.model['arch']}: {words}"
 
 
 def _adopt(run: Path, source: Path, checkpoint: Checkpoint) -> None:
