@@ -1,5 +1,7 @@
-"""The commands as a user types them, in a process of their own."""
+"""The commands as a user types them."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -39,7 +42,8 @@ TRAINING = [
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
-def netvlad(*arguments, folder, expect=0):
+def netvlad_process(*arguments, folder, expect=0):
+    """A command in a process of its own, for what only a whole process shows."""
     done = subprocess.run(
         [sys.executable, "-m", "netvlad", *map(str, arguments)],
         cwd=folder,
@@ -51,6 +55,23 @@ def netvlad(*arguments, folder, expect=0):
     assert done.returncode == expect, done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def netvlad(*arguments, folder, expect=0):
+    """A command in this process: it saves the seconds that torch takes to be imported."""
+    code = 0
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, {"COLUMNS": "200"}),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            code = stopped.code or 0
+    assert code == expect, err.getvalue()
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +95,6 @@ def folder(tmp_path_factory, data):
     netvlad("cluster", *data, folder=folder)
     netvlad("train", *data, *TRAINING, folder=folder)
     return folder
-
-
-@pytest.fixture
-def here(folder, monkeypatch, capsys):
-    """A command in this process: it saves the seconds that torch takes to be imported."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments, expect=0):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stopped:
-            code = stopped.code or 0
-        said = capsys.readouterr()
-        assert code == expect, said.err
-        return said
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +222,8 @@ def test_killed_and_resumed_ends_with_the_same_weights(folder, run, data):
     assert killed is not None
     stood = read_checkpoint(killed).progress["state"]
     assert not stood["finished"]
-    done = netvlad("train", "--resume", killed, folder=folder)
+    # As many threads as the killed one had, which the last bits of a sum depend on.
+    done = netvlad_process("train", "--resume", killed, folder=folder)
     assert f"run folder: {killed}" in done.stderr
     for which in ("latest", "best"):
         whole, resumed = read_checkpoint(run, which), read_checkpoint(killed, which)
@@ -336,7 +339,7 @@ def test_interrupting_says_how_to_go_on(folder, data):
         (["--device", "cuda", "--pooling", "avg"], "no GPU found"),
     ],
 )
-def test_bad_input_is_one_line(here, data, arguments, expected):
+def test_bad_input_is_one_line(folder, data, arguments, expected):
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     # What is tried replaces the good value of the same flag.
@@ -346,26 +349,31 @@ def test_bad_input_is_one_line(here, data, arguments, expected):
         if pair[0] not in arguments
         for x in pair
     ]
-    last = here("test", *good, *arguments, expect=2).err.strip().splitlines()[-1]
+    last = (
+        netvlad("test", *good, *arguments, expect=2, folder=folder).stderr.strip().splitlines()[-1]
+    )
     assert last.startswith("netvlad: ")
     assert expected in last
 
 
-def test_a_wrong_flag_is_one_line(folder, data, here):
+def test_a_wrong_flag_is_one_line(folder, data):
     for arguments in (["--lr", "fast"], ["--epochs", "1", "--epochs", "2"]):
-        said = here("train", *data, *arguments, expect=2).err
+        said = netvlad("train", *data, *arguments, expect=2, folder=folder).stderr
         assert len(said.strip().splitlines()) == 1
         assert said.startswith("netvlad: ")
     # Once in a process of its own: the exit status and the whole of stderr.
-    done = netvlad("train", *data, "--epoks", "3", folder=folder, expect=2)
+    done = netvlad_process("train", *data, "--epoks", "3", folder=folder, expect=2)
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith("netvlad: ")
 
 
-def test_a_setting_out_of_range_names_itself(here, data):
-    said = here("train", *data, "--lr", "-1", expect=2).err
+def test_a_setting_out_of_range_names_itself(folder, data):
+    said = netvlad("train", *data, "--lr", "-1", expect=2, folder=folder).stderr
     assert said.strip().endswith("lr is -1.0; it must be above 0")
-    assert "choose one of sgd, adam, adamw" in here("train", *data, "--optim", "lion", expect=2).err
+    assert (
+        "choose one of sgd, adam, adamw"
+        in netvlad("train", *data, "--optim", "lion", expect=2, folder=folder).stderr
+    )
 
 
 def test_unreadable_images_are_said_counted_and_survived(folder, data, tmp_path):
@@ -389,13 +397,13 @@ def test_unreadable_images_are_said_counted_and_survived(folder, data, tmp_path)
     assert "2 images could not be used" in done.stderr
 
 
-def test_help_teaches(folder, here):
+def test_help_teaches(folder):
     assert "cluster" in netvlad("--help", folder=folder).stdout
     for command in ("cluster", "train", "test", "demo"):
-        said = here(command, "--help").out
+        said = netvlad(command, "--help", folder=folder).stdout
         assert "--threads" in said
         assert "netvlad" in said
-    assert here("--version").out.strip()
+    assert netvlad("--version", folder=folder).stdout.strip()
 
 
 def test_the_trunk_cache_is_shared_listed_and_cleared(folder, run, data, tmp_path):
