@@ -8,7 +8,8 @@ from inspect import cleandoc
 
 import pytest
 
-from netvlad.cli.main import COMMANDS, app
+from netvlad.cli.main import COMMANDS, app, main
+from netvlad.errors import NetvladError
 
 FENCE = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -59,3 +60,12 @@ def test_examples_keep_their_lines(name: str) -> None:
     blocks = FENCE.findall(TEXTS[name])
     assert all(len(line) <= 78 for block in blocks for line in block.splitlines()), blocks
     assert "\n    netvlad" not in TEXTS[name], "an indented example runs together with the next"
+
+
+@pytest.mark.parametrize("place", [0, 1, 99])
+def test_debug_anywhere_shows_the_traceback(place: int) -> None:
+    words = ["protocols", "no-such-protocol"]
+    with pytest.raises(SystemExit):
+        main(words)
+    with pytest.raises(NetvladError, match="no-such-protocol"):
+        main([*words[:place], "--debug", *words[place:]])

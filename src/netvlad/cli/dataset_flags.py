@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from cyclopts import Parameter
-
-Debug = Annotated[bool, Parameter(negative=())]
 
 
 @Parameter(name="*")
@@ -19,6 +16,3 @@ class WhereFlags:
 
     utm_zone: str | None = None
     """UTM zone such as 31N, where the format does not say."""
-
-    debug: Debug = False
-    """Show the traceback of an error."""

@@ -56,7 +56,7 @@ class ModelFlags:
     """Weights of the backbone: imagenet, none, or a .pth or .safetensors file
     [default: imagenet; none with --from-scratch]."""
 
-    from_scratch: Annotated[bool | None, Parameter(negative=())] = None
+    from_scratch: bool | None = None
     """Random weights, and every layer trained."""
 
 
@@ -109,6 +109,3 @@ class MachineFlags:
 
     cache_batch_size: int | None = None
     """Images per forward pass where no gradients are needed [default: 24]."""
-
-    debug: Annotated[bool, Parameter(negative=())] = False
-    """Show the traceback of an error."""

@@ -13,6 +13,7 @@ from netvlad.errors import NetvladError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+DEBUG = "--debug"
 
 # What `netvlad --help` lists. The commands themselves are imported when they are called: they
 # bring torch, which takes seconds.
@@ -34,11 +35,14 @@ COMMANDS = {
 
 app = cyclopts.App(
     name="netvlad",
-    help="Visual place recognition: say where a photograph was taken.",
+    help="""Visual place recognition: say where a photograph was taken.
+
+    `netvlad COMMAND --help` explains a command. Progress and notes go to stderr, results alone to
+    stdout. `--debug` after any command shows the traceback of an error.""",
     version=netvlad.__version__,
     help_format="markdown",
-    # A list that is not typed is empty: no flag is needed to say so.
-    default_parameter=cyclopts.Parameter(negative_iterable=()),
+    # What is not typed is false or empty: no flag is needed to say so.
+    default_parameter=cyclopts.Parameter(negative_iterable=(), negative_bool=()),
 )
 for place, (name, summary) in enumerate(COMMANDS.items()):
     app.command(f"netvlad.cli.commands.{name}:{name}", name=name, help=summary, sort_key=place)
@@ -48,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 2 on bad input, 130 on Ctrl-C."""
     keep_freed_memory()
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG in tokens
+    tokens = [token for token in tokens if token != DEBUG]
     _show_whole_help(tokens)
     try:
         app(
@@ -57,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print_error=False,
         )
     except (NetvladError, cyclopts.CycloptsError) as error:
-        if "--debug" in tokens:
+        if debug:
             raise
         print(f"netvlad: {_one_line(error)}", file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from cyclopts import Group, Parameter
 
@@ -42,9 +42,6 @@ class WorkFlags:
 
     threads: int = 8
     """Threads that decode images."""
-
-    debug: Annotated[bool, Parameter(negative=())] = False
-    """Show the traceback of an error."""
 
     def work(self, seed: int = 123) -> Work:
         """As the index takes them."""

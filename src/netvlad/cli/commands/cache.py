@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
@@ -33,9 +32,6 @@ class CacheFlags:
 
     trunk_cache: Path | None = None
     """The folder that was given to `netvlad train --trunk-cache`, if any."""
-
-    debug: Annotated[bool, Parameter(negative=())] = False
-    """Show the traceback of an error."""
 
     @property
     def folder(self) -> Path:

@@ -2,12 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.dataset_flags import Debug, WhereFlags
+from netvlad.cli.dataset_flags import WhereFlags
 from netvlad.cli.dataset_tables import (
     by_hand_lines,
     checkup_figures,
@@ -27,9 +24,9 @@ def check(
     *,
     where: WhereFlags,
     split: str | None = None,
-    fast: Annotated[bool, Parameter(negative=())] = False,
+    fast: bool = False,
     threads: int = 8,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
 ) -> None:
     """Check a data set; exits with 1 when anything is wrong.
 
@@ -71,8 +68,7 @@ def get(
     /,
     *,
     data_dir: Path,
-    keep_archives: Annotated[bool, Parameter(negative=())] = False,
-    debug: Debug = False,
+    keep_archives: bool = False,
 ) -> None:
     """Fetch a data set as far as it is open, verify it, and unpack it; say what is left to do.
 
@@ -91,8 +87,6 @@ def get(
         The folder to put it into; made if need be.
     keep_archives
         Leave archives there after unpacking.
-    debug
-        Show the traceback of an error.
     """
     with reporting() as report:
         got = get_dataset(name, data_dir, keep_archives=keep_archives, report=report)

@@ -1,9 +1,6 @@
 """``netvlad datasets convert`` and ``show``: a split in another layout, or as a page."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.dataset_flags import WhereFlags
@@ -20,7 +17,7 @@ def convert(
     split: str,
     to: Layout,
     output: Path,
-    copy: Annotated[bool, Parameter(negative=())] = False,
+    copy: bool = False,
 ) -> None:
     """Write a split in another layout.
 

@@ -1,9 +1,6 @@
 """``netvlad datasets frames``: images with positions, of a video with a GPX track."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
 from netvlad.datasets.readers.frame_choice import FrameChoice
@@ -24,7 +21,6 @@ def frames(
     every_s: float | None = None,
     offset_s: float = 0.0,
     max_gap_s: float = MAX_GAP_S,
-    debug: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Take frames of a video, and say where each was taken, by its GPX track.
 
@@ -54,8 +50,6 @@ def frames(
         before.
     max_gap_s
         Between points of the track farther apart in time than this the position is unknown.
-    debug
-        Show the traceback of an error.
     """
     if every_m is None and every_s is None:
         every_m = EVERY_M

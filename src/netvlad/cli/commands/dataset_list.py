@@ -1,9 +1,5 @@
 """``netvlad datasets list`` and ``info``: what can be opened by name."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from netvlad.cli.console import show
 from netvlad.cli.dataset_tables import list_figures, list_table, record_figures, record_lines
 from netvlad.cli.json_output import show_json
@@ -11,7 +7,7 @@ from netvlad.datasets import DATASETS, DatasetRecord
 from netvlad.errors import SettingsError
 
 
-def list_datasets(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+def list_datasets(*, json: bool = False) -> None:
     """List the data sets that can be opened by name.
 
     Parameters
@@ -25,7 +21,7 @@ def list_datasets(*, json: Annotated[bool, Parameter(negative=())] = False) -> N
         show(list_table())
 
 
-def info(name: str, /, *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+def info(name: str, /, *, json: bool = False) -> None:
     """Say all that is known about a data set: splits, counts, licence, how its files should lie.
 
     ```

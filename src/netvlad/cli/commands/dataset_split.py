@@ -1,13 +1,10 @@
 """``netvlad datasets split``: photos become a data set of three strips."""
 
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.dataset_flags import Debug
 from netvlad.cli.photo_flags import PositionFlags
 from netvlad.datasets.splitting import (
     SplitSettings,
@@ -33,9 +30,8 @@ def split_photos(
     place_m: float = SplitSettings.place_m,
     query_share: float = SplitSettings.query_share,
     seed: int = SplitSettings.seed,
-    relative: Annotated[bool, Parameter(negative=())] = False,
+    relative: bool = False,
     threads: int = 8,
-    debug: Debug = False,
 ) -> None:
     """Make a data set of photos: train, validation and test strips, so that no place is in two.
 
@@ -71,8 +67,6 @@ def split_photos(
         Write paths relative to the output folder.
     threads
         Threads that read metadata.
-    debug
-        Show the traceback of an error.
     """
     settings = SplitSettings(val, test, gap_m, place_m, query_share, seed)
     given = positions or PositionFlags()

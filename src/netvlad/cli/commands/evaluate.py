@@ -95,7 +95,7 @@ class RuleFlags:
     """A protocol (`netvlad protocols`), radius-METRES or frames-N; several are evaluated each
     [default: the data set's own list or radius, all queries, one index]."""
 
-    one_percent: Annotated[bool, Parameter(negative=())] = False
+    one_percent: bool = False
     """Measure recall@1 % too, however large the database."""
 
     place_label: str | None = None
@@ -118,7 +118,7 @@ def evaluate(
     rules: RuleFlags = DEFAULTS[2],
     machine: MachineFlags = DEFAULTS[3],
     report: Path | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
     keep: Path | None = None,
     storage: Literal["32", "16"] = "32",
     strict: bool = False,

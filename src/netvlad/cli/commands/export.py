@@ -1,9 +1,7 @@
 """``netvlad export``: a model as a file that other programs run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.model_names import open_place_model
@@ -19,7 +17,6 @@ def export(
     output: Path,
     format: Literal["onnx", "torch-export"] = "onnx",
     ckpt: Literal["latest", "best"] = "latest",
-    debug: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Write a model as a file that runs without this package, and check it against torch.
 
@@ -47,8 +44,6 @@ def export(
         torch-export, for torch.export.load.
     ckpt
         Which checkpoint of a run: latest or best.
-    debug
-        Show the traceback of an error.
     """
     with reporting() as report:
         network = open_place_model(model, ckpt, report=report)

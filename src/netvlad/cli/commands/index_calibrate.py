@@ -1,9 +1,6 @@
 """``netvlad index calibrate``: the probabilities of an index, fitted to a data set."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.index_tables import confidence_table
@@ -27,7 +24,7 @@ def calibrate(
     split: str = "val",
     utm_zone: str | None = None,
     radius_m: float = 25.0,
-    rerank: Annotated[bool, Parameter(negative=())] = False,
+    rerank: bool = False,
     matcher: MatcherName | None = None,
     machine: WorkFlags = DEFAULTS,
 ) -> None:

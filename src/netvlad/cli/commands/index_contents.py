@@ -1,9 +1,5 @@
 """``netvlad index info`` and ``remove``: what is in an index, and taking photos out of it."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from netvlad.cli.console import show
 from netvlad.cli.index_names import named_index
 from netvlad.cli.index_tables import folder_figures, info_table, milvus_figures, place_lines
@@ -20,8 +16,7 @@ def remove(
     /,
     *,
     store: str | None = None,
-    missing: Annotated[bool, Parameter(negative=())] = False,
-    debug: Annotated[bool, Parameter(negative=())] = False,
+    missing: bool = False,
 ) -> None:
     """Remove photos from an index; the files themselves are not touched.
 
@@ -39,8 +34,6 @@ def remove(
         The index, instead of naming it first.
     missing
         Remove the photos whose files are no longer there.
-    debug
-        Show the traceback of an error.
     """
     where, given = named_index(index, photos or [], store)
     if bool(given) == missing:
@@ -55,9 +48,8 @@ def info(
     /,
     *,
     store: str | None = None,
-    places: Annotated[bool, Parameter(negative=())] = False,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    debug: Annotated[bool, Parameter(negative=())] = False,
+    places: bool = False,
+    json: bool = False,
 ) -> None:
     """Say what is in an index.
 
@@ -72,8 +64,6 @@ def info(
         by tabs.
     json
         Print the figures as JSON.
-    debug
-        Show the traceback of an error.
     """
     where, _ = named_index(index, [], store)
     opened = PlaceIndex.open(where)

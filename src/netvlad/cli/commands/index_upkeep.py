@@ -2,10 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from cyclopts import Parameter
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.index_names import index_folder
@@ -23,8 +22,6 @@ from netvlad.types import Note
 def verify(
     index: str,
     /,
-    *,
-    debug: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Read every byte of an index and compare checksums; exits with 1 when something is wrong.
 
@@ -32,8 +29,6 @@ def verify(
     ----------
     index
         The index folder.
-    debug
-        Show the traceback of an error.
     """
     folder = index_folder(index, "verify")
     with reporting() as report:
@@ -57,7 +52,6 @@ def optimize(
     kind: Literal["auto", "exact", "hnsw", "ivf-pq"] = "auto",
     whiten: int | None = None,
     storage: Literal["16", "32"] | None = None,
-    debug: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Give back the room of removed photos, and choose how the index is searched.
 
@@ -78,8 +72,6 @@ def optimize(
         Reduce descriptors to so many dimensions, by a PCA whitening learned from the index.
     storage
         Bits per value of the descriptors from now on [default: as they are].
-    debug
-        Show the traceback of an error.
     """
     assert kind in KINDS
     folder = index_folder(index, "optimize")
@@ -99,8 +91,7 @@ def bench(
     *,
     kinds: str = "exact,hnsw,ivf-pq",
     plot: Path | None = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    debug: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
 ) -> None:
     """Measure recall and time of each way to search an index, against exact search.
 
@@ -118,8 +109,6 @@ def bench(
         Draw recall over time to this SVG file.
     json
         Print the figures as JSON.
-    debug
-        Show the traceback of an error.
     """
     wanted = tuple(kind.strip() for kind in kinds.split(","))
     unknown = [kind for kind in wanted if kind not in KINDS[1:]]

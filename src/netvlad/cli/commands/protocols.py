@@ -1,8 +1,5 @@
 """``netvlad protocols``: the rules by which figures are counted, and who counted so."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
 from rich.table import Table
 
 from netvlad.cli.console import show
@@ -15,8 +12,7 @@ def protocols(
     name: str | None = None,
     /,
     *,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    debug: Annotated[bool, Parameter(negative=())] = False,
+    json: bool = False,
 ) -> None:
     """List the evaluation protocols, or show all fields of one.
 
@@ -33,8 +29,6 @@ def protocols(
         A protocol; besides those listed, every radius-METRES and frames-N [default: list all].
     json
         Print JSON instead of a table.
-    debug
-        Show the traceback of an error.
     """
     if name is None:
         if json:
