@@ -93,5 +93,5 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
 
 def test_an_index_names_the_model_it_was_made_with(run, tmp_path, tiny_data):
     photos, output = str(tiny_data / "test"), str(tmp_path / "my.index")
-    main(["index", "build", photos, "--model", str(run), "--output", output])
+    main(["index", "build", photos, "--model", str(run), "--index", output])
     assert model_fingerprint(open_model(output)) == model_fingerprint(open_model(str(run)))

@@ -17,7 +17,7 @@ SMALL = ["--model", "efficientnet-lite0-avg"]
 @pytest.fixture(scope="module")
 def built(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "my.index"
-    main(["index", "build", str(photos / "map"), "--output", str(folder), *SMALL])
+    main(["index", "build", str(photos / "map"), "--index", str(folder), *SMALL])
     return folder
 
 
@@ -30,18 +30,18 @@ def test_build_says_what_it_did(
         "image,latitude,longitude\np/00.jpg,1.5,2.5\nnot-there.jpg,1,2\n"
     )
     folder = str(tmp_path / "i")
-    arguments = ["index", "build", str(tmp_path / "p"), "--output", folder, *SMALL]
+    arguments = ["index", "build", str(tmp_path / "p"), "--index", folder, *SMALL]
     main([*arguments, "--positions", str(tmp_path / "t.csv")])
     told = capsys.readouterr()
     assert "added 40, 1 skipped because they cannot be used" in told.out
     assert "photos/s" in told.out
     assert "40 places, 40 with a position" in told.out and "text.jpg" in told.err
     assert "1 of 2 rows of t.csv match no photo (the first is not-there.jpg)" in told.err
-    main(["index", "info", folder, "--json"])
+    main(["index", "info", "--index", folder, "--json"])
     figures = json.loads(capsys.readouterr().out)
     assert figures["places"] == 40 and figures["bounding_box"][0] == 1.5
     with pytest.raises(SystemExit) as strict:
-        main([*arguments[:3], "--output", str(tmp_path / "j"), *SMALL, "--strict"])
+        main([*arguments[:3], "--index", str(tmp_path / "j"), *SMALL, "--strict"])
     assert strict.value.code == 1
 
 
@@ -95,19 +95,19 @@ def test_grow_shrink_verify_and_optimise(
 ) -> None:
     folder = tmp_path / "i"
     shutil.copytree(built, folder)
-    main(["index", "add", str(folder), str(photos / "queries")])
+    main(["index", "add", "--index", str(folder), str(photos / "queries")])
     assert "added 40" in capsys.readouterr().out
-    main(["index", "remove", str(folder), str(photos / "map")])
+    main(["index", "remove", "--index", str(folder), str(photos / "map")])
     assert "removed 80 places, 40 are left" in capsys.readouterr().out
-    main(["index", "optimize", str(folder), "--whiten", "16"])
+    main(["index", "optimize", "--index", str(folder), "--whiten", "16"])
     assert "exact search, 16 dimensions, dropped 80 rows" in capsys.readouterr().out
-    main(["index", "verify", str(folder)])
+    main(["index", "verify", "--index", str(folder)])
     assert "all is well" in capsys.readouterr().out
     main(["locate", str(photos / "queries/09.jpg"), "--index", str(folder), "--json"])
     answer = json.loads(capsys.readouterr().out)[0]
     assert answer["places"][0]["image"].endswith("queries/09.jpg")
     assert answer["places"][0]["score"] > 0.99
-    main(["index", "info", str(folder), "--places"])
+    main(["index", "info", "--index", str(folder), "--places"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 40 and lines[9].split("\t")[0].endswith("queries/09.jpg")
     matrix = next(folder.glob("descriptors-*"))
@@ -115,7 +115,7 @@ def test_grow_shrink_verify_and_optimise(
     content[100] ^= 1
     matrix.write_bytes(content)
     with pytest.raises(SystemExit) as damaged:
-        main(["index", "verify", str(folder)])
+        main(["index", "verify", "--index", str(folder)])
     assert damaged.value.code == 1 and matrix.name in capsys.readouterr().out
 
 
@@ -123,7 +123,9 @@ def test_bench_measures_each_way(
     built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plot = tmp_path / "bench.svg"
-    main(["index", "bench", str(built), "--kinds", "exact", "--json", "--plot", str(plot)])
+    main(
+        ["index", "bench", "--index", str(built), "--kinds", "exact", "--json", "--plot", str(plot)]
+    )
     trials = json.loads(capsys.readouterr().out)
     assert [trial["kind"] for trial in trials] == ["exact"] and trials[0]["recall"] == 1.0
     assert plot.read_text().startswith("<svg")
@@ -159,13 +161,13 @@ def test_bad_input_is_one_line(
         capsys, "locate", query, "--index", str(tmp_path / "none")
     )
     assert "holds an index already" in refused(
-        capsys, "index", "build", str(photos), "--output", str(built), *SMALL
+        capsys, "index", "build", str(photos), "--index", str(built), *SMALL
     )
-    assert "name the photos to remove" in refused(capsys, "index", "remove", str(built))
+    assert "name the photos to remove" in refused(capsys, "index", "remove", "--index", str(built))
     (tmp_path / "t.csv").write_text("image,lat\na.jpg,1\n")
     message = refused(
         capsys,
-        *("index", "build", str(photos / "map"), "--output", str(tmp_path / "x"), *SMALL),
+        *("index", "build", str(photos / "map"), "--index", str(tmp_path / "x"), *SMALL),
         *("--positions", str(tmp_path / "t.csv")),
     )
     assert "t.csv" in message and "latitude" in message
@@ -178,9 +180,19 @@ def test_a_photo_that_moved_across_the_street_is_updated(
     for place in range(3):
         write_photo(tmp_path / f"p/{place}.jpg", mosaic(place, 0), position_of(place))
     folder = str(tmp_path / "i")
-    main(["index", "build", str(tmp_path / "p"), "--output", folder, *SMALL])
+    main(["index", "build", str(tmp_path / "p"), "--index", folder, *SMALL])
     (tmp_path / "p.csv").write_text("image,easting,northing,zone\n1.jpg,500000,5700000,31N\n")
-    main(["index", "add", folder, str(tmp_path / "p"), "--positions", str(tmp_path / "p.csv")])
+    main(
+        [
+            "index",
+            "add",
+            "--index",
+            folder,
+            str(tmp_path / "p"),
+            "--positions",
+            str(tmp_path / "p.csv"),
+        ]
+    )
     assert "1 with other positions" in capsys.readouterr().out
-    main(["index", "info", folder, "--places"])
+    main(["index", "info", "--index", folder, "--places"])
     assert "\t51.4" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def built(photos: Path, lite: str) -> str:
-    main(["index", "build", str(photos / "map"), "--store", f"{lite}/town", *SMALL])
+    main(["index", "build", str(photos / "map"), "--index", f"{lite}/town", *SMALL])
     return f"{lite}/town"
 
 
@@ -37,24 +37,33 @@ def test_build_add_remove_and_info(
     photos: Path, lite: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     town = f"{lite}/changing"
-    main(["index", "build", str(photos / "queries"), "--output", town, *SMALL])
+    main(["index", "build", str(photos / "queries"), "--index", town, *SMALL])
     told = capsys.readouterr().out
     assert "added 40" in told and f"{town}: 40 places; 112 dimensions in 32 bits" in told
-    main(["index", "add", town, str(photos / "map/00_0.jpg"), str(photos / "queries/00.jpg")])
+    main(
+        [
+            "index",
+            "add",
+            "--index",
+            town,
+            str(photos / "map/00_0.jpg"),
+            str(photos / "queries/00.jpg"),
+        ]
+    )
     assert "added 1, 1 there already" in capsys.readouterr().out
-    main(["index", "add", "--store", town, str(photos / "map/00_1.jpg"), str(photos / "map")])
+    main(["index", "add", "--index", town, str(photos / "map/00_1.jpg"), str(photos / "map")])
     assert "added 79, 1 there already" in capsys.readouterr().out
-    main(["index", "remove", str(photos / "map"), "--store", town])
+    main(["index", "remove", str(photos / "map"), "--index", town])
     assert f"{town}: removed 80 places, 40 are left" in capsys.readouterr().out
-    main(["index", "remove", "--store", town, "--missing"])
+    main(["index", "remove", "--index", town, "--missing"])
     assert "removed 0 places" in capsys.readouterr().out
-    main(["index", "info", town, "--json"])
+    main(["index", "info", "--index", town, "--json"])
     figures = json.loads(capsys.readouterr().out)
     assert (figures["places"], figures["with_position"], figures["dim"]) == (40, 40, 112)
-    main(["index", "info", "--store", town, "--places"])
+    main(["index", "info", "--index", town, "--places"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 40 and lines[9].split("\t")[0].endswith("queries/09.jpg")
-    main(["index", "info", town])
+    main(["index", "info", "--index", town])
     assert "efficientnet-lite0, avg" in capsys.readouterr().out
 
 
@@ -62,7 +71,7 @@ def test_locate_and_a_page(
     built: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query, page = str(photos / "queries/07.jpg"), tmp_path / "out.html"
-    main(["locate", query, "--store", built, "-k", "3", "--json", "--html", str(page)])
+    main(["locate", query, "--index", built, "-k", "3", "--json", "--html", str(page)])
     answer = json.loads(capsys.readouterr().out)[0]
     assert [Path(p["image"]).name[:3] for p in answer["places"]][:2] == ["07_", "07_"]
     assert built in page.read_text()
@@ -74,7 +83,7 @@ def test_pairs_are_those_of_a_folder(
     built: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(tmp_path / "i")
-    main(["index", "build", str(photos / "map"), "--output", folder, "--model", built])
+    main(["index", "build", str(photos / "map"), "--index", folder, "--model", built])
     written = []
     for index, name in ((built, "a"), (folder, "b")):
         arguments = ["pairs", "--index", index, "--queries", str(photos / "queries"), "-k", "4"]
@@ -97,7 +106,7 @@ def test_pairs_are_those_of_a_folder(
     assert "pairs of 80 queries and 80 images" in capsys.readouterr().out
     other = str(tmp_path / "other")
     small = ["--model", "efficientnet-lite0-max"]
-    main(["index", "build", str(photos / "queries"), "--output", other, *small])
+    main(["index", "build", str(photos / "queries"), "--index", other, *small])
     message = refused(capsys, "pairs", "--index", built, "--queries", other, *output)
     assert "was described by another model" in message and built in message
 
@@ -112,13 +121,13 @@ def test_calibrate_keeps_its_document_there(
             east = 500_000 + 70 * int(photo.name[:2])
             rows.append(f"{folder}/{photo.name},{east},5000000,{role}")
     (tmp_path / "val.csv").write_text("\n".join(rows) + "\n")
-    main(["index", "info", built])
+    main(["index", "info", "--index", built])
     assert "by default" in capsys.readouterr().out
     index = PlaceIndex.open(built)
     before = index.calibration()
-    main(["index", "calibrate", built, "--dataset", "csv", "--data-dir", str(tmp_path)])
+    main(["index", "calibrate", "--index", built, "--dataset", "csv", "--data-dir", str(tmp_path)])
     assert "Probabilities on csv val" in capsys.readouterr().out
-    main(["index", "info", built])
+    main(["index", "info", "--index", built])
     assert "fitted to this index" in capsys.readouterr().out
     assert PlaceIndex.open(built).calibration() != before
     index.store.refresh()
@@ -130,22 +139,22 @@ def test_bad_input_is_one_line(
 ) -> None:
     query = str(photos / "queries/07.jpg")
     for command in ("verify", "optimize", "bench"):
-        assert "is for index folders" in refused(capsys, "index", command, built)
+        assert "is for index folders" in refused(capsys, "index", command, "--index", built)
     nobody = "milvus://ann:secret@127.0.0.1:9/town"
     for arguments in (
         ("locate", query, "--index", nobody),
-        ("index", "add", nobody, query),
-        ("index", "remove", nobody, query),
-        ("index", "info", nobody),
-        ("index", "build", query, "--output", nobody, *SMALL),
+        ("index", "add", "--index", nobody, query),
+        ("index", "remove", "--index", nobody, query),
+        ("index", "info", "--index", nobody),
+        ("index", "build", query, "--index", nobody, *SMALL),
         ("pairs", "--index", nobody, "--output", "x"),
     ):
         message = refused(capsys, *arguments)
         assert "127.0.0.1:9/town: cannot be reached" in message and "secret" not in message
-    assert "there is no place index" in refused(capsys, "index", "info", f"{built}_none")
+    assert "there is no place index" in refused(capsys, "index", "info", "--index", f"{built}_none")
     assert "not an address" in refused(capsys, "locate", query, "--index", "milvus://host")
     assert "holds an index already" in refused(
-        capsys, "index", "build", query, "--output", built, *SMALL
+        capsys, "index", "build", query, "--index", built, *SMALL
     )
-    assert "name the photos to add" in refused(capsys, "index", "add", built)
-    assert "name the index" in refused(capsys, "index", "info")
+    assert "PHOTOS" in refused(capsys, "index", "add", "--index", built)
+    assert "--index" in refused(capsys, "index", "info")

@@ -82,7 +82,7 @@ def test_locate_re_ranks_by_a_learned_matcher(
     assert any(place["inliers"] != by_name.get(place["image"]) for place in places)
     assert f"netvlad index calibrate --matcher {DISK}" in told.err
     assert len(list(kept.iterdir())) == 16
-    main(["index", "verify", folder])
+    main(["index", "verify", "--index", folder])
     answer = index.locate(query, rerank=DISK)
     assert [place.image for place in answer.places] == [place["image"] for place in places]
 
@@ -99,7 +99,7 @@ def test_probabilities_of_a_learned_matcher_are_its_own_or_those_without(
     save_weights(torch_cache, feature, DISK)
     folder = str(index.folder)
     data = ["--dataset", "csv", "--data-dir", str(small)]
-    main(["index", "calibrate", folder, *data, "--matcher", DISK])
+    main(["index", "calibrate", "--index", folder, *data, "--matcher", DISK])
     again = PlaceIndex.open(folder)
     own = again.calibration(reranked=DISK)
     assert "root_evidence" in own.names and own != again.calibration(reranked="aliked-lightglue")

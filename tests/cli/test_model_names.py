@@ -113,7 +113,7 @@ def test_a_python_file_is_no_place_model_and_is_not_run(tmp_path, capsys):
     raises(file, "an index and an export keep a model as weights and settings", open_place_model)
     raises(tmp_path / "gone.py", "gone.py: no such file")
     out = str(tmp_path / "out")
-    for command in (["export", "--output", out], ["index", "build", ".", "--output", out]):
+    for command in (["export", "--output", out], ["index", "build", ".", "--index", out]):
         with pytest.raises(SystemExit) as caught:
             main([*command, "--model", str(file)])
         assert caught.value.code == 2
@@ -153,7 +153,7 @@ def test_a_cluster_file_is_netvlad_off_the_shelf(tiny_data, tmp_path, monkeypatc
     names = Path("descriptors.txt").read_text().splitlines()
     rows = np.load("descriptors.npy")
     np.testing.assert_allclose(rows[:3], expected.describe(names[:3]), atol=1e-5)
-    main(["index", "build", photos, "--model", "plain.hdf5", "--output", "my.index"])
+    main(["index", "build", photos, "--model", "plain.hdf5", "--index", "my.index"])
     assert model_fingerprint(open_model("my.index")) == model_fingerprint(open_model("plain.hdf5"))
 
 

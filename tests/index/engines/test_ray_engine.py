@@ -126,7 +126,7 @@ def test_a_command_builds_on_both_nodes_what_one_machine_builds(
     stored = []
     for name, flags in (("ray", ray), ("local", [])):
         folder = tmp_path / name
-        main([*build, "--output", str(folder), *small, *flags])
+        main([*build, "--index", str(folder), *small, *flags])
         with FolderStore.open(folder) as store:
             stored.append((store.places.images(), np.array(store.matrix[store.rows])))
         told = capfd.readouterr()
@@ -186,7 +186,7 @@ def test_trouble_is_told_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refused(*flags: str) -> str:
-        build = ["index", "build", str(photos / "map"), "--output", str(tmp_path / "i")]
+        build = ["index", "build", str(photos / "map"), "--index", str(tmp_path / "i")]
         with pytest.raises(SystemExit) as stopped:
             main([*build, *flags])
         assert stopped.value.code == 2

@@ -26,7 +26,7 @@ def frames(
 
     ```
     netvlad datasets frames ride.mp4 --track ride.gpx --output frames/ --every-m 5
-    netvlad index build frames/ --positions frames/positions.csv --output my.index
+    netvlad index build frames/ --positions frames/positions.csv --index my.index
     ```
 
     Writes JPEG files called after the video and the number of the frame (ride_000123.jpg), and

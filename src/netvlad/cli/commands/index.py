@@ -16,7 +16,7 @@ index = cyclopts.App(
     give milvus://HOST:19530/COLLECTION wherever an index is asked for.
 
     ```
-    netvlad index build photos/ --output my.index
+    netvlad index build photos/ --index my.index
     netvlad locate query.jpg --index my.index
     ```""",
 )

@@ -2,18 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.engine_flags import EngineFlags
-from netvlad.cli.index_names import named_index
 from netvlad.cli.index_tables import change_line, folder_line, milvus_line
 from netvlad.cli.model_names import open_place_model
 from netvlad.cli.models import choose_device
 from netvlad.cli.photo_flags import PositionFlags, WorkFlags
-from netvlad.errors import SettingsError
 from netvlad.index.building import Change
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
@@ -28,7 +24,7 @@ def build(
     photos: list[Path],
     /,
     *,
-    output: Annotated[str, Parameter(name=["--output", "--store"])],
+    index: str,
     model: str | None = None,
     ckpt: Literal["latest", "best"] = "latest",
     whiten: int | None = None,
@@ -41,7 +37,7 @@ def build(
     """Make an index of photos: folders are walked, files taken as they are.
 
     ```
-    netvlad index build photos/ --output my.index --positions positions.csv
+    netvlad index build photos/ --index my.index --positions positions.csv
     ```
 
     Where and when a photo was taken comes from the table, else from a file name such as
@@ -53,7 +49,7 @@ def build(
     ----------
     photos
         Folders and files.
-    output
+    index
         The folder to make, or milvus://HOST:19530/COLLECTION.
     model
         A run folder, a cluster file (.hdf5), a backbone's name, or another index [default:
@@ -67,7 +63,7 @@ def build(
     strict
         Exit with 1 when a photo could not be used.
     """
-    work = engine.work(machine, output)
+    work = engine.work(machine, index)
     with reporting() as report:
         network = None
         if model is not None:
@@ -79,7 +75,7 @@ def build(
         built = PlaceIndex.build(
             network,
             list(photos),
-            output=output,
+            output=index,
             positions=positions.positions,
             utm_zone=positions.utm_zone,
             storage=storage,
@@ -94,11 +90,10 @@ def build(
 
 
 def add(
-    index: str | None = None,
-    photos: list[Path] | None = None,
+    photos: list[Path],
     /,
     *,
-    store: str | None = None,
+    index: str,
     positions: PositionFlags = DEFAULTS[0],
     machine: WorkFlags = DEFAULTS[1],
     engine: EngineFlags = DEFAULTS[2],
@@ -107,7 +102,7 @@ def add(
     """Add photos to an index; those it has are described again only if the file has changed.
 
     ```
-    netvlad index add my.index more-photos/
+    netvlad index add more-photos/ --index my.index
     ```
 
     Positions, headings, times and tags of photos it has are brought up to date. Those who read the
@@ -115,23 +110,18 @@ def add(
 
     Parameters
     ----------
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
     photos
         Folders and files.
-    store
-        The index, instead of naming it first.
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION.
     strict
         Exit with 1 when a photo could not be used.
     """
-    where, given = named_index(index, [str(photo) for photo in photos or ()], store)
-    if not given:
-        raise SettingsError("name the photos to add: netvlad index add INDEX PHOTOS...")
-    work = engine.work(machine, where)
+    work = engine.work(machine, index)
     with reporting() as report:
-        opened = PlaceIndex.open(where, device=work.device)
+        opened = PlaceIndex.open(index, device=work.device)
         change = opened.add(
-            given,
+            list(photos),
             positions=positions.positions,
             utm_zone=positions.utm_zone,
             work=work,

@@ -16,9 +16,8 @@ DEFAULTS = WorkFlags()
 
 
 def calibrate(
-    index: str,
-    /,
     *,
+    index: str,
     dataset: str,
     data_dir: Path,
     split: str = "val",
@@ -31,7 +30,7 @@ def calibrate(
     """Fit the probabilities of an index to a data set whose positions are known.
 
     ```
-    netvlad index calibrate my.index --dataset csv --data-dir city --split val
+    netvlad index calibrate --index my.index --dataset csv --data-dir city
     ```
 
     Every query is asked twice: of the whole database, and with all places within 100 m of it left

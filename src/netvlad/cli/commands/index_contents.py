@@ -1,7 +1,6 @@
 """``netvlad index info`` and ``remove``: what is in an index, and taking photos out of it."""
 
 from netvlad.cli.console import show
-from netvlad.cli.index_names import named_index
 from netvlad.cli.index_tables import folder_figures, info_table, milvus_figures, place_lines
 from netvlad.cli.json_output import show_json
 from netvlad.errors import SettingsError
@@ -11,62 +10,58 @@ from netvlad.index.stores.opened import OpenedFolder
 
 
 def remove(
-    index: str | None = None,
     photos: list[str] | None = None,
     /,
     *,
-    store: str | None = None,
+    index: str,
     missing: bool = False,
 ) -> None:
     """Remove photos from an index; the files themselves are not touched.
 
     ```
-    netvlad index remove my.index photos/2019 photos/blurred.jpg
+    netvlad index remove photos/2019 photos/blurred.jpg --index my.index
+    ```
+
+    Parameters
+    ----------
+    photos
+        Files, folders (all photos below), or names as `netvlad index info --places` lists them.
+    index
+        The index folder, or milvus://HOST:19530/COLLECTION.
+    missing
+        Remove the photos whose files are no longer there.
+    """
+    given = photos or []
+    if bool(given) == missing:
+        raise SettingsError("name the photos to remove, or give --missing")
+    opened = PlaceIndex.open(index)
+    count = opened.remove_missing() if missing else opened.remove(given)
+    show(f"{opened.name}: removed {count} places, {len(opened)} are left")
+
+
+def info(
+    *,
+    index: str,
+    places: bool = False,
+    json: bool = False,
+) -> None:
+    """Say what is in an index.
+
+    ```
+    netvlad index info --index my.index
     ```
 
     Parameters
     ----------
     index
         The index folder, or milvus://HOST:19530/COLLECTION.
-    photos
-        Files, folders (all photos below), or names as `netvlad index info --places` lists them.
-    store
-        The index, instead of naming it first.
-    missing
-        Remove the photos whose files are no longer there.
-    """
-    where, given = named_index(index, photos or [], store)
-    if bool(given) == missing:
-        raise SettingsError("name the photos to remove, or give --missing")
-    opened = PlaceIndex.open(where)
-    count = opened.remove_missing() if missing else opened.remove(given)
-    show(f"{opened.name}: removed {count} places, {len(opened)} are left")
-
-
-def info(
-    index: str | None = None,
-    /,
-    *,
-    store: str | None = None,
-    places: bool = False,
-    json: bool = False,
-) -> None:
-    """Say what is in an index.
-
-    Parameters
-    ----------
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
-    store
-        The index, instead of naming it first.
     places
         List the places, one on a line: image, latitude, longitude, heading, time, tags, separated
         by tabs.
     json
         Print the figures as JSON.
     """
-    where, _ = named_index(index, [], store)
-    opened = PlaceIndex.open(where)
+    opened = PlaceIndex.open(index)
     if places:
         for line in place_lines(opened.places):
             print(line)

@@ -20,10 +20,14 @@ from netvlad.types import Note
 
 
 def verify(
+    *,
     index: str,
-    /,
 ) -> None:
     """Read every byte of an index and compare checksums; exits with 1 when something is wrong.
+
+    ```
+    netvlad index verify --index my.index
+    ```
 
     Parameters
     ----------
@@ -46,9 +50,8 @@ def verify(
 
 
 def optimize(
-    index: str,
-    /,
     *,
+    index: str,
     kind: Literal["auto", "exact", "hnsw", "ivf-pq"] = "auto",
     whiten: int | None = None,
     storage: Literal["16", "32"] | None = None,
@@ -56,7 +59,7 @@ def optimize(
     """Give back the room of removed photos, and choose how the index is searched.
 
     ```
-    netvlad index optimize my.index
+    netvlad index optimize --index my.index
     ```
 
     Small indexes are searched exactly. Above 50,000 photos HNSW and IVF-PQ are built and measured:
@@ -86,9 +89,8 @@ def optimize(
 
 
 def bench(
-    index: str,
-    /,
     *,
+    index: str,
     kinds: str = "exact,hnsw,ivf-pq",
     plot: Path | None = None,
     json: bool = False,
@@ -96,7 +98,7 @@ def bench(
     """Measure recall and time of each way to search an index, against exact search.
 
     ```
-    netvlad index bench my.index --plot bench.svg
+    netvlad index bench --index my.index --plot bench.svg
     ```
 
     Parameters

@@ -68,7 +68,7 @@ def locate(
     queries: list[Path],
     /,
     *,
-    index: Annotated[str, Parameter(name=["--index", "--store"])],
+    index: str,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
     rerank: bool = False,
     matcher: MatcherName | None = None,

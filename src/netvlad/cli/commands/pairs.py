@@ -34,7 +34,7 @@ DEFAULT = WorkFlags()
 
 def pairs(
     *,
-    index: Annotated[str, Parameter(name=["--index", "--store"])],
+    index: str,
     output: Path,
     queries: list[str] | None = None,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 20,
