@@ -1,7 +1,11 @@
+import contextlib
 import errno
+import os
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -16,6 +20,7 @@ from netvlad.storage import (
     folder_written_beside,
     locked,
     read_json,
+    recovered,
     require_space,
     write_json,
     written_beside,
@@ -164,3 +169,78 @@ def test_waiting_for_a_lock(tmp_path):
         order.append("second holds it")
     thread.join()
     assert order == ["second waits", "first is done", "second holds it"]
+
+
+def content(folder):
+    return {f.name: f.read_text() for f in folder.iterdir()}
+
+
+def test_a_kill_while_a_folder_is_replaced_loses_neither(tmp_path, monkeypatch):
+    """A kill after each of the steps that change the disk: old or new, and nothing in between."""
+    steps = []
+
+    def counted(change):
+        def counting(*arguments, **named):
+            steps.append(1)
+            if len(steps) > allowed:
+                raise KeyboardInterrupt
+            return change(*arguments, **named)
+
+        return counting
+
+    for method in ("replace", "rename"):
+        monkeypatch.setattr(Path, method, counted(getattr(Path, method)))
+    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+    for limit in range(8):
+        allowed = limit
+        place = tmp_path / str(limit) / "c"
+        place.mkdir(parents=True)
+        (place / "x").write_text("old")
+        steps.clear()
+        # As a kill: whatever clean-up would change the disk does not run either.
+        with contextlib.suppress(KeyboardInterrupt), folder_written_beside(place) as folder:
+            (folder / "x").write_text("new")
+        finished = len(steps) <= limit
+        allowed = 99
+        found = content(recovered(place))
+        assert found == {"x": "new"} if finished else found in ({"x": "old"}, {"x": "new"})
+        with folder_written_beside(place) as folder:
+            (folder / "x").write_text("newest")
+        assert content(place) == {"x": "newest"}
+        if finished:
+            break
+    assert finished and len(steps) >= 3
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/x").write_text("old")
+    replace = Path.replace
+
+    def failing(self, target):
+        if self.suffix == ".tmp":
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with (
+        pytest.raises(StorageError, match="Input/output error"),
+        folder_written_beside(tmp_path / "c") as folder,
+    ):
+        (folder / "x").write_text("new")
+    assert content(tmp_path / "c") == {"x": "old"}
+    assert [f.name for f in tmp_path.iterdir()] == ["c"]
+
+
+def test_the_umask_holds_and_is_never_touched(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask of the whole process"))
+    try:
+        write_json(tmp_path / "a.json", 1)
+        with folder_written_beside(tmp_path / "c") as folder:
+            (folder / "x").write_text("")
+        modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.json", "c", "c/x")]
+        assert modes == [0o640, 0o750, 0o640]
+    finally:
+        monkeypatch.undo()
+        os.umask(before)

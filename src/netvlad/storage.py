@@ -1,12 +1,13 @@
 """Files that are either whole or absent: atomic writes, locks, free space, fingerprints."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import mmap
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -31,13 +32,12 @@ def written_beside(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        beside = _beside(path, "tmp")
+        # tempfile makes private files; results are ordinary ones, as the process's umask has them.
+        beside.touch(mode=0o666, exist_ok=False)
+        temporary = beside
         yield temporary
         _flush_to_disk(temporary)
-        # mkstemp makes private files; results are ordinary files.
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -50,7 +50,9 @@ def written_beside(path: Path) -> Iterator[Path]:
 def folder_written_beside(path: Path) -> Iterator[Path]:
     """Like :func:`written_beside` for a folder with several files: all of them appear, or none.
 
-    An existing folder of that name is replaced.
+    An existing folder of that name is replaced. No system renames over a folder that has files, so
+    the old one is renamed first and removed last: whenever a kill comes, one of them is whole, and
+    :func:`recovered` finds it.
 
     Raises:
         StorageError: a file cannot be written; ``path`` is untouched.
@@ -58,19 +60,38 @@ def folder_written_beside(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        recovered(path)
+        beside = _beside(path, "tmp")
+        beside.mkdir()
+        temporary = beside
         yield temporary
         for file in temporary.iterdir():
             _flush_to_disk(file)
-        temporary.chmod(0o777 & ~_umask())
+        old = _beside(path, "old")
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+            path.replace(old)
+        try:
+            temporary.replace(path)
+        finally:
+            recovered(path)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def recovered(path: Path) -> Path:
+    """Put a folder back that a kill, while it was replaced, has left under another name; ``path``.
+
+    Raises:
+        OSError: the folder cannot be renamed.
+    """
+    if not path.exists():
+        for old in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
+            return old.replace(path)
+    return path
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -257,7 +278,6 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path, suffix: str) -> Path:
+    """A hidden name beside ``path`` that nobody else takes."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{suffix}")

@@ -108,3 +108,21 @@ def test_a_run_of_pytorch_netvlad_loads_through_the_same_door(tmp_path, model):
     assert loaded.spec.arch == "alexnet"
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_folders_that_no_training_made_stay(run, model):
+    checkpoints = run / "checkpoints"
+    copies = ["e0001 copy", "e0002-mine", "best-of-all", "keep", "start-over", ".hidden", "e12"]
+    for name in copies:
+        shutil.copytree(checkpoints / "e0002", checkpoints / name)
+    for name in ("e0009", "e0010-b03", "start", "start-best", ".e0003.1a2b.tmp", ".start.3c.old"):
+        (checkpoints / name).mkdir()
+    write_checkpoint(run, "e0003", checkpoint(model, epoch=3))
+    left = {p.name for p in checkpoints.iterdir() if p.is_dir()}
+    assert left == {"e0001", "e0003", *copies}
+    assert read_checkpoint(checkpoints / "keep").progress == {"epoch": 2}
+
+
+def test_a_checkpoint_that_was_being_replaced_is_found(run):
+    (run / "checkpoints/e0002").rename(run / "checkpoints/.e0002.1a2b3c4d.old")
+    assert read_checkpoint(run).progress == {"epoch": 2}

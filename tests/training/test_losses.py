@@ -69,12 +69,23 @@ def test_mil_nce_loss_needs_one_near_positive_only():
     assert mil_nce_loss(x, positive, negative).item() < 1e-6
 
 
-def test_mil_nce_loss_without_pairs_is_zero_with_a_gradient():
-    x = unit_rows(3, 4).requires_grad_()
-    nothing = torch.zeros(3, 3, dtype=torch.bool)
-    loss = mil_nce_loss(x, nothing, nothing)
-    loss.backward()
-    assert loss.item() == 0 and not x.grad.any()
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, none: triplet_loss(x, torch.zeros(0, 3, dtype=torch.int64), margin=0.1),
+        lambda x, none: hardest_triplets_loss(x, none, none, margin=0.1, negatives=2),
+        multi_similarity_loss,
+        mil_nce_loss,
+    ],
+    ids=["triplet", "hardest-triplets", "multi-similarity", "mil-nce"],
+)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_without_pairs_every_loss_is_zero_with_a_gradient(loss, count):
+    x = torch.nn.functional.normalize(torch.randn(count, 4), dim=1).requires_grad_()
+    nothing = torch.zeros(count, count, dtype=torch.bool)
+    value = loss(x, nothing) if loss.__name__ == "<lambda>" else loss(x, nothing, nothing)
+    value.backward()
+    assert value.item() == 0 and not x.grad.any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])

@@ -14,6 +14,7 @@ A pointer changes only after the folder it names is whole on the disk.
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ from torch import Tensor
 
 from netvlad.errors import CheckpointError, NetvladError
 from netvlad.models.place_model import ModelSpec
-from netvlad.storage import folder_written_beside, read_json, write_json
+from netvlad.storage import folder_written_beside, read_json, recovered, write_json
 
 FORMAT = 1
 Which = Literal["latest", "best"]
 LATEST: Which = "latest"
 BEST: Which = "best"
+_OURS = re.compile(r"e\d{4,}(-b\d{2,})?|start(-best)?")
+"""The checkpoints that a training makes, and may remove; other folders are their owner's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,8 @@ def write_checkpoint(
     run: Path, name: str, checkpoint: Checkpoint, pointers: tuple[str, ...] = (LATEST,)
 ) -> Path:
     """Write ``checkpoint`` as ``<run>/checkpoints/<name>``, point to it, drop what none points to.
+
+    Of the other folders in ``checkpoints`` only those go that a training has made.
 
     Raises:
         StorageError: it cannot be written; the earlier checkpoints and pointers are untouched.
@@ -130,7 +135,7 @@ def _pointed_to(run: Path, which: str) -> Path:
     name = record.get("folder") if isinstance(record, dict) else None
     if not isinstance(name, str) or Path(name).name != name:
         raise CheckpointError(f"{pointer}: does not name a checkpoint folder")
-    return pointer.parent / name
+    return recovered(pointer.parent / name)
 
 
 def _drop_unused(checkpoints: Path) -> None:
@@ -140,8 +145,10 @@ def _drop_unused(checkpoints: Path) -> None:
         if file.is_file():
             used.add(read_json(file, error=CheckpointError)["folder"])
     for folder in checkpoints.iterdir():
-        # Also sweeps what a killed run left half-written beside.
-        if folder.is_dir() and folder.name not in used:
+        # What a killed run has left half-written beside is called ``.NAME.….tmp``.
+        hidden = folder.name.startswith(".") and folder.suffix in (".tmp", ".old")
+        name = folder.name.split(".")[1] if hidden else folder.name
+        if folder.is_dir() and folder.name not in used and _OURS.fullmatch(name):
             shutil.rmtree(folder, ignore_errors=True)
 
 

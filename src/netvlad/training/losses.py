@@ -17,11 +17,11 @@ def triplet_loss(descriptors: Tensor, triplets: Tensor, *, margin: float) -> Ten
         margin: the paper's m; its root is added to distances.
 
     Returns:
-        A scalar.
+        A scalar; 0 without any triplet.
     """
     query, positive, negative = descriptors[triplets].unbind(1)
     gap = _distance(query, positive) - _distance(query, negative)
-    return torch.relu(gap + margin**0.5).mean()
+    return _mean(torch.relu(gap + margin**0.5))
 
 
 def hardest_triplets_loss(
@@ -79,13 +79,13 @@ def multi_similarity_loss(
         base: the similarity λ that separates the two.
 
     Returns:
-        A scalar: the mean over the images that have at least one pair.
+        A scalar: the mean over the images that have at least one pair; 0 without any.
     """
     similarity = descriptors @ descriptors.T
     pull = _soft_sum(-alpha * (similarity - base), positive_pairs) / alpha
     push = _soft_sum(beta * (similarity - base), negative_pairs) / beta
     counted = (positive_pairs | negative_pairs).any(1)
-    return (pull + push)[counted].mean()
+    return _mean((pull + push)[counted])
 
 
 def mil_nce_loss(
@@ -113,12 +113,15 @@ def mil_nce_loss(
         A scalar: the mean over the images that have a positive and a negative; 0 without any.
     """
     counted = positive_pairs.any(1) & negative_pairs.any(1)
-    if not counted.any():
-        return descriptors.sum() * 0.0
     scores = (descriptors[counted] @ descriptors.T) / temperature
     positive = scores.masked_fill(~positive_pairs[counted], -torch.inf).logsumexp(1)
     negative = scores.masked_fill(~negative_pairs[counted], -torch.inf).logsumexp(1)
-    return F.softplus(negative - positive).mean()
+    return _mean(F.softplus(negative - positive))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """The mean, which of nothing is 0 with a gradient of 0, where torch's own is NaN."""
+    return values.sum() / max(len(values), 1)
 
 
 def _soft_sum(exponents: Tensor, mask: Tensor) -> Tensor:
