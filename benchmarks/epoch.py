@@ -27,7 +27,7 @@ from benchmarks.table import duration
 from benchmarks.timing import peak_mb
 from netvlad.cli.memory import keep_freed_memory
 from netvlad.storage import read_json, write_json
-from netvlad.training.loop import Machine, Trainer
+from netvlad.training.loop import Trainer
 from netvlad.training.mining import mining_task
 from netvlad.types import Note, Progress
 
@@ -72,7 +72,7 @@ def _trained(
         recipe(setting),
         folder / "run",
         trunk_cache=trunk_cache,
-        machine=Machine(setting.device, setting.precision, setting.threads),
+        compute=setting.compute,
         report=clock,
     )
     started = time.perf_counter()

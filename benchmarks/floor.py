@@ -15,7 +15,7 @@ from benchmarks.samples import open_split
 from benchmarks.setting import Setting
 from benchmarks.timing import median_seconds, seconds_of
 from netvlad.cli.memory import keep_freed_memory
-from netvlad.descriptors import autocast, describe
+from netvlad.descriptors import describe
 from netvlad.models import PlaceModel, vgg16
 from netvlad.types import ImageSet
 
@@ -69,7 +69,7 @@ def bare_loop(
     pixels = torch.rand(batch, 3, *size, device=setting.device).to(memory_format=layout)
 
     def work() -> None:
-        with torch.inference_mode(), autocast(pixels.device, setting.precision):
+        with torch.inference_mode(), setting.compute.autocast(pixels.device):
             layers(pixels)
 
     return work
@@ -87,7 +87,7 @@ def convolutions_alone(setting: Setting, size: tuple[int, int]) -> float:
         bias = layer.bias if layer.bias is None else layer.bias.to(setting.device)
 
         def work(inputs: Tensor = inputs, weight: Tensor = weight, bias: Any = bias) -> None:
-            with torch.inference_mode(), autocast(inputs.device, setting.precision):
+            with torch.inference_mode(), setting.compute.autocast(inputs.device):
                 F.conv2d(inputs, weight, bias, padding=1)
 
         total += median_seconds(work, repeats=repeats, device=setting.device)
@@ -144,9 +144,7 @@ def describe_rate(
     whole = partial(
         describe,
         model,
-        batch_size=setting.sizes.batch,
-        threads=setting.threads,
-        precision=setting.precision,
+        compute=setting.compute,
     )
     whole(images.subset(range(setting.sizes.batch)))
     rates, shares = [], []

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from benchmarks.setting import SEED, BenchmarkError, Setting, from_environment
 from benchmarks.table import rows_table
 from benchmarks.timing import median_seconds, seconds_of
 from netvlad.cli.memory import keep_freed_memory
-from netvlad.descriptors import autocast, describe
+from netvlad.descriptors import describe
 from netvlad.images import Batch, load_batches
 from netvlad.models import PlaceModel
 from netvlad.storage import write_json
@@ -84,9 +85,7 @@ def _describe_rate(setting: Setting, model: PlaceModel, images: ImageSet, batch:
         return lambda: describe(
             model,
             images,
-            batch_size=batch,
-            threads=setting.threads,
-            precision=setting.precision,
+            compute=replace(setting.compute, batch_size=batch),
         )
 
     work(images.subset(range(batch)))()
@@ -112,7 +111,7 @@ def _network_rate(setting: Setting, model: PlaceModel, size: tuple[int, int], ba
     pixels = pixels.to(setting.device)
 
     def work() -> None:
-        with torch.inference_mode(), autocast(model.device, setting.precision):
+        with torch.inference_mode(), setting.compute.autocast(model.device):
             model(pixels)
 
     repeats = 2 if setting.quick else 20

@@ -11,7 +11,7 @@ from benchmarks.samples import recipe, step_sample
 from benchmarks.setting import Setting
 from benchmarks.timing import seconds_of
 from netvlad.cli.memory import keep_freed_memory
-from netvlad.training.loop import Machine, Trainer
+from netvlad.training.loop import Trainer
 
 Measured = dict[str, Any]
 
@@ -23,9 +23,7 @@ def step_cache(setting: Setting) -> Measured:
     images = sample.dataset.database.joined(sample.dataset.queries)
     shutil.rmtree(_step_cache(setting), ignore_errors=True)
     started = time.perf_counter()
-    trunk_features(setting, model, images, _step_cache(setting)).prepare(
-        batch_size=setting.sizes.batch, stage="Frozen trunk"
-    )
+    trunk_features(setting, model, images, _step_cache(setting)).prepare(stage="Frozen trunk")
     return {"seconds": time.perf_counter() - started, "images": len(images)}
 
 
@@ -40,9 +38,9 @@ def training_steps(setting: Setting) -> Measured:
         recipe(setting),
         setting.work / "run",
         trunk_cache=_step_cache(setting),
-        machine=Machine(setting.device, setting.precision, setting.threads),
+        compute=setting.compute,
     )
-    trainer.train_features.prepare(batch_size=setting.sizes.batch, stage="Frozen trunk")
+    trainer.train_features.prepare(stage="Frozen trunk")
     trainer.steps(sample.tuples[: setting.sizes.step_batch])
     seconds = seconds_of(lambda: trainer.steps(sample.tuples), device=setting.device)
     return {

@@ -21,7 +21,6 @@ from benchmarks.samples import (
 from benchmarks.setting import Setting
 from benchmarks.timing import median_seconds, seconds_of
 from netvlad.cli.memory import keep_freed_memory
-from netvlad.descriptors import autocast
 from netvlad.evaluation import evaluate
 from netvlad.models import PlaceModel
 from netvlad.training.features import TrunkFeatures
@@ -35,9 +34,7 @@ def trunk_features(
     setting: Setting, model: PlaceModel, images: ImageSet, cache: Path
 ) -> TrunkFeatures:
     """The trunk's output of some images, kept in the folder ``cache``."""
-    return TrunkFeatures(
-        model, images, cache=cache, threads=setting.threads, precision=setting.precision
-    )
+    return TrunkFeatures(model, images, cache=cache, compute=setting.compute)
 
 
 def mining(setting: Setting) -> Measured:
@@ -67,10 +64,7 @@ def trunk_build(setting: Setting) -> Measured:
     model, images = _warm_model(setting)
     shutil.rmtree(_refresh_cache(setting), ignore_errors=True)
     found = trunk_features(setting, model, images, _refresh_cache(setting))
-    batch = setting.sizes.batch
-    seconds = seconds_of(
-        lambda: found.prepare(batch_size=batch, stage="Frozen trunk"), device=setting.device
-    )
+    seconds = seconds_of(lambda: found.prepare(stage="Frozen trunk"), device=setting.device)
     return {"seconds": seconds, "images": len(images), "per_image": seconds / len(images)}
 
 
@@ -78,12 +72,11 @@ def cache_refresh(setting: Setting) -> Measured:
     """All descriptors of the refresh sample, from the trunk's output on disk."""
     keep_freed_memory()
     model, images = our_model(setting), refresh_sample(setting)
-    batch = setting.sizes.batch
     found = trunk_features(setting, model, images, _refresh_cache(setting))
-    found.prepare(batch_size=batch, stage="Frozen trunk")
-    values = found.describe(batch_size=batch, stage="Refresh")
+    found.prepare(stage="Frozen trunk")
+    values = found.describe(stage="Refresh")
     seconds = median_seconds(
-        lambda: found.describe(batch_size=batch, stage="Refresh"),
+        lambda: found.describe(stage="Refresh"),
         repeats=3,
         warm_up=0,
         device=setting.device,
@@ -102,9 +95,7 @@ def evaluation(setting: Setting) -> Measured:
             evaluate(
                 model,
                 sample,
-                batch_size=setting.sizes.batch,
-                threads=setting.threads,
-                precision=setting.precision,
+                compute=setting.compute,
             )
         ),
         device=setting.device,
@@ -125,7 +116,7 @@ def _warm_model(setting: Setting) -> tuple[PlaceModel, ImageSet]:
     keep_freed_memory()
     model, images = our_model(setting), refresh_sample(setting)
     pixels = torch.zeros(setting.sizes.batch, 3, *image_size(images), dtype=torch.uint8)
-    with torch.inference_mode(), autocast(model.device, setting.precision):
+    with torch.inference_mode(), setting.compute.autocast(model.device):
         model(pixels.to(setting.device))
     return model, images
 

@@ -36,7 +36,6 @@ def recipe(setting: Setting) -> Recipe:
     return Recipe(
         epochs=1,
         batch_size=sizes.step_batch,
-        cache_batch_size=sizes.batch,
         cache_refresh_rate=sizes.block,
         negatives=sizes.negatives,
         negative_pool=sizes.pool,

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from netvlad.compute import Compute, Precision
+
 SEED = 123
 NUM_CLUSTERS = 64
 CHANNELS = 512  # of VGG16's conv5_3
@@ -94,7 +96,7 @@ class Setting:
     threads: int = 2
     quick: bool = False
     device: str = "cpu"
-    precision: str = "32"
+    precision: Precision = "32"
 
     @property
     def sizes(self) -> Sizes:
@@ -102,6 +104,11 @@ class Setting:
         if self.quick:
             return QUICK
         return FULL if self.device == "cpu" else LARGE
+
+    @property
+    def compute(self) -> Compute:
+        """The same as our package takes it."""
+        return Compute(self.device, self.precision, self.sizes.batch, self.threads)
 
     @property
     def trunk_file(self) -> Path:
@@ -135,7 +142,7 @@ def from_environment(
     threads: int = 2,
     quick: bool = False,
     device: str = "cpu",
-    precision: str = "32",
+    precision: Precision = "32",
     environment: Mapping[str, str] = os.environ,
 ) -> Setting:
     """The setting that ``NETVLAD_BENCH_DATA`` and ``NETVLAD_BENCH_WEIGHTS`` name.

@@ -43,6 +43,7 @@ class OriginalEpoch:
         folder: where the journal, the descriptors and the state of the training are kept.
         workers: processes that decode.
         report: is told what was just finished.
+        batch: images per forward pass without gradients.
     """
 
     model: OriginalModel
@@ -52,6 +53,7 @@ class OriginalEpoch:
     folder: Path
     workers: int
     report: Callable[[str], None]
+    batch: int = 24
 
     def run(self, val: PlaceDataset) -> Journal:
         """Do what the journal lacks."""
@@ -102,7 +104,7 @@ class OriginalEpoch:
                     self.model,
                     part,
                     path,
-                    batch_size=self.recipe.cache_batch_size,
+                    batch_size=self.batch,
                     workers=self.workers,
                     first_row=start,
                 )
@@ -171,7 +173,7 @@ class OriginalEpoch:
                 self.model,
                 self._dim,
                 val,
-                batch_size=self.recipe.cache_batch_size,
+                batch_size=self.batch,
                 workers=self.workers,
             )
             recalls.update({str(n): value for n, value in found.recalls.items()})

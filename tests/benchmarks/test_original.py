@@ -14,6 +14,7 @@ from benchmarks.original.refresh import DATASET, create_file, refresh
 from benchmarks.original.training import batch_loss, build_optimiser, steps
 from PIL import Image
 
+from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.models import ModelSpec, build_model
 from netvlad.search import search_exact
@@ -87,7 +88,7 @@ class TestImagesAndRefresh:
         refresh(like(model), images, path, batch_size=2, workers=0)
         with h5py.File(path) as file:
             original = file[DATASET][:]
-        ours = describe(model, images, threads=0).values
+        ours = describe(model, images, compute=Compute(threads=0)).values
         np.testing.assert_allclose(original, ours, atol=1e-5)
 
     def test_can_begin_in_the_middle(self, model, images, tmp_path):

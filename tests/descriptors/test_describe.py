@@ -6,6 +6,7 @@ from PIL import Image
 
 import netvlad
 from netvlad import storage
+from netvlad.compute import Compute
 from netvlad.descriptors import passes
 from netvlad.errors import SettingsError, StorageError
 from netvlad.models import ModelSpec, build_model
@@ -23,7 +24,7 @@ def images(tiny_data):
 
 
 def test_rows_are_what_the_model_says_of_each_image(model, images):
-    described = netvlad.describe(model, images, batch_size=5, threads=2)
+    described = netvlad.describe(model, images, compute=Compute(batch_size=5, threads=2))
     assert described.values.shape == (12, 112)
     assert described.readable.all()
     for index in (0, 7):
@@ -36,7 +37,7 @@ def test_mixed_sizes_keep_their_order(model, images, tmp_path):
         with Image.open(images.path(index)) as picture:
             picture.resize((60 + 20 * (index % 3), 50)).save(tmp_path / f"{index}.png")
     mixed = netvlad.ImageSet(tmp_path, tuple(f"{i}.png" for i in range(6)))
-    described = netvlad.describe(model, mixed, batch_size=2)
+    described = netvlad.describe(model, mixed, compute=Compute(batch_size=2))
     for index in range(6):
         alone = model.describe(mixed.path(index))
         np.testing.assert_allclose(described.values[index], alone, atol=1e-5)
@@ -58,7 +59,7 @@ def test_an_unusable_image_gets_a_zero_row_and_is_reported(model, images):
 
 def test_half_precision_is_close_and_comes_back_whole(model, images):
     exact = netvlad.describe(model, images).values
-    rough = netvlad.describe(model, images, precision="bf16").values
+    rough = netvlad.describe(model, images, compute=Compute(precision="bf16")).values
     assert rough.dtype == np.float32
     assert (exact * rough).sum(1).min() > 0.999
 
@@ -104,13 +105,19 @@ def test_descriptors_in_a_file_are_those_in_memory(model, images, tmp_path, bits
 @pytest.mark.parametrize("after", [1, 5, 8, 12])
 def test_a_stopped_description_goes_on_and_ends_the_same(model, images, tmp_path, after):
     broken = replace(images, names=("gone.jpg", *images.names[1:]))
-    whole = netvlad.describe(model, broken, output=tmp_path / "whole.npy", batch_size=3)
+    whole = netvlad.describe(
+        model, broken, output=tmp_path / "whole.npy", compute=Compute(batch_size=3)
+    )
     output = tmp_path / "d.npy"
     with pytest.raises(StoppedError):
-        netvlad.describe(model, broken, output=output, batch_size=3, report=stop_after(after))
+        netvlad.describe(
+            model, broken, output=output, compute=Compute(batch_size=3), report=stop_after(after)
+        )
     assert not output.exists()
     events = []
-    resumed = netvlad.describe(model, broken, output=output, batch_size=3, report=events.append)
+    resumed = netvlad.describe(
+        model, broken, output=output, compute=Compute(batch_size=3), report=events.append
+    )
     kept = 4 * (after // 4)
     assert all(event.done > kept for event in events if isinstance(event, Progress))
     assert any(
@@ -132,7 +139,7 @@ def test_descriptors_of_something_else_are_neither_used_nor_overwritten(model, i
     output = tmp_path / "d.npy"
     netvlad.describe(model, images, output=output)
     before = output.read_bytes()
-    for options in ({"storage": "16"}, {"precision": "bf16"}):
+    for options in ({"storage": "16"}, {"compute": Compute(precision="bf16")}):
         with pytest.raises(StorageError, match=r"d\.npy: holds descriptors of another model"):
             netvlad.describe(model, images, output=output, **options)
     with pytest.raises(StorageError, match="name another file"):

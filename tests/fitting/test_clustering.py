@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from netvlad.compute import Compute
 from netvlad.datasets import open_dataset
 from netvlad.errors import ClusterError, StorageError
 from netvlad.fitting import Clusters, compute_clusters, read_clusters, write_clusters
@@ -29,8 +30,10 @@ def test_features_are_unit_cells_of_the_map(model, database):
 
 
 def test_features_do_not_depend_on_batches_or_threads(model, database):
-    one = sample_local_features(model, database, seed=1, batch_size=5, threads=0)
-    other = sample_local_features(model, database, seed=1, batch_size=24, threads=4)
+    one = sample_local_features(model, database, seed=1, compute=Compute(batch_size=5, threads=0))
+    other = sample_local_features(
+        model, database, seed=1, compute=Compute(batch_size=24, threads=4)
+    )
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
@@ -47,7 +50,7 @@ def test_small_data_gives_what_it_has(model, database):
     assert clusters.descriptors.shape == (24 * 30, 112)
     assert clusters.centroids.shape == (4, 112)
     assert any("24 images" in note.text for note in notes)
-    again = compute_clusters(model, database, 4, seed=3, threads=2)
+    again = compute_clusters(model, database, 4, seed=3, compute=Compute(threads=2))
     np.testing.assert_array_equal(clusters.centroids, again.centroids)
 
 

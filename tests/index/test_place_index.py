@@ -8,7 +8,6 @@ from tests.made_photos import mosaic, position_of, write_photo
 from netvlad import PlaceIndex, Where, describe
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.images import read_image
-from netvlad.index import Work
 from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
@@ -204,10 +203,10 @@ def test_what_cannot_become_an_index_is_refused(
 
 
 def test_a_cluster_writes_into_a_folder_only(photos: Path, quick_model: PlaceModel) -> None:
-    work = Work(cluster=RayCluster())
+    cluster = RayCluster()
     for output in (None, "milvus:///tmp/nowhere.db/places"):
         with pytest.raises(SettingsError, match="needs output: the folder"):
-            PlaceIndex.build(quick_model, photos, output=output, work=work)
+            PlaceIndex.build(quick_model, photos, output=output, cluster=cluster)
 
 
 def test_the_default_model_is_learned_from_the_photos_and_kept(

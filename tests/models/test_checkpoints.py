@@ -104,7 +104,7 @@ def test_a_run_of_pytorch_netvlad_loads_through_the_same_door(tmp_path, model):
     write_pytorch_netvlad_run(
         tmp_path, model, epoch=3, recalls={5: 0.5}, best_score=0.5, settings={}
     )
-    loaded = load_model(tmp_path, which="best")
+    loaded = load_model(tmp_path, ckpt="best")
     assert loaded.spec.arch == "alexnet"
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)

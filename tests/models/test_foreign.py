@@ -113,7 +113,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, pooling: str, recall: flo
     assert files == {"flags.json", "checkpoint.pth.tar"} | best
     if not best:
         with pytest.raises(CheckpointError, match="no best checkpoint"):
-            read_pytorch_netvlad_run(tmp_path, which="best")
+            read_pytorch_netvlad_run(tmp_path, ckpt="best")
     # An optimiser of the original accepts the state.
     optimizer = torch.optim.SGD(built(checkpoint).trainable_parameters(), lr=1.0)
     optimizer.load_state_dict(dict(checkpoint.optimizer or {}))
@@ -134,7 +134,7 @@ def test_a_trained_optimisers_state_is_kept(tmp_path: Path) -> None:
         settings={"optim": "ADAM"},
         optimizer_state=optimizer.state_dict(),
     )
-    checkpoint = read_pytorch_netvlad_run(tmp_path, which="best")
+    checkpoint = read_pytorch_netvlad_run(tmp_path, ckpt="best")
     assert checkpoint.optimizer is not None
     moments = checkpoint.optimizer["state"][0]["exp_avg"]
     torch.testing.assert_close(moments, optimizer.state_dict()["state"][0]["exp_avg"])
@@ -181,7 +181,7 @@ def test_what_is_no_run_folder(model: PlaceModel, tmp_path: Path) -> None:
     assert is_pytorch_netvlad_run(run)
     assert is_pytorch_netvlad_run(run / "checkpoints")
     with pytest.raises(CheckpointError, match=r"model_best\.pth\.tar: there is no best"):
-        read_pytorch_netvlad_run(run, which="best")
+        read_pytorch_netvlad_run(run, ckpt="best")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04"])

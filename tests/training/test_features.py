@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from netvlad.compute import Compute
 from netvlad.datasets import open_dataset
 from netvlad.models import ModelSpec, build_model
 from netvlad.training.features import TrunkFeatures
@@ -44,20 +45,23 @@ def groups_of(features, groups, **options):
 
 
 def prepared(model, images, folder, **options):
-    features = TrunkFeatures(model, images, cache=folder, threads=2, **options)
-    features.prepare(batch_size=3, stage="x")
+    features = TrunkFeatures(model, images, cache=folder, compute=Compute(threads=2), **options)
+    features.prepare(stage="x")
     return features
 
 
 def test_cached_and_computed_outputs_agree_up_to_half_precision(model, images, tmp_path):
-    cached, fresh = prepared(model, images, tmp_path), TrunkFeatures(model, images, threads=2)
+    cached, fresh = (
+        prepared(model, images, tmp_path),
+        TrunkFeatures(model, images, compute=Compute(threads=2)),
+    )
     groups = [[3, 0, 7], [], [7], list(range(12))]
     for one, other in zip(groups_of(cached, groups), groups_of(fresh, groups), strict=True):
         assert one.keys() == other.keys()
         for index in one:
             torch.testing.assert_close(one[index], other[index], rtol=1e-3, atol=1e-3)
-    one = cached.describe(batch_size=5, stage="x")
-    other = fresh.describe(batch_size=7, stage="x")
+    one = cached.describe(stage="x")
+    other = fresh.describe(stage="x")
     assert np.linalg.norm(one - other, axis=1).max() < 1e-3
     expected = model.describe([images.path(i) for i in range(12)])
     np.testing.assert_allclose(other, expected, atol=1e-5)
@@ -65,7 +69,7 @@ def test_cached_and_computed_outputs_agree_up_to_half_precision(model, images, t
 
 def test_mixed_sizes_and_unusable_images(model, mixed, tmp_path):
     cached = prepared(model, mixed, tmp_path / "cache")
-    fresh = TrunkFeatures(model, mixed, threads=0)
+    fresh = TrunkFeatures(model, mixed, compute=Compute(threads=0))
     assert not cached.readable[4]
     assert cached.readable.sum() == 5
     groups = [[5, 4, 0, 3], [4], [1, 2]]
@@ -73,7 +77,7 @@ def test_mixed_sizes_and_unusable_images(model, mixed, tmp_path):
     assert [sorted(group) for group in one] == [[0, 3, 5], [], [1, 2]]
     assert [sorted(group) for group in other] == [[0, 3, 5], [], [1, 2]]
     assert (fresh.readable == cached.readable).all()
-    described = cached.describe(batch_size=2, stage="x")
+    described = cached.describe(stage="x")
     assert not described[4].any()
     for index in (0, 1, 2, 3, 5):
         np.testing.assert_allclose(described[index], model.describe(mixed.path(index)), atol=1e-3)
@@ -118,12 +122,12 @@ def test_without_a_frozen_trunk_nothing_is_kept(images, tmp_path):
 def test_descriptors_that_would_not_fit_are_kept_in_half_precision(
     model, images, tmp_path, monkeypatch
 ):
-    full = prepared(model, images, tmp_path).describe(batch_size=5, stage="x")
+    full = prepared(model, images, tmp_path).describe(stage="x")
     notes = []
     features = prepared(model, images, tmp_path, report=notes.append)
     memory = replace_available(12 * 112 * 4 * 2 - 1)
     monkeypatch.setattr("netvlad.training.features.psutil.virtual_memory", lambda: memory)
-    half = features.describe(batch_size=5, stage="x")
+    half = features.describe(stage="x")
     assert (full.dtype, half.dtype) == (np.float32, np.float16)
     np.testing.assert_allclose(half, full, atol=1e-3)
     assert any("half precision" in getattr(note, "text", "") for note in notes)

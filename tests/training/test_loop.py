@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from netvlad.compute import Compute
 from netvlad.datasets import open_dataset
 from netvlad.errors import DataError, ModelError, StorageError
 from netvlad.fitting import compute_clusters
@@ -11,7 +12,7 @@ from netvlad.models import ModelSpec, build_model
 from netvlad.models.checkpoints import read_checkpoint
 from netvlad.models.loading import model_of
 from netvlad.training import loop
-from netvlad.training.loop import Machine, Trainer
+from netvlad.training.loop import Trainer
 from netvlad.training.recipes import Recipe
 from netvlad.types import ImageSet, Progress
 
@@ -44,7 +45,7 @@ def start(clusters, pooling="netvlad"):
 
 def trainer(run, data, clusters, recipe=RECIPE, threads=0, model=None, **options):
     model = model or start(clusters)
-    return Trainer(model, *data, recipe, run, machine=Machine(threads=threads), **options)
+    return Trainer(model, *data, recipe, run, compute=Compute(threads=threads), **options)
 
 
 def weights_of(run, which="latest"):

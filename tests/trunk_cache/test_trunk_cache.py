@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from netvlad import storage
+from netvlad.compute import Compute
 from netvlad.descriptors import passes
 from netvlad.errors import StorageError
 from netvlad.models import ModelSpec, build_model
@@ -50,7 +51,7 @@ def assert_equal_maps(one, other):
 
 
 def test_maps_are_the_trunks_output_in_half_precision(model, images, tmp_path):
-    cache = open_trunk_cache(model, images, tmp_path / "cache", batch_size=2)
+    cache = open_trunk_cache(model, images, tmp_path / "cache", compute=Compute(batch_size=2))
     assert cache.dtype == torch.float16
     assert [image.index for image in cache.unreadable] == [5, 10]
     assert cache.unreadable[0].error.reason == "is not an image that can be read"
@@ -93,22 +94,26 @@ def test_what_the_output_depends_on_makes_another_cache(images, tmp_path, change
         model = build_model(ModelSpec(arch="vgg16", pooling="avg", cut=17), weights=None)
     else:
         precision = "bf16"
-    other = open_trunk_cache(model, images, tmp_path / "cache", precision=precision)
+    other = open_trunk_cache(
+        model, images, tmp_path / "cache", compute=Compute(precision=precision)
+    )
     assert other.folder != first.folder
     assert len(cache_entries(tmp_path / "cache")) == 2
 
 
 def test_what_it_does_not_depend_on_leaves_it(model, images, tmp_path):
-    first = open_trunk_cache(model, images, tmp_path / "cache", batch_size=2)
+    first = open_trunk_cache(model, images, tmp_path / "cache", compute=Compute(batch_size=2))
     with torch.no_grad():
         list(model.encoder.parameters())[-1].add_(1)  # the tail's
-    again = open_trunk_cache(model, images, tmp_path / "cache", batch_size=7, threads=0)
+    again = open_trunk_cache(
+        model, images, tmp_path / "cache", compute=Compute(batch_size=7, threads=0)
+    )
     assert again.folder == first.folder
 
 
 @pytest.mark.parametrize("after", [1, 4, 7, 9])
 def test_a_stopped_build_goes_on_and_ends_the_same(model, images, tmp_path, after):
-    whole = open_trunk_cache(model, images, tmp_path / "whole", batch_size=2)
+    whole = open_trunk_cache(model, images, tmp_path / "whole", compute=Compute(batch_size=2))
 
     class StoppedError(Exception):
         pass
@@ -118,12 +123,14 @@ def test_a_stopped_build_goes_on_and_ends_the_same(model, images, tmp_path, afte
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        open_trunk_cache(model, images, tmp_path / "cache", batch_size=2, report=stop)
+        open_trunk_cache(
+            model, images, tmp_path / "cache", compute=Compute(batch_size=2), report=stop
+        )
     (entry,) = cache_entries(tmp_path / "cache")
     assert not entry.complete
     events = []
     resumed = open_trunk_cache(
-        model, images, tmp_path / "cache", batch_size=2, report=events.append
+        model, images, tmp_path / "cache", compute=Compute(batch_size=2), report=events.append
     )
     kept = 4 * (after // 4)
     assert any(getattr(e, "text", "").endswith(f"after {kept} of 11 images") for e in events) == (
@@ -178,7 +185,9 @@ def test_a_disk_that_fills_up(model, images, tmp_path, monkeypatch, keep):
 
     monkeypatch.setattr(store.TrunkCacheWriter, "write", full)
     with pytest.raises(StorageError, match="No space left on device; free some space"):
-        open_trunk_cache(model, images, tmp_path / "cache", batch_size=2, keep_unfinished=keep)
+        open_trunk_cache(
+            model, images, tmp_path / "cache", compute=Compute(batch_size=2), keep_unfinished=keep
+        )
     assert len(cache_entries(tmp_path / "cache")) == keep
     monkeypatch.setattr(store.TrunkCacheWriter, "write", write)
     assert len(maps(open_trunk_cache(model, images, tmp_path / "cache"))) == 9
@@ -218,12 +227,20 @@ def test_two_runs_share_one_build(model, images, tmp_path):
     def second():
         started.wait()
         results.append(
-            open_trunk_cache(model, images, tmp_path / "cache", batch_size=2, report=notes.append)
+            open_trunk_cache(
+                model,
+                images,
+                tmp_path / "cache",
+                compute=Compute(batch_size=2),
+                report=notes.append,
+            )
         )
 
     thread = threading.Thread(target=second)
     thread.start()
-    first = open_trunk_cache(model, images, tmp_path / "cache", batch_size=2, report=first_report)
+    first = open_trunk_cache(
+        model, images, tmp_path / "cache", compute=Compute(batch_size=2), report=first_report
+    )
     thread.join()
     assert_equal_maps(maps(first), maps(results[0]))
     assert not any(isinstance(event, Progress) for event in notes)

@@ -95,8 +95,8 @@ def _arch(path: Path, clusters: Clusters) -> str:
 
 def _of_run(run: Path, settings: Settings, clusters: Clusters, report: Reporter) -> PlaceModel:
     """The trained backbone of a run, with a layer made from centres of its features."""
-    which = BEST if clusters.made_by.get("ckpt") == BEST else LATEST
-    trained = load_model(run, which=which)
+    ckpt = BEST if clusters.made_by.get("ckpt") == BEST else LATEST
+    trained = load_model(run, ckpt=ckpt)
     spec = replace(
         trained.spec,
         pooling="netvlad",

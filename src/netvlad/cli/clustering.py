@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netvlad.cli.flags import MachineFlags
-from netvlad.cli.models import choose_device, clusters_path, fit_to_clusters
+from netvlad.cli.models import clusters_path, fit_to_clusters
 from netvlad.cli.settings import Settings
+from netvlad.compute import Compute
 from netvlad.fitting import Clusters, compute_clusters, write_clusters
 from netvlad.models import PlaceModel, build_model
 from netvlad.models.fingerprints import weights_fingerprint
@@ -20,7 +20,7 @@ def make_clusters(
     train_set: PlaceDataset,
     settings: Settings,
     weights: Mapping[str, str],
-    machine: MachineFlags,
+    compute: Compute,
     report: Reporter,
 ) -> Clusters:
     """Compute the centres of a training split and write them.
@@ -30,9 +30,9 @@ def make_clusters(
             ``--model FILE.hdf5``.
         network: whose features are clustered.
         train_set: whose database images.
-        settings: number of clusters, seed, batch size.
+        settings: number of clusters, seed.
         weights: where the network's weights came from, as the file tells.
-        machine: how to compute.
+        compute: where and how.
         report: receives the progress.
 
     Raises:
@@ -40,13 +40,11 @@ def make_clusters(
         StorageError: the file cannot be written.
     """
     clusters = compute_clusters(
-        network.to(choose_device(machine.device)),
+        network,
         train_set.database,
         settings.model["num_clusters"],
         seed=settings.recipe.seed,
-        batch_size=settings.recipe.cache_batch_size,
-        threads=machine.threads,
-        precision=machine.precision,
+        compute=compute,
         report=report,
     )
     made_by = {
@@ -73,7 +71,7 @@ def found_or_made(
     path: Path | None,
     runs_dir: Path,
     train_set: PlaceDataset,
-    machine: MachineFlags,
+    compute: Compute,
     report: Reporter,
 ) -> tuple[Settings, Clusters | None]:
     """As :func:`netvlad.cli.models.fit_to_clusters`; a file that nobody named is made if need be.
@@ -86,7 +84,7 @@ def found_or_made(
         report(Note(f"{usual}: no cluster file yet; as `netvlad cluster` makes it"))
         network = build_model(settings.spec, weights=settings.weights)
         told = {"weights": str(settings.weights)}
-        make_clusters(usual, network, train_set, settings, told, machine, report)
+        make_clusters(usual, network, train_set, settings, told, compute, report)
     found, clusters = fit_to_clusters(settings, typed, path, runs_dir)
     own = str(settings.data["data_dir"])
     if clusters is not None and path is None and clusters.made_by.get("data_dir", own) != own:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from netvlad.cli.entrants import Entrant
-from netvlad.cli.flags import MachineFlags
 from netvlad.cli.provenance import provenance
+from netvlad.compute import Compute
 from netvlad.errors import ImageError, StorageError
 from netvlad.evaluation.contest import Contest
 from netvlad.models.place_model import PlaceModel
@@ -38,7 +38,7 @@ def write_report(
     folder: Path,
     contests: Sequence[Contest],
     entrants: Sequence[Entrant],
-    machine: MachineFlags,
+    compute: Compute,
     report: Reporter,
 ) -> list[Path]:
     """The page, and beside it JSON, CSV and LaTeX; the page is the first of the paths.
@@ -46,7 +46,7 @@ def write_report(
     Raises:
         StorageError: they cannot be written.
     """
-    told = provenance(machine)
+    told = provenance(compute)
     written = write_results(folder, contests, told)
     page = write_evaluation_page(
         folder / "index.html",

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from netvlad.cli.entrants import Entrant
-from netvlad.cli.flags import MachineFlags
 from netvlad.cli.protocol_choice import protocols_for
+from netvlad.compute import Compute
 from netvlad.errors import StorageError
 from netvlad.evaluation.applying import PreparedEvaluation, apply
 from netvlad.evaluation.by_protocol import Rows
@@ -24,8 +24,6 @@ from netvlad.models.describer import Describer
 from netvlad.storage import fingerprint
 from netvlad.types import Note, PlaceDataset, Progress, Reporter
 
-BATCH = 24
-
 
 @dataclass(frozen=True)
 class Work:
@@ -34,18 +32,18 @@ class Work:
     Attributes:
         folder: where descriptors are kept; None for memory, or a file for the time being.
         storage: ``"32"`` or ``"16"`` bits a value.
-        machine: device, precision, threads.
-        batch_size: images per forward pass.
+        compute: where and how models run.
+        seed: of the intervals' samples.
         temporary: the folder below which temporary files go.
         one_percent: whether recall@1 % is wanted whatever the size of the database.
         sequences: matches sequences too; None does not.
         place_label: the label that tells places apart; None groups queries by position.
     """
 
-    machine: MachineFlags
+    compute: Compute
+    seed: int = 0
     folder: Path | None = None
     storage: str = "32"
-    batch_size: int = BATCH
     temporary: Path = Path("runs")
     one_percent: bool = False
     sequences: SequenceSearch | None = None
@@ -102,8 +100,7 @@ def run_contests(
 
 
 def _measured(entries: Sequence[tuple[Competitor, Evaluation]], work: Work, called: str) -> Contest:
-    seed = work.machine.seed or 0
-    return contest(entries, place_label=work.place_label, called=called, seed=seed)
+    return contest(entries, place_label=work.place_label, called=called, seed=work.seed)
 
 
 class _Stage:
@@ -128,10 +125,10 @@ class _Stage:
         rows: tuple[Rows, Rows]
         if self._entrant.model is None:
             assert self._entrant.rows is not None
-            rows, device = self._entrant.rows, "cpu"
+            rows = self._entrant.rows
         else:
             sides = self._described(self._entrant.model, prepared)
-            rows, device = (sides.database, sides.queries), str(self._entrant.model.device)
+            rows = (sides.database, sides.queries)
         entries = []
         for sequences in dict.fromkeys((None, self._work.sequences)):
             competitor = self._entrant.competitor
@@ -148,7 +145,7 @@ class _Stage:
                 *rows,
                 one_percent=self._work.one_percent,
                 sequences=sequences,
-                device=device,
+                compute=self._work.compute,
                 report=self._report,
             )
             entries.append((competitor, evaluation))
@@ -178,9 +175,7 @@ class _Stage:
                 protocol,
                 folder=folder,
                 storage=self._work.storage,
-                batch_size=self._work.batch_size,
-                threads=self._work.machine.threads,
-                precision=self._work.machine.precision,
+                compute=self._work.compute,
                 report=self._report,
             )
         return self._sides[key]
@@ -193,7 +188,7 @@ class _Stage:
             self._entrant.competitor.fingerprint,
             repr(key),
             self._work.storage,
-            self._work.machine.precision,
+            self._work.compute.precision,
             *(str(side.root.absolute()) for side in (images.database, images.queries)),
             *("\0".join(side.names) for side in (images.database, images.queries)),
         )

@@ -1,13 +1,13 @@
 """The flags that say which machines describe photos."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from cyclopts import Parameter
 
-from netvlad.cli.photo_flags import MACHINE, WorkFlags
+from netvlad.cli.flags import MACHINE
+from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.building import Work
 from netvlad.index.engines import RayCluster
 from netvlad.index.stores.milvus_address import is_milvus
 
@@ -25,8 +25,8 @@ class EngineFlags:
     """The Ray cluster: auto on one of its machines, or HOST:PORT [default: a Ray of its own on
     this machine, shut down at the end]."""
 
-    def work(self, machine: WorkFlags, index: str) -> Work:
-        """As ``index`` takes them, beside the flags of the machine.
+    def cluster(self, compute: Compute, index: str) -> RayCluster | None:
+        """The machines that describe for ``index``; None is this one alone.
 
         Raises:
             SettingsError: there is an address, but nothing to find there; or the index lies where
@@ -35,9 +35,7 @@ class EngineFlags:
         if self.engine == "ray" and is_milvus(index):
             raise SettingsError("--engine ray: works for index folders, not for Milvus")
         if self.engine == "ray":
-            return replace(
-                machine.work(), cluster=RayCluster(self.address, machine.device != "cpu")
-            )
+            return RayCluster(self.address, compute.device != "cpu")
         if self.address is not None:
             raise SettingsError(f"--address {self.address}: is that of a cluster; add --engine ray")
-        return machine.work()
+        return None

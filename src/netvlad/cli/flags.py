@@ -3,11 +3,12 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import docstring_parser
 from cyclopts import Group, Parameter
 
+from netvlad.compute import Compute, Precision
 from netvlad.training.recipes import RECIPES, Recipe
 
 DATA = Group("Data", sort_key=1)
@@ -79,7 +80,7 @@ RecipeFlags: Any = Parameter(name="*", group=TRAINING)(
         [
             _flag_of(setting, _WORDS[setting.name])
             for setting in dataclasses.fields(Recipe)
-            if setting.name not in ("seed", "cache_batch_size")
+            if setting.name != "seed"
         ],
         # Else it passes for one of Python's own types, which have no flags.
         namespace={"__module__": __name__},
@@ -95,10 +96,10 @@ defaults of each architecture."""
 class MachineFlags:
     """Where and how to compute."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
+    device: str = "auto"
+    """Where to compute: cpu, cuda, cuda:1; auto takes a GPU if there is one."""
 
-    precision: Literal["32", "bf16", "16"] = "32"
+    precision: Precision = "32"
     """Arithmetic of the networks; descriptors and losses stay in 32 bits."""
 
     seed: int | None = None
@@ -109,3 +110,16 @@ class MachineFlags:
 
     cache_batch_size: int | None = None
     """Images per forward pass where no gradients are needed [default: 24]."""
+
+    def compute(self) -> Compute:
+        """Where and how to compute, as these flags say."""
+        return Compute(
+            self.device,
+            self.precision,
+            Compute.batch_size if self.cache_batch_size is None else self.cache_batch_size,
+            self.threads,
+        )
+
+
+ComputeFlags = Annotated[Compute, Parameter(name="*", group=MACHINE)]
+"""The flags of commands that take photos instead of a data set: the record itself."""

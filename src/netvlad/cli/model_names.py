@@ -14,7 +14,7 @@ from netvlad.models import (
     build_model,
     load_model,
 )
-from netvlad.models.checkpoints import Which
+from netvlad.models.checkpoints import Ckpt
 from netvlad.types import Progress, Reporter, silent
 
 DEFAULT_POOLING = "avg"
@@ -23,7 +23,7 @@ LONGEST_SIDE = 512
 would otherwise take gigabytes each."""
 
 
-def open_model(name: str | Path, ckpt: Which = "latest", *, report: Reporter = silent) -> Describer:
+def open_model(name: str | Path, ckpt: Ckpt = "latest", *, report: Reporter = silent) -> Describer:
     """Open the model that ``--model`` names, to describe images with it.
 
     Args:
@@ -46,7 +46,7 @@ def open_model(name: str | Path, ckpt: Which = "latest", *, report: Reporter = s
 
 
 def open_place_model(
-    name: str | Path, ckpt: Which = "latest", *, report: Reporter = silent
+    name: str | Path, ckpt: Ckpt = "latest", *, report: Reporter = silent
 ) -> PlaceModel:
     """Open a model that is to be kept: weights and settings, which an index and an export store.
 
@@ -87,7 +87,7 @@ def open_place_model(
         with FolderStore.open(path) as store:
             return store.load_model()
     if path.exists():
-        return load_model(path, which=ckpt)
+        return load_model(path, ckpt=ckpt)
     arch, pooling = _split(name)
     if pooling == "netvlad":
         raise SettingsError(

@@ -12,7 +12,7 @@ from netvlad.cli.settings import SPEC_NAMES, Settings, resolve
 from netvlad.errors import ClusterError, SettingsError
 from netvlad.fitting import Clusters, read_clusters
 from netvlad.models import NetVLAD, PlaceModel, build_model
-from netvlad.models.checkpoints import Checkpoint, Which
+from netvlad.models.checkpoints import Checkpoint, Ckpt
 from netvlad.models.loading import load_checkpoint
 from netvlad.types import Note, Progress, Reporter
 
@@ -30,7 +30,7 @@ class Start:
     checkpoint: Checkpoint | None
 
 
-def open_run(resume: Path | None, ckpt: Which, typed: Mapping[str, Any], report: Reporter) -> Start:
+def open_run(resume: Path | None, ckpt: Ckpt, typed: Mapping[str, Any], report: Reporter) -> Start:
     """Read the run to go on from, if any, and resolve the settings with what was typed.
 
     Raises:
@@ -53,19 +53,6 @@ def open_run(resume: Path | None, ckpt: Which, typed: Mapping[str, Any], report:
     for note in settings.notes:
         report(Note(note))
     return Start(settings, checkpoint)
-
-
-def choose_device(wanted: str) -> str:
-    """``auto`` is a GPU if there is one.
-
-    Raises:
-        SettingsError: a GPU is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("--device cuda: no GPU found; use --device cpu or auto")
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
 
 
 def clusters_path(settings: Settings, runs_dir: Path) -> Path:

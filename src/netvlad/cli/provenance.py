@@ -9,15 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from netvlad.cli.flags import MachineFlags
-from netvlad.cli.models import choose_device
+from netvlad.compute import Compute
 
 _PACKAGES = ("netvlad", "torch", "numpy", "scipy", "opencv-python-headless", "Pillow", "simplejpeg")
 
 
-def provenance(machine: MachineFlags) -> dict[str, str]:
+def provenance(compute: Compute) -> dict[str, str]:
     """The command, versions, machine and date, by what a person calls them."""
-    device = choose_device(machine.device)
+    device = compute.torch_device()
     processor = platform.processor() or platform.machine()
     found = {
         "command": shlex.join(["netvlad", *sys.argv[1:]]),
@@ -26,8 +25,8 @@ def provenance(machine: MachineFlags) -> dict[str, str]:
         **{name: _version(name) for name in _PACKAGES},
         "system": platform.platform(),
         "processor": f"{processor}, {os.cpu_count()} logical cores, {torch.get_num_threads()} used",
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "precision": machine.precision,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "precision": compute.precision,
     }
     return {name: value for name, value in found.items() if value}
 

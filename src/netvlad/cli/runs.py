@@ -15,7 +15,6 @@ SETTINGS = "settings.json"
 _FOREIGN_NAMES = {
     "nEpochs": "epochs",
     "batchSize": "batch_size",
-    "cacheBatchSize": "cache_batch_size",
     "cacheRefreshRate": "cache_refresh_rate",
     "optim": "optim",
     "lr": "lr",

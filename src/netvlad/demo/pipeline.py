@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
+from netvlad.compute import Compute
 from netvlad.datasets import open_dataset
 from netvlad.demo.town import WHOLE_TOWN, TownSize, render_town
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.fitting import compute_clusters
 from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
 from netvlad.models.loading import load_model
-from netvlad.training.loop import Machine, Trainer
+from netvlad.training.loop import Trainer
 from netvlad.training.recipes import RECIPES, Recipe
 from netvlad.training.state import TrainingState
 from netvlad.types import Note, PlaceDataset, Progress, Reporter, silent
@@ -21,7 +22,6 @@ ARCH = "efficientnet-lite0"
 NUM_CLUSTERS = 16
 # The town is far from what the backbone was trained on, so it moves further than on photographs.
 DEMO_RECIPE = replace(RECIPES[ARCH], epochs=5, lr=2e-4)
-CPU = Machine()
 UTM_ZONE = "31N"  # the town is nowhere; its coordinates need a zone to be written down
 
 
@@ -54,7 +54,7 @@ def run_demo(
     *,
     recipe: Recipe | None = None,
     town: TownSize = WHOLE_TOWN,
-    machine: Machine = CPU,
+    compute: Compute = Compute(),
     report: Reporter = silent,
     workers: int | None = None,
 ) -> DemoResult:
@@ -65,7 +65,7 @@ def run_demo(
             ``folder/runs``.
         recipe: how to train; by default ``DEMO_RECIPE``.
         town: how large a town.
-        machine: device, precision, threads.
+        compute: where and how.
         report: receives progress and notes.
         workers: processes that draw; None for one per processor.
 
@@ -79,27 +79,26 @@ def run_demo(
         open_dataset("csv", summary.folder, split, utm_zone=UTM_ZONE)
         for split in ("train", "val", "test")
     )
-    model = _off_the_shelf(train, recipe, machine, report)
-    before = _test(model, test, machine, "before training", report)
+    model = _off_the_shelf(train, recipe, compute, report)
+    before = _test(model, test, compute, "before training", report)
     run = folder / "runs" / "demo"
-    state = Trainer(model, train, val, recipe, run, machine=machine, report=report).run()
-    best = load_model(run, which="best", device=machine.device)
-    after = _test(best, test, machine, "after training", report)
+    state = Trainer(model, train, val, recipe, run, compute=compute, report=report).run()
+    best = load_model(run, ckpt="best")
+    after = _test(best, test, compute, "after training", report)
     return DemoResult(test, before, after, state, run)
 
 
 def _off_the_shelf(
-    train: PlaceDataset, recipe: Recipe, machine: Machine, report: Reporter
+    train: PlaceDataset, recipe: Recipe, compute: Compute, report: Reporter
 ) -> PlaceModel:
     torch.manual_seed(recipe.seed)
     model = build_model(ModelSpec(arch=ARCH, num_clusters=NUM_CLUSTERS), weights="imagenet")
-    model.to(machine.device)
     clusters = compute_clusters(
         model,
         train.database,
         NUM_CLUSTERS,
         seed=recipe.seed,
-        threads=machine.threads,
+        compute=compute,
         report=report,
     )
     assert isinstance(model.pool, NetVLAD)
@@ -110,16 +109,14 @@ def _off_the_shelf(
 
 
 def _test(
-    model: PlaceModel, test: PlaceDataset, machine: Machine, when: str, report: Reporter
+    model: PlaceModel, test: PlaceDataset, compute: Compute, when: str, report: Reporter
 ) -> Evaluation:
     def labelled(event: Progress | Note) -> None:
         if isinstance(event, Progress):
             event = replace(event, stage=f"{event.stage}, {when}")
         report(event)
 
-    return evaluate(
-        model, test, threads=machine.threads, precision=machine.precision, report=labelled
-    )
+    return evaluate(model, test, compute=compute, report=labelled)
 
 
 def _drawing(report: Reporter) -> Callable[[int, int], None]:

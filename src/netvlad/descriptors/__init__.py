@@ -2,14 +2,13 @@
 
 from netvlad.descriptors.describe import describe
 from netvlad.descriptors.described import Descriptors
-from netvlad.descriptors.passes import Sink, autocast, fill
+from netvlad.descriptors.passes import Sink, fill
 from netvlad.descriptors.saliency import CellShares, cell_shares
 
 __all__ = [
     "CellShares",
     "Descriptors",
     "Sink",
-    "autocast",
     "cell_shares",
     "describe",
     "fill",

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from netvlad.compute import Compute
 from netvlad.descriptors.described import Descriptors, storage_dtype
 from netvlad.descriptors.in_file import describe_in_file
 from netvlad.descriptors.passes import fill
@@ -17,13 +18,11 @@ def describe(
     *,
     output: Path | None = None,
     storage: str = "32",
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     stage: str = "Describing images",
     report: Reporter = silent,
 ) -> Descriptors:
-    """Describe every image of ``images`` with ``model``, on the model's device.
+    """Describe every image of ``images`` with ``model``.
 
     An image that cannot be used is reported, gets a zero row, and the work goes on.
 
@@ -32,14 +31,13 @@ def describe(
     the same model and images are opened instead of computed.
 
     Args:
-        model: used in evaluation mode and left in the mode it was in.
+        model: moved to ``compute.device``; used in evaluation mode and left in the mode it was
+            in.
         images: N images, of any sizes (a batch holds images of one size).
         output: the ``.npy`` file to write; a ``.json`` beside it tells what it was made from. None
             keeps the descriptors in memory.
         storage: ``"32"`` keeps float32; ``"16"`` float16, half as large, accurate to 5e-4.
-        batch_size: images per forward pass.
-        threads: decoding threads; 0 decodes in this one.
-        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        compute: where and how.
         stage: the progress bar's label.
         report: receives progress and notes.
 
@@ -53,19 +51,10 @@ def describe(
     """
     started = time.perf_counter()
     dtype = storage_dtype(storage)
+    model = compute.place(model)
 
     def complete(rows: MemoryRows | FileRows) -> None:
-        fill(
-            rows,
-            model,
-            model,
-            images,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
-            stage=stage,
-            report=report,
-        )
+        fill(rows, model, model, images, compute=compute, stage=stage, report=report)
 
     if output is not None:
         return describe_in_file(
@@ -74,7 +63,7 @@ def describe(
             output,
             complete,
             storage=storage,
-            precision=precision,
+            precision=compute.precision,
             stage=stage,
             report=report,
         )

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netvlad.compute import Compute
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import Describer
 from netvlad.types import ImageSet, Note, Progress, Reporter
@@ -40,25 +41,21 @@ class Sink(Protocol):
 def fill(
     sink: Sink,
     model: Describer,
-    compute: Callable[[Tensor], Tensor],
+    network: Callable[[Tensor], Tensor],
     images: ImageSet,
     *,
-    batch_size: int,
-    threads: int,
-    precision: str,
+    compute: Compute,
     stage: str,
     report: Reporter,
 ) -> None:
-    """Run ``compute`` over all images that ``sink`` does not have yet.
+    """Run ``network`` over all images that ``sink`` does not have yet.
 
     Args:
         sink: receives the results, section by section.
-        model: whose ``compute`` it is; in evaluation mode meanwhile.
-        compute: from (B, 3, H, W) uint8 images to results (B, ...).
+        model: whose ``network`` it is, on its device; in evaluation mode meanwhile.
+        network: from (B, 3, H, W) uint8 images to results (B, ...).
         images: of any sizes; a batch holds images of one size.
-        batch_size: images per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        compute: how.
         stage: the progress bar's label.
         report: receives progress and notes.
     """
@@ -66,7 +63,7 @@ def fill(
     done = min(sink.sections_done * SECTION, total)
     if done:
         report(Note(f"{stage}: going on after {done} of {total} images"))
-    for part in _pass(model, compute, images, done, batch_size, threads, precision):
+    for part in _pass(model, network, images, done, compute):
         if isinstance(part, Unreadable):
             sink.leave_out(part)
             report(Note(f"skipped {part.error}"))
@@ -83,12 +80,10 @@ def fill(
 @torch.inference_mode()
 def _pass(
     model: Describer,
-    compute: Callable[[Tensor], Tensor],
+    network: Callable[[Tensor], Tensor],
     images: ImageSet,
     begin: int,
-    batch_size: int,
-    threads: int,
-    precision: str,
+    compute: Compute,
 ) -> Iterator[Part]:
     todo = np.arange(begin, len(images))
     device = model.device
@@ -98,24 +93,18 @@ def _pass(
         for batch in load_batches(
             images,
             indices=todo,
-            batch_size=batch_size,
+            batch_size=compute.batch_size,
             resize=model.resize,
             sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
             minimum_size=model.minimum_size,
-            threads=threads,
+            threads=compute.threads,
             pin_memory=device.type == "cuda",
         ):
             if isinstance(batch, Unreadable):
                 yield batch
                 continue
-            with autocast(device, precision):
-                results = compute(batch.images.to(device, non_blocking=True))
+            with compute.autocast(device):
+                results = network(batch.images.to(device, non_blocking=True))
             yield batch.indices, results
     finally:
         model.train(was_training)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast context of a ``--precision``: off for ``"32"``."""
-    dtype = torch.float16 if precision == "16" else torch.bfloat16
-    return torch.autocast(device.type, dtype=dtype, enabled=precision != "32")

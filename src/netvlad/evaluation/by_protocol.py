@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation.applying import PreparedEvaluation, SearchGroup, apply
@@ -79,7 +80,7 @@ def evaluate_descriptors(
     cutoffs: Sequence[int] = CUTOFFS,
     one_percent: bool = False,
     sequences: SequenceSearch | None = None,
-    device: str = "cpu",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> ProtocolResult:
     """Apply a protocol, search exactly, count; see :func:`evaluate_prepared` for the arguments.
@@ -97,7 +98,7 @@ def evaluate_descriptors(
         cutoffs=cutoffs,
         one_percent=one_percent,
         sequences=sequences,
-        device=device,
+        compute=compute,
         report=report,
     )
 
@@ -110,7 +111,7 @@ def evaluate_prepared(
     cutoffs: Sequence[int] = CUTOFFS,
     one_percent: bool = False,
     sequences: SequenceSearch | None = None,
-    device: str = "cpu",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> ProtocolResult:
     """Search and count what :func:`netvlad.evaluation.applying.apply` has prepared.
@@ -127,7 +128,7 @@ def evaluate_prepared(
         cutoffs: the N of recall@N.
         one_percent: whether the list of answers is to be long enough for recall@1 %.
         sequences: match each query with the frames around it; None searches single images.
-        device: where the products are computed.
+        compute: where the products are computed.
         report: receives the progress, and the notes of ``prepared``.
 
     Raises:
@@ -145,7 +146,7 @@ def evaluate_prepared(
     if sequences is not None:
         _require_traverse(prepared)
     started = time.perf_counter()
-    matches = _search(sides, k, sequences, device, report)
+    matches = _search(sides, k, sequences, compute, report)
     seconds = time.perf_counter() - started
     recalls = recall_at(
         matches,
@@ -195,7 +196,7 @@ class _Sides:
         )
 
     def search(
-        self, group: SearchGroup, k: int, sequences: SequenceSearch | None, device: str
+        self, group: SearchGroup, k: int, sequences: SequenceSearch | None, compute: Compute
     ) -> Matches:
         """(n, k) answers to the queries of a group, as indices of the whole database."""
         answers = self.prepared.answers_of(group)
@@ -227,7 +228,7 @@ class _Sides:
                 k,
                 query_mask=readable,
                 database_mask=mask,
-                device=device,
+                device=compute.torch_device(),
             )
         images = np.full(len(mask), -1, np.int64)
         images[at - part.start] = answers
@@ -240,7 +241,7 @@ def _search(
     sides: _Sides,
     k: int,
     sequences: SequenceSearch | None,
-    device: str,
+    compute: Compute,
     report: Reporter,
 ) -> Matches:
     prepared = sides.prepared
@@ -249,7 +250,7 @@ def _search(
     indices = np.full((len(prepared.queries), k), -1, np.int64)
     distances = np.full((len(prepared.queries), k), np.inf, np.float32)
     for number, group in enumerate(prepared.groups):
-        found = sides.search(group, depth, sequences, device)
+        found = sides.search(group, depth, sequences, compute)
         if prepared.panoramas is not None:
             found = first_of_each(found, prepared.panoramas, k)
         indices[group.queries] = found.indices

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe
 from netvlad.errors import DataError
 from netvlad.evaluation.applying import PreparedEvaluation, apply
@@ -77,9 +78,7 @@ def evaluate(
     cutoffs: Sequence[int] = CUTOFFS,
     one_percent: bool = False,
     sequences: SequenceSearch | None = None,
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Evaluation:
     """Recall@N by exact search: ``evaluate(model, dataset)``, or with descriptors made elsewhere.
@@ -102,9 +101,7 @@ def evaluate(
         cutoffs: the N of recall@N.
         one_percent: whether there are to be answers enough for recall@1 %.
         sequences: match each query with the frames around it; None searches single images.
-        batch_size: images per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        compute: where and how.
         report: receives progress and notes.
 
     Raises:
@@ -120,7 +117,6 @@ def evaluate(
             raise DataError("evaluate(dataset) needs database_descriptors and query_descriptors")
         prepared = apply(rules or protocol_for(model_or_dataset), model_or_dataset)
         sides: tuple[Rows, Rows] = (database_descriptors, query_descriptors)
-        device = "cpu"
     else:
         if dataset is None:
             raise DataError("evaluate needs a data set: evaluate(model, dataset)")
@@ -133,20 +129,17 @@ def evaluate(
             prepared.protocol,
             folder=descriptors,
             storage=storage,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
+            compute=compute,
             report=report,
         )
         sides = (described.database, described.queries)
-        device = str(model_or_dataset.device)
     return evaluate_rows(
         prepared,
         *sides,
         cutoffs=cutoffs,
         one_percent=one_percent,
         sequences=sequences,
-        device=device,
+        compute=compute,
         report=report,
     )
 
@@ -158,9 +151,7 @@ def describe_sides(
     *,
     folder: Path | None = None,
     storage: str = "32",
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Sides:
     """Describe both sides of a data set, brought to size as the protocol says.
@@ -171,9 +162,7 @@ def describe_sides(
         protocol: its resizing is used, nothing else of it.
         folder: as ``descriptors`` of :func:`evaluate`; likewise the others.
         storage: see there.
-        batch_size: see there.
-        threads: see there.
-        precision: see there.
+        compute: see there.
         report: see there.
 
     Raises:
@@ -189,9 +178,7 @@ def describe_sides(
             images,
             output=None if folder is None else folder / f"{what}.npy",
             storage=storage,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
+            compute=compute,
             stage=f"Describing the {what}",
             report=report,
         )
@@ -211,7 +198,7 @@ def evaluate_rows(
     cutoffs: Sequence[int] = CUTOFFS,
     one_percent: bool = False,
     sequences: SequenceSearch | None = None,
-    device: str = "cpu",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Evaluation:
     """The second half of :func:`evaluate`: search, then count.
@@ -227,7 +214,7 @@ def evaluate_rows(
         cutoffs=cutoffs,
         one_percent=one_percent,
         sequences=sequences,
-        device=device,
+        compute=compute,
         report=report,
     )
     described = [side for side in (database, queries) if isinstance(side, Descriptors)]

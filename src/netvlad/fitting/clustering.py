@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from netvlad.descriptors import autocast
+from netvlad.compute import Compute
 from netvlad.errors import ClusterError
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
@@ -47,9 +47,7 @@ def compute_clusters(
     seed: int = 123,
     num_images: int = NUM_IMAGES,
     features_per_image: int = FEATURES_PER_IMAGE,
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Clusters:
     """K-means over local features of random database images (NetVLAD paper, appendix A).
@@ -58,15 +56,14 @@ def compute_clusters(
     what they have: fewer images, or all cells of an image that has fewer than wanted.
 
     Args:
-        model: its encoder computes the features; its pooling is not used.
+        model: moved to ``compute.device``; its encoder computes the features, its pooling is not
+            used.
         database: images to sample from.
         num_clusters: K.
-        seed: governs the sample and k-means; the result does not depend on ``threads``.
+        seed: governs the sample and k-means; the result does not depend on threads.
         num_images: how many images to sample, without replacement.
         features_per_image: how many random cells of each, without replacement.
-        batch_size: images per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        compute: where and how.
         report: receives progress and notes.
 
     Raises:
@@ -78,9 +75,7 @@ def compute_clusters(
         seed=seed,
         num_images=num_images,
         features_per_image=features_per_image,
-        batch_size=batch_size,
-        threads=threads,
-        precision=precision,
+        compute=compute,
         report=report,
     )
     if len(descriptors) < num_clusters:
@@ -125,9 +120,7 @@ def sample_local_features(
     seed: int,
     num_images: int = NUM_IMAGES,
     features_per_image: int = FEATURES_PER_IMAGE,
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> NDArray[np.float32]:
     """Random L2-normalised cells of the encoder's map of random images: (M, D) float32.
@@ -148,16 +141,16 @@ def sample_local_features(
     for batch in load_batches(
         database,
         indices=chosen,
-        batch_size=batch_size,
+        batch_size=compute.batch_size,
         resize=model.spec.resize,
         minimum_size=model.minimum_size,
-        threads=threads,
+        threads=compute.threads,
     ):
         done += 1 if isinstance(batch, Unreadable) else len(batch.indices)
         if isinstance(batch, Unreadable):
             report(Note(f"skipped {batch.error}"))
         else:
-            with autocast(model.device, precision):
+            with compute.autocast(model.device):
                 maps = model.local_features(batch.images.to(model.device))
             for index, cells in zip(batch.indices, maps.float().cpu().numpy(), strict=True):
                 cell_seed = cell_seeds[np.searchsorted(chosen, index)]

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # Imported when first used: the index's parts bring torch, OpenCV, faiss and Arrow.
-_PUBLIC = ("Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where", "Work")
-__all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where", "Work"]
+_PUBLIC = ("Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where")
+__all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
 
 if TYPE_CHECKING:
     from netvlad.index.place_index import (
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         Position,
         Question,
         Where,
-        Work,
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.index.building import Change, add_to_folder
-from netvlad.index.describing_photos import Work, describe_photos
+from netvlad.index.describing_photos import describe_photos
+from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.milvus_building import add_to_milvus
 from netvlad.index.opening import AnyStore
 from netvlad.index.photos import Collection, collect_photos
@@ -34,7 +36,7 @@ def collected(
     photos: Any,
     positions: str | Path | None,
     utm_zone: str | None,
-    work: Work,
+    compute: Compute,
     report: Reporter,
 ) -> Collection:
     """Photos and what is known about each, see :func:`~netvlad.index.photos.collect_photos`.
@@ -46,12 +48,18 @@ def collected(
     listed = [photos] if isinstance(photos, str | Path) else list(photos)
     table = None if positions is None else Path(positions)
     return collect_photos(
-        listed, positions=table, utm_zone=utm_zone, threads=work.threads, report=report
+        listed, positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
     )
 
 
 def add_photos(
-    store: AnyStore, model: PlaceModel, collection: Collection, work: Work, report: Reporter
+    store: AnyStore,
+    model: PlaceModel,
+    collection: Collection,
+    compute: Compute,
+    report: Reporter,
+    *,
+    cluster: RayCluster | None = None,
 ) -> Change:
     """Describe photos and add them; what cannot be used is skipped and listed.
 
@@ -59,20 +67,23 @@ def add_photos(
         store: the index's places.
         model: the index's own.
         collection: the photos, from :func:`collected`.
-        work: how they are described.
+        compute: how they are described.
         report: receives progress and notes.
+        cluster: machines that describe those of an index folder; None is this one alone.
 
     Raises:
         StorageError: another process is writing to the folder, or its disk is full; nothing has
             changed.
     """
     if isinstance(store, OpenedFolder):
-        change = add_to_folder(store.folder, model, collection, work=work, report=report)
+        change = add_to_folder(
+            store.folder, model, collection, compute=compute, cluster=cluster, report=report
+        )
         store.refresh()
         return change
     if isinstance(store, MilvusStore):
-        return add_to_milvus(store, model, collection, work=work, report=report)
-    described = describe_photos(model, collection.places, work, report)
+        return add_to_milvus(store, model, collection, compute=compute, report=report)
+    described = describe_photos(model, collection.places, compute, report)
     good = np.flatnonzero(described.readable)
     store.append(collection.places.take(good), [described.values[good]])
     return Change(

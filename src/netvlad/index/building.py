@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
 from netvlad.index.describing_photos import (
-    Work,
     describe_photos,
     familiar,
     image_set,
     model_or_default,
 )
+from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.manifest import MANIFEST
@@ -28,8 +29,6 @@ from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.types import Reporter, silent
-
-__all__ = ["WORK", "Change", "Work", "add_to_folder", "build_folder"]
 
 WORK = ".work"
 """Below an index folder: descriptors that are being computed, until they are in the index."""
@@ -68,7 +67,9 @@ def build_folder(
     *,
     storage: str = "16",
     whiten: int | None = None,
-    work: Work | None = None,
+    compute: Compute = Compute(),
+    cluster: RayCluster | None = None,
+    seed: int = 123,
     report: Reporter = silent,
 ) -> Change:
     """Make an index folder of photos.
@@ -81,7 +82,9 @@ def build_folder(
         collection: the photos, and what is known about each.
         storage: bits per value of the descriptors, ``"16"`` or ``"32"``.
         whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them.
-        work: how photos are described.
+        compute: where and how photos are described.
+        cluster: machines that describe them; None is this one alone.
+        seed: of the default model's centres, and of whitening's sample.
         report: receives progress and notes.
 
     Raises:
@@ -89,13 +92,12 @@ def build_folder(
         SettingsError: ``whiten`` is more than the photos allow, or the cluster does not answer.
         StorageError: the folder holds an index, is being written to, or has no room.
     """
-    work = work or Work()
     places = collection.places
     _refuse_other_content(folder)
-    if work.cluster is not None:
-        work.cluster.resolved()  # before the default model takes its minutes
-    chosen = model_or_default(model, places, work, report)
-    described = _described(folder, chosen, places, storage, work, report)
+    if cluster is not None:
+        cluster.resolved()  # before the default model takes its minutes
+    chosen = model_or_default(model, places, compute, seed, report)
+    described = _described(folder, chosen, places, storage, compute, cluster, report)
     good = np.flatnonzero(described.readable)
     if not len(good):
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +105,7 @@ def build_folder(
         raise DataError(f"none of {len(places)} photos can be used (the first: {first})")
     blocks = _blocks(described.values, good)
     if whiten is not None:
-        whitening = fit_whitening(described.values, whiten, seed=work.seed)
+        whitening = fit_whitening(described.values, whiten, seed=seed)
         chosen = with_whitening(chosen, whitening)
         blocks = (whiten_rows(whitening, block) for block in _blocks(described.values, good))
     dim = chosen.descriptor_dim
@@ -125,7 +127,8 @@ def add_to_folder(
     model: PlaceModel,
     collection: Collection,
     *,
-    work: Work | None = None,
+    compute: Compute = Compute(),
+    cluster: RayCluster | None = None,
     report: Reporter = silent,
 ) -> Change:
     """Add photos to an index folder; those it has already are described again only if changed.
@@ -137,7 +140,8 @@ def add_to_folder(
         folder: the index.
         model: the index's own.
         collection: the photos, and what is known about each.
-        work: how photos are described.
+        compute: where and how photos are described.
+        cluster: machines that describe them; None is this one alone.
         report: receives progress and notes.
 
     Raises:
@@ -154,7 +158,7 @@ def add_to_folder(
         fresh = np.flatnonzero(~found.same)
         storage = writer.base.manifest.storage
         some = given.take(fresh)
-        described = _described(folder, model, some, storage, work or Work(), report)
+        described = _described(folder, model, some, storage, compute, cluster, report)
         readable = np.flatnonzero(described.readable)
         good = fresh[readable]
         if len(found.changed):
@@ -193,7 +197,8 @@ def _described(
     model: PlaceModel,
     places: Places,
     storage: str,
-    work: Work,
+    compute: Compute,
+    cluster: RayCluster | None,
     report: Reporter,
 ) -> Descriptors:
     """Describe into the work folder, where a later run of the same finds it."""
@@ -205,8 +210,9 @@ def _described(
     for stale in (folder / WORK).glob("*"):
         if name not in stale.name and stale.stem != Path(name).stem:
             stale.unlink(missing_ok=True)
+    output = folder / WORK / name
     return describe_photos(
-        model, places, work, report, output=folder / WORK / name, storage=storage
+        model, places, compute, report, cluster=cluster, output=output, storage=storage
     )
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.errors import DataError
 from netvlad.evaluation.confidence import ConfidenceMeasures, measure_confidence
 from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.geography import radius_neighbours
 from netvlad.index.asking import CANDIDATES
-from netvlad.index.building import Work
 from netvlad.index.confidence import (
     RERANKED_FEATURES,
     answer_features,
@@ -55,7 +55,7 @@ def labelled_answers(
     radius_m: float = 25.0,
     cache: FeatureCache | None = None,
     matcher: Matcher = ROOT_SIFT,
-    work: Work | None = None,
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> LabelledAnswers:
     """Ask every query of a data set twice: of its whole database, and without its surroundings.
@@ -66,26 +66,17 @@ def labelled_answers(
         radius_m: how near the first place must lie to be right.
         cache: of local features; given, the answers are re-ranked.
         matcher: by which.
-        work: how images are described.
+        compute: where and how images are described.
         report: receives progress and notes.
 
     Raises:
         DataError: images have no positions.
     """
-    work = work or Work()
     places, truth = dataset.database.positions, dataset.queries.positions
     if places is None or truth is None:
         raise DataError(f"{dataset.name}: a calibration needs positions of images and queries")
     sides = [
-        describe(
-            model,
-            images,
-            batch_size=work.batch_size,
-            threads=work.threads,
-            precision=work.precision,
-            stage=stage,
-            report=report,
-        )
+        describe(model, images, compute=compute, stage=stage, report=report)
         for images, stage in (
             (dataset.database, "Describing the database"),
             (dataset.queries, "Describing queries"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from netvlad.compute import Compute
 from netvlad.errors import ClusterError
 from netvlad.fitting import compute_clusters
 from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
@@ -22,10 +23,7 @@ def default_model(
     images: ImageSet,
     *,
     seed: int = 123,
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
-    device: str = "cpu",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> PlaceModel:
     """EfficientNet-Lite0 with a NetVLAD whose centres are those of the photos' local features.
@@ -37,10 +35,7 @@ def default_model(
     Args:
         images: the photos to be indexed.
         seed: governs which photos and cells are sampled, and k-means.
-        batch_size: photos per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
-        device: where to compute, and where the model is put.
+        compute: where and how, and where the model is put.
         report: receives progress and notes.
 
     Returns:
@@ -51,23 +46,16 @@ def default_model(
     )
     if len(images) < FEWEST_PHOTOS:
         report(Note(f"average pooling: {FEWEST_PHOTOS} photos are needed to learn NetVLAD centres"))
-        return _averaging(spec, device)
-    model = build_model(spec, weights="imagenet").to(device)
+        return _averaging(spec, compute)
+    model = compute.place(build_model(spec, weights="imagenet"))
     try:
         clusters = compute_clusters(
-            model,
-            images,
-            NUM_CLUSTERS,
-            seed=seed,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
-            report=report,
+            model, images, NUM_CLUSTERS, seed=seed, compute=compute, report=report
         )
     except ClusterError as error:
         # Few of them can be read, or they are tiny.
         report(Note(f"average pooling: {error}"))
-        return _averaging(spec, device)
+        return _averaging(spec, compute)
     assert isinstance(model.pool, NetVLAD)
     model.pool.init_from_clusters(
         torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
@@ -75,5 +63,5 @@ def default_model(
     return model.eval()
 
 
-def _averaging(spec: ModelSpec, device: str) -> PlaceModel:
-    return build_model(replace(spec, pooling="avg"), weights="imagenet").to(device)
+def _averaging(spec: ModelSpec, compute: Compute) -> PlaceModel:
+    return compute.place(build_model(replace(spec, pooling="avg"), weights="imagenet"))

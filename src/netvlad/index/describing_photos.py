@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe
 from netvlad.index.default_model import default_model
 from netvlad.index.engines.cluster import RayCluster
@@ -20,55 +21,27 @@ from netvlad.types import ImageSet, Reporter
 _FILE_COLUMNS = ("size_bytes", "mtime_ns")
 
 
-@dataclass(frozen=True)
-class Work:
-    """How photos are described.
-
-    Attributes:
-        batch_size: photos per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
-        device: where the default model is made.
-        seed: of the default model's centres, and of whitening's sample.
-        cluster: machines that describe the photos of an index folder; None is this one alone.
-    """
-
-    batch_size: int = 24
-    threads: int = 8
-    precision: str = "32"
-    device: str = "cpu"
-    seed: int = 123
-    cluster: RayCluster | None = None
-
-
 def image_set(places: Places) -> ImageSet:
     """The photos of places, as the loader wants them."""
     return ImageSet(Path(), tuple(places.images()))
 
 
 def model_or_default(
-    model: PlaceModel | None, places: Places, work: Work, report: Reporter
+    model: PlaceModel | None, places: Places, compute: Compute, seed: int, report: Reporter
 ) -> PlaceModel:
     """The model that somebody named, or else the default model, fitted to the photos of places."""
     if model is not None:
         return model
-    return default_model(
-        image_set(places),
-        seed=work.seed,
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
-        device=work.device,
-        report=report,
-    )
+    return default_model(image_set(places), seed=seed, compute=compute, report=report)
 
 
 def describe_photos(
     model: PlaceModel,
     places: Places,
-    work: Work,
+    compute: Compute,
     report: Reporter,
     *,
+    cluster: RayCluster | None = None,
     output: Path | None = None,
     storage: str = "32",
 ) -> Descriptors:
@@ -77,8 +50,9 @@ def describe_photos(
     Args:
         model: the index's own, or the one it is to have.
         places: whose photos.
-        work: how; a cluster writes into files alone.
+        compute: where and how.
         report: receives progress and notes.
+        cluster: machines that describe instead of this one; they write into files alone.
         output: the ``.npy`` file for the descriptors; None keeps them in memory.
         storage: ``"32"`` or ``"16"`` bits per value.
 
@@ -90,15 +64,13 @@ def describe_photos(
         StorageError: the file cannot be written.
     """
     engine = partial(describe, output=output)
-    if work.cluster is not None and output is not None:
-        engine = partial(describe_on_ray, cluster=work.cluster, output=output)
+    if cluster is not None and output is not None:
+        engine = partial(describe_on_ray, cluster=cluster, output=output)
     return engine(
         model,
         image_set(places),
         storage=storage,
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
+        compute=compute,
         stage="Describing photos",
         report=report,
     )

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from netvlad.compute import Compute
 from netvlad.errors import ModelError, SettingsError
 from netvlad.index.adding import Photos, add_photos, collected
 from netvlad.index.building import Change, build_folder
-from netvlad.index.describing_photos import Work, model_or_default
+from netvlad.index.describing_photos import model_or_default
+from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.milvus_building import build_in_milvus
 from netvlad.index.opening import AnyStore, open_store, store_name
 from netvlad.index.photos import Collection
@@ -31,13 +33,11 @@ class Made:
         store: its places.
         change: what was added and what was skipped.
         model: what described them; None where the store keeps it.
-        device: where the model of the store belongs.
     """
 
     store: AnyStore
     change: Change
     model: PlaceModel | None
-    device: str
 
 
 def make_index(
@@ -49,7 +49,9 @@ def make_index(
     utm_zone: str | None = None,
     storage: str = "16",
     whiten: int | None = None,
-    work: Work | None = None,
+    compute: Compute = Compute(),
+    cluster: RayCluster | None = None,
+    seed: int = 123,
     report: Reporter = silent,
 ) -> Made:
     """Make an index of photos.
@@ -66,7 +68,9 @@ def make_index(
         storage: bits per value of stored descriptors, ``"16"`` or ``"32"``.
         whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them
             (with ``output`` only).
-        work: how photos are described.
+        compute: where and how photos are described.
+        cluster: machines that describe the photos of an index folder; None is this one alone.
+        seed: of the default model's centres, and of whitening's sample.
         report: receives progress and notes.
 
     Raises:
@@ -75,32 +79,42 @@ def make_index(
         SettingsError: settings contradict each other, or something is not installed.
         StorageError: ``output`` holds an index, or cannot be written.
     """
-    work = work or Work()
     if model is not None:
         require_place_model(model)
-    if work.cluster is not None and (output is None or is_milvus(output)):
+    if cluster is not None and (output is None or is_milvus(output)):
         raise SettingsError("describing on a cluster needs output: the folder of an index")
-    collection = collected(photos, positions, utm_zone, work, report)
+    collection = collected(photos, positions, utm_zone, compute, report)
     if output is None:
         if whiten is not None:
             raise SettingsError("whiten needs output: an index in memory keeps its dimension")
-        return _made_in_memory(model, collection, work, report)
+        return _made_in_memory(model, collection, compute, seed, report)
     if is_milvus(output):
         make = partial(build_in_milvus, milvus_address(output))
     else:
-        make = partial(build_folder, Path(output))
-    change = make(model, collection, storage=storage, whiten=whiten, work=work, report=report)
-    device = work.device if model is None else str(model.device)
-    return Made(open_store(output), change, None, device)
+        make = partial(build_folder, Path(output), cluster=cluster)
+    change = make(
+        model,
+        collection,
+        storage=storage,
+        whiten=whiten,
+        compute=compute,
+        seed=seed,
+        report=report,
+    )
+    return Made(open_store(output), change, None)
 
 
 def _made_in_memory(
-    model: PlaceModel | None, collection: Collection, work: Work, report: Reporter
+    model: PlaceModel | None,
+    collection: Collection,
+    compute: Compute,
+    seed: int,
+    report: Reporter,
 ) -> Made:
-    chosen = model_or_default(model, collection.places, work, report).eval()
+    chosen = model_or_default(model, collection.places, compute, seed, report).eval()
     store = MemoryStore(chosen.descriptor_dim)
-    change = add_photos(store, chosen, collection, work, report)
-    return Made(store, change, chosen, str(chosen.device))
+    change = add_photos(store, chosen, collection, compute, report)
+    return Made(store, change, chosen)
 
 
 def require_place_model(model: object) -> None:

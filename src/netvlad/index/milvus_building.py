@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError
 from netvlad.fitting.whitening import SAMPLE, fit_whitening, with_whitening
 from netvlad.images import Unreadable
 from netvlad.index.building import Change
-from netvlad.index.describing_photos import Work, describe_photos, familiar, model_or_default
+from netvlad.index.describing_photos import describe_photos, familiar, model_or_default
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.milvus import MilvusStore
@@ -31,7 +32,8 @@ def build_in_milvus(
     *,
     storage: str = "16",
     whiten: int | None = None,
-    work: Work | None = None,
+    compute: Compute = Compute(),
+    seed: int = 123,
     report: Reporter = silent,
 ) -> Change:
     """Make an index in Milvus of photos.
@@ -46,7 +48,8 @@ def build_in_milvus(
         storage: bits per value of the descriptors, ``"16"`` or ``"32"``; Milvus Lite keeps 32.
         whiten: dimension that descriptors are reduced to, by a PCA whitening learned from a sample
             of the photos, which are described twice.
-        work: how photos are described.
+        compute: where and how photos are described.
+        seed: of the default model's centres, and of whitening's sample.
         report: receives progress and notes.
 
     Raises:
@@ -54,16 +57,15 @@ def build_in_milvus(
         SettingsError: pymilvus is not installed, or ``whiten`` is more than the photos allow.
         StorageError: there is an index, or something else; the server fails.
     """
-    work = work or Work()
     MilvusStore.check_free(address)
     places = collection.places
-    chosen = model_or_default(model, places, work, report)
+    chosen = model_or_default(model, places, compute, seed, report)
     if whiten is not None:
-        chosen = _whitened(chosen, places, whiten, work, report)
+        chosen = _whitened(chosen, places, whiten, compute, seed, report)
     store: MilvusStore | None = None
     skipped: list[Unreadable] = []
     seconds, added = 0.0, 0
-    for some, described in _slices(chosen, places, work, report):
+    for some, described in _slices(chosen, places, compute, report):
         good = np.flatnonzero(described.readable)
         if len(good) and store is None:
             store = MilvusStore.create(address, chosen, storage=storage)
@@ -82,7 +84,7 @@ def add_to_milvus(
     model: PlaceModel,
     collection: Collection,
     *,
-    work: Work | None = None,
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Change:
     """Add photos to an index in Milvus; those it has are described again only if changed.
@@ -94,7 +96,7 @@ def add_to_milvus(
         store: the index.
         model: the index's own.
         collection: the photos, and what is known about each.
-        work: how photos are described.
+        compute: where and how photos are described.
         report: receives progress and notes.
 
     Raises:
@@ -111,7 +113,7 @@ def add_to_milvus(
     fresh = np.flatnonzero(~found.same)
     skipped: list[Unreadable] = []
     seconds, added, replaced = 0.0, 0, 0
-    for some, described in _slices(model, given.take(fresh), work or Work(), report):
+    for some, described in _slices(model, given.take(fresh), compute, report):
         good = fresh[some[described.readable]]
         if len(good):
             store.append(given.take(good), [described.values[described.readable]])
@@ -131,13 +133,13 @@ def add_to_milvus(
 
 
 def _slices(
-    model: PlaceModel, places: Places, work: Work, report: Reporter
+    model: PlaceModel, places: Places, compute: Compute, report: Reporter
 ) -> Iterator[tuple[NDArray[np.int64], Descriptors]]:
     """The numbers (n,) of some places and their descriptors, until all are described."""
     for start in range(0, len(places), SLICE):
         some = np.arange(start, min(start + SLICE, len(places)))
         told = _from(start, len(places), report)
-        yield some, describe_photos(model, places.take(some), work, told)
+        yield some, describe_photos(model, places.take(some), compute, told)
 
 
 def _from(start: int, total: int, report: Reporter) -> Reporter:
@@ -152,13 +154,13 @@ def _from(start: int, total: int, report: Reporter) -> Reporter:
 
 
 def _whitened(
-    model: PlaceModel, places: Places, dim: int, work: Work, report: Reporter
+    model: PlaceModel, places: Places, dim: int, compute: Compute, seed: int, report: Reporter
 ) -> PlaceModel:
     sample = np.arange(len(places))
     if len(places) > SAMPLE:
-        sample = np.sort(np.random.default_rng(work.seed).choice(sample, SAMPLE, replace=False))
-    described = describe_photos(model, places.take(sample), work, report)
-    return with_whitening(model, fit_whitening(described.values, dim, seed=work.seed))
+        sample = np.sort(np.random.default_rng(seed).choice(sample, SAMPLE, replace=False))
+    described = describe_photos(model, places.take(sample), compute, report)
+    return with_whitening(model, fit_whitening(described.values, dim, seed=seed))
 
 
 def _moved(described: Descriptors, at: NDArray[np.int64]) -> list[Unreadable]:

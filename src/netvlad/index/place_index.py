@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+from netvlad.compute import Compute
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.adding import Photos, add_image, add_photos, are_paths, collected
 from netvlad.index.asking import Query, Question, Verifier, answers
 from netvlad.index.building import Change
-from netvlad.index.describing_photos import Work
+from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.local_features import FeatureCache
 from netvlad.index.making import kept_in_memory, make_index, require_place_model, save_index
 from netvlad.index.matchers.matcher import Matcher
@@ -29,7 +30,7 @@ from netvlad.index.where import Where
 from netvlad.models import OneImage, PlaceModel
 from netvlad.types import Reporter, silent
 
-__all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where", "Work"]
+__all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
 
 
 class PlaceIndex:
@@ -44,26 +45,27 @@ class PlaceIndex:
     Attributes:
         store: where the places lie.
         folder: the index folder; None in memory and in Milvus.
+        compute: where and how photos and queries are described.
         change: what :meth:`build` or the last :meth:`add` did; None before.
     """
 
     def __init__(
-        self, store: AnyStore, *, model: PlaceModel | None = None, device: str = "cpu"
+        self, store: AnyStore, *, model: PlaceModel | None = None, compute: Compute = Compute()
     ) -> None:
         """Join places and the model they were described by; see the class methods instead.
 
         Args:
             store: the places.
             model: None takes the one that the store keeps, when it is first needed.
-            device: where that one is put.
+            compute: where and how the model runs.
         """
         self.store = store
         self.folder = store.folder if isinstance(store, OpenedFolder) else None
         self.change: Change | None = None
-        self._device = device
+        self.compute = compute
         self._matchers: dict[str, Matcher] = {}
         if model is not None:
-            self.__dict__["model"] = model.eval()
+            self.__dict__["model"] = compute.place(model).eval()
 
     @classmethod
     def build(
@@ -76,7 +78,9 @@ class PlaceIndex:
         utm_zone: str | None = None,
         storage: str = "16",
         whiten: int | None = None,
-        work: Work | None = None,
+        compute: Compute = Compute(),
+        cluster: RayCluster | None = None,
+        seed: int = 123,
         report: Reporter = silent,
     ) -> "PlaceIndex":
         """Make an index of photos: in a folder or in Milvus (``output``), or in memory.
@@ -94,23 +98,25 @@ class PlaceIndex:
             utm_zone=utm_zone,
             storage=storage,
             whiten=whiten,
-            work=work,
+            compute=compute,
+            cluster=cluster,
+            seed=seed,
             report=report,
         )
-        index = cls(made.store, model=made.model, device=made.device)
+        index = cls(made.store, model=made.model, compute=compute)
         index.change = made.change
         return index
 
     @classmethod
-    def open(cls, folder: str | Path, *, device: str = "cpu") -> "PlaceIndex":
-        """Open an index; the model is loaded when it is first needed, and put on ``device``.
+    def open(cls, folder: str | Path, *, compute: Compute = Compute()) -> "PlaceIndex":
+        """Open an index; the model is loaded when it is first needed, and run as ``compute`` says.
 
         Args and errors: see :func:`~netvlad.index.opening.open_store`.
         """
-        return cls(open_store(folder), device=device)
+        return cls(open_store(folder), compute=compute)
 
     @classmethod
-    def in_memory(cls, model: PlaceModel) -> "PlaceIndex":
+    def in_memory(cls, model: PlaceModel, *, compute: Compute = Compute()) -> "PlaceIndex":
         """An empty index that never touches the disk, for a camera on its way.
 
         Example::
@@ -123,7 +129,7 @@ class PlaceIndex:
             ModelError: ``model`` is not of netvlad's own making, and could not be saved.
         """
         require_place_model(model)
-        return cls(MemoryStore(model.descriptor_dim), model=model)
+        return cls(MemoryStore(model.descriptor_dim), model=model, compute=compute)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -138,7 +144,7 @@ class PlaceIndex:
         """The model that described the places, and describes queries."""
         # An index in memory is given its model when it is made.
         assert not isinstance(self.store, MemoryStore)
-        return self.store.load_model(self._device)
+        return self.compute.place(self.store.load_model())
 
     @property
     def name(self) -> str:
@@ -165,8 +171,7 @@ class PlaceIndex:
         Args and errors: see :func:`~netvlad.index.matchers.registry.load_matcher`.
         """
         if name not in self._matchers:
-            device = "cpu" if name == DEFAULT_MATCHER else str(self.model.device)
-            self._matchers[name] = load_matcher(name, device=device, report=report)
+            self._matchers[name] = load_matcher(name, compute=self.compute, report=report)
         return self._matchers[name]
 
     def add(
@@ -179,12 +184,12 @@ class PlaceIndex:
         name: str | None = None,
         positions: str | Path | None = None,
         utm_zone: str | None = None,
-        work: Work | None = None,
+        cluster: RayCluster | None = None,
         report: Reporter = silent,
     ) -> Change:
         """Add photos by their paths, or one image from memory.
 
-        Args and errors: for paths ``positions``, ``utm_zone``, ``work`` and ``report`` as
+        Args and errors: for paths ``positions``, ``utm_zone``, ``cluster`` and ``report`` as
         :meth:`build` takes them; for one image the others, see
         :func:`~netvlad.index.adding.add_image`.
 
@@ -192,9 +197,10 @@ class PlaceIndex:
             What was done; photos that cannot be used are skipped and listed.
         """
         if are_paths(images):
-            work = work or Work()
-            collection = collected(images, positions, utm_zone, work, report)
-            self.change = add_photos(self.store, self.model, collection, work, report)
+            collection = collected(images, positions, utm_zone, self.compute, report)
+            self.change = add_photos(
+                self.store, self.model, collection, self.compute, report, cluster=cluster
+            )
         else:
             self.change = add_image(
                 self.store,
@@ -275,9 +281,6 @@ class PlaceIndex:
         question: Question | None = None,
         *,
         heading: float | None = None,
-        batch_size: int = 8,
-        threads: int = 8,
-        precision: str = "32",
         report: Reporter = silent,
     ) -> list[Answer]:
         """Say where several photos were taken, with one pass of the model and one search.
@@ -292,13 +295,7 @@ class PlaceIndex:
         if question.matcher is not None:
             self.matcher(question.matcher, report=report)  # before work that would be in vain
         described = file_queries(
-            self.model,
-            queries,
-            heading=heading,
-            batch_size=batch_size,
-            threads=threads,
-            precision=precision,
-            report=report,
+            self.model, queries, heading=heading, compute=self.compute, report=report
         )
         return described.joined(self._answers(described.asked, question, report))
 

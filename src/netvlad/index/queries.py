@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.index.asking import UNKNOWN, Query
 from netvlad.index.naming import photo_facts
@@ -85,9 +86,7 @@ def file_queries(
     queries: Sequence[str | Path],
     *,
     heading: float | None = None,
-    batch_size: int = 8,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> FileQueries:
     """Ask about several photos, described in one pass of the model.
@@ -96,18 +95,14 @@ def file_queries(
         model: the index's own.
         queries: Q image files.
         heading: the direction all of them look to; None reads each file's EXIF.
-        batch_size: photos of one size per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        compute: where and how.
         report: receives progress.
     """
     files = tuple(str(Path(query).absolute()) for query in queries)
     described = describe(
         model,
         ImageSet(Path(), files),
-        batch_size=batch_size,
-        threads=threads,
-        precision=precision,
+        compute=compute,
         stage="Describing queries",
         report=report,
     )

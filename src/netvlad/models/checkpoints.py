@@ -31,9 +31,9 @@ from netvlad.models.place_model import ModelSpec
 from netvlad.storage import folder_written_beside, read_json, recovered, write_json
 
 FORMAT = 1
-Which = Literal["latest", "best"]
-LATEST: Which = "latest"
-BEST: Which = "best"
+Ckpt = Literal["latest", "best"]
+LATEST: Ckpt = "latest"
+BEST: Ckpt = "best"
 _OURS = re.compile(r"e\d{4,}(-b\d{2,})?|start(-best)?")
 """The checkpoints that a training makes, and may remove; other folders are their owner's."""
 
@@ -92,13 +92,13 @@ def write_checkpoint(
     return folder
 
 
-def read_checkpoint(run: Path, which: Which = LATEST) -> Checkpoint:
+def read_checkpoint(run: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
     """Read the ``"latest"`` or ``"best"`` checkpoint of a run folder, or a checkpoint's own folder.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    folder = run if (run / "checkpoint.json").is_file() else _pointed_to(run, which)
+    folder = run if (run / "checkpoint.json").is_file() else _pointed_to(run, ckpt)
     record = read_json(folder / "checkpoint.json", error=CheckpointError)
     try:
         if record["format"] != FORMAT:
@@ -126,10 +126,10 @@ def is_run(folder: Path) -> bool:
     return (folder / "checkpoint.json").is_file() or (folder / "checkpoints/latest.json").is_file()
 
 
-def _pointed_to(run: Path, which: str) -> Path:
-    pointer = run / "checkpoints" / f"{which}.json"
+def _pointed_to(run: Path, ckpt: str) -> Path:
+    pointer = run / "checkpoints" / f"{ckpt}.json"
     if not pointer.is_file():
-        reason = "is not a run folder" if not is_run(run) else f"has no {which} checkpoint yet"
+        reason = "is not a run folder" if not is_run(run) else f"has no {ckpt} checkpoint yet"
         raise CheckpointError(f"{run}: {reason} (no {pointer.relative_to(run)})")
     record = read_json(pointer, error=CheckpointError)
     name = record.get("folder") if isinstance(record, dict) else None

@@ -92,7 +92,7 @@ def is_pytorch_netvlad_run(folder: Path) -> bool:
 
 
 def read_pytorch_netvlad_run(
-    folder: Path, *, which: Literal["latest", "best"] = "latest"
+    folder: Path, *, ckpt: Literal["latest", "best"] = "latest"
 ) -> ForeignCheckpoint:
     """Read a checkpoint out of a run folder of pytorch-NetVlad. No code in it is run.
 
@@ -101,7 +101,7 @@ def read_pytorch_netvlad_run(
 
     Args:
         folder: the run folder, or the ``checkpoints`` folder inside.
-        which: the latest epoch or the best.
+        ckpt: the latest epoch or the best.
 
     Raises:
         CheckpointError: it is no such folder, the checkpoint is missing or damaged, holds code, or
@@ -114,9 +114,9 @@ def read_pytorch_netvlad_run(
     settings = read_json(place / _FLAGS, error=CheckpointError)
     if not isinstance(settings, dict):
         raise CheckpointError(f"{place / _FLAGS}: does not hold settings by name")
-    path = place / _FILES[which]
+    path = place / _FILES[ckpt]
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no {which} checkpoint in this run folder")
+        raise CheckpointError(f"{path}: there is no {ckpt} checkpoint in this run folder")
     content = read_torch_file(path, error=CheckpointError, allowed=_ALLOWED)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
         raise CheckpointError(f"{path}: is not a checkpoint of pytorch-NetVlad (no state_dict)")

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from netvlad.errors import CheckpointError, WeightsError
-from netvlad.models.checkpoints import Checkpoint, Which, is_run, read_checkpoint
+from netvlad.models.checkpoints import Checkpoint, Ckpt, is_run, read_checkpoint
 from netvlad.models.foreign import (
     ForeignCheckpoint,
     is_pytorch_netvlad_run,
@@ -15,13 +15,12 @@ from netvlad.models.place_model import PlaceModel
 from netvlad.models.registry import build_model
 
 
-def load_model(source: str | Path, *, which: Which = "latest", device: str = "cpu") -> PlaceModel:
+def load_model(source: str | Path, *, ckpt: Ckpt = "latest") -> PlaceModel:
     """Load a trained model; nothing is downloaded and no code from the file is run.
 
     Args:
         source: a run folder of ours or of pytorch-NetVlad's, or a checkpoint folder.
-        which: ``"latest"`` or ``"best"`` checkpoint of a run.
-        device: where to put it.
+        ckpt: ``"latest"`` or ``"best"`` checkpoint of a run.
 
     Returns:
         The model in evaluation mode.
@@ -29,19 +28,19 @@ def load_model(source: str | Path, *, which: Which = "latest", device: str = "cp
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.
     """
-    return model_of(load_checkpoint(Path(source), which), Path(source)).to(device)
+    return model_of(load_checkpoint(Path(source), ckpt), Path(source))
 
 
-def load_checkpoint(source: Path, which: Which = "latest") -> Checkpoint:
+def load_checkpoint(source: Path, ckpt: Ckpt = "latest") -> Checkpoint:
     """Read a checkpoint of ours, or one of pytorch-NetVlad's as one of ours.
 
     Raises:
         CheckpointError: ``source`` holds neither, or is damaged.
     """
     if is_run(source):
-        return read_checkpoint(source, which)
+        return read_checkpoint(source, ckpt)
     if is_pytorch_netvlad_run(source):
-        foreign = read_pytorch_netvlad_run(source, which=which)
+        foreign = read_pytorch_netvlad_run(source, ckpt=ckpt)
         return _translated(foreign)
     reason = "is not a run folder" if source.is_dir() else "does not exist"
     raise CheckpointError(

@@ -26,7 +26,7 @@ class Caching:
             wanted: a folder; ``"auto"``: ``cache`` beside the run folder, if there is room; or
                 ``"off"``.
             run: the run folder.
-            recipe: whether its augmentation changes images matters, and its ``cache_batch_size``.
+            recipe: whether its augmentation changes images matters.
             report: receives notes.
         """
         self._optional = wanted == "auto"
@@ -65,7 +65,6 @@ class Caching:
     def _prepare(self, features: TrunkFeatures, stage: str) -> None:
         try:
             features.prepare(
-                batch_size=self._recipe.cache_batch_size,
                 stage=stage,
                 keep_unfinished=not self._optional,
             )

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netvlad.descriptors import autocast
+from netvlad.compute import Compute
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
 from netvlad.trunk_cache import TrunkCache, open_trunk_cache
@@ -55,8 +55,7 @@ class TrunkFeatures:
         images: ImageSet,
         *,
         cache: Path | None = None,
-        threads: int = 8,
-        precision: str = "32",
+        compute: Compute = Compute(),
         report: Reporter = silent,
     ) -> None:
         """Nothing is computed yet.
@@ -65,25 +64,22 @@ class TrunkFeatures:
             model: whose trunk it is.
             images: N images.
             cache: the folder of trunk caches; None computes every output when it is asked for.
-            threads: decoding threads.
-            precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+            compute: where and how.
             report: receives progress and notes.
         """
-        self.model = model
+        self.model = compute.place(model)
         self.images = images
-        self.threads = threads
-        self.precision = precision
+        self.compute = compute
         self.report = report
         self.readable = np.ones(len(images), dtype=np.bool_)
         self.cache: TrunkCache | None = None
         self._cache_folder = cache
         self._resident: Tensor | None = None
 
-    def prepare(self, *, batch_size: int = 24, stage: str, keep_unfinished: bool = True) -> None:
+    def prepare(self, *, stage: str, keep_unfinished: bool = True) -> None:
         """Open the trunk cache, computing what is missing; does nothing without one.
 
         Args:
-            batch_size: images per forward pass.
             stage: the progress bar's label.
             keep_unfinished: see :func:`~netvlad.trunk_cache.open_trunk_cache`.
 
@@ -96,9 +92,7 @@ class TrunkFeatures:
             self.model,
             self.images,
             self._cache_folder,
-            batch_size=batch_size,
-            threads=self.threads,
-            precision=self.precision,
+            compute=self.compute,
             stage=stage,
             keep_unfinished=keep_unfinished,
             report=self.report,
@@ -164,7 +158,7 @@ class TrunkFeatures:
                 ]
 
     @torch.no_grad()
-    def describe(self, *, batch_size: int, stage: str) -> NDArray[np.floating[Any]]:
+    def describe(self, *, stage: str) -> NDArray[np.floating[Any]]:
         """Descriptors of all images by the model as it is now.
 
         Returns:
@@ -176,8 +170,8 @@ class TrunkFeatures:
         was_training = self.model.training
         self.model.eval()
         total, done = int(self.readable.sum()), 0
-        for batch in self._all(batch_size):
-            with autocast(self.model.device, self.precision):
+        for batch in self._all(self.compute.batch_size):
+            with self.compute.autocast(self.model.device):
                 described = self.model.tail(batch.features)
             values[batch.indices] = described.float().cpu().numpy()
             done += len(batch.indices)
@@ -253,7 +247,7 @@ class TrunkFeatures:
             resize=self.model.spec.resize,
             sections=sections,
             minimum_size=self.model.minimum_size,
-            threads=self.threads,
+            threads=self.compute.threads,
             pin_memory=self.model.device.type == "cuda",
         ):
             if isinstance(batch, Unreadable):
@@ -262,6 +256,6 @@ class TrunkFeatures:
                 yield batch
                 continue
             images = batch.images.to(self.model.device, non_blocking=True)
-            with autocast(self.model.device, self.precision):
+            with self.compute.autocast(self.model.device):
                 features = self.model.trunk(images if change is None else change(images))
             yield FeatureBatch(batch.indices, features)

@@ -7,7 +7,7 @@ section 4.2 and appendix A.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import CheckpointError, DataError
 from netvlad.evaluation.by_protocol import evaluate_descriptors
@@ -38,16 +39,6 @@ _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where and how a training runs, without influence on what it learns (up to rounding)."""
-
-    device: str = "cpu"
-    precision: str = "32"
-    threads: int = 8
-
-
-CPU = Machine()
 ORDER, MINING, STEPS = range(3)  # what random numbers are drawn for
 
 
@@ -63,7 +54,7 @@ class Trainer:
         run: Path,
         *,
         trunk_cache: Path | Literal["auto", "off"] = "auto",
-        machine: Machine = CPU,
+        compute: Compute = Compute(),
         report: Reporter = silent,
     ) -> None:
         """Prepare a training; nothing is computed or written yet.
@@ -77,19 +68,20 @@ class Trainer:
             trunk_cache: the folder where the frozen trunk's output of all images is kept;
                 ``"auto"`` is ``cache`` beside the run folder, and goes without where there is no
                 room; ``"off"`` computes it whenever it is needed.
-            machine: device, precision, decoding threads.
+            compute: where and how.
             report: receives progress and notes.
 
         Raises:
             DataError: positions are missing, or no query has a potential positive.
         """
         self.model, self.train_set, self.val_set = model, train, val
-        self.recipe, self.run_folder, self.machine, self.report = recipe, run, machine, report
+        self.recipe, self.run_folder, self.compute, self.report = recipe, run, compute, report
         self.state = TrainingState()
+        device = compute.torch_device()
         self.fabric = Fabric(
-            accelerator="cuda" if machine.device == "cuda" else "cpu",
-            devices=1,
-            precision=_FABRIC_PRECISION[machine.precision],
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision=_FABRIC_PRECISION[compute.precision],
         )
         model.to(self.fabric.device)
         self.task = mining_task(train, recipe)
@@ -110,8 +102,7 @@ class Trainer:
             model,
             dataset.database.joined(dataset.queries),
             cache=self.caching.folder,
-            threads=self.machine.threads,
-            precision=self.machine.precision,
+            compute=self.compute,
             report=self.report,
         )
 
@@ -174,8 +165,7 @@ class Trainer:
 
     def _refresh(self) -> NDArray[np.floating[Any]]:
         return self.train_features.describe(
-            batch_size=self.recipe.cache_batch_size,
-            stage=f"Epoch {self.state.epoch}: refreshing descriptors",
+            stage=f"Epoch {self.state.epoch}: refreshing descriptors"
         )
 
     def _mine(
@@ -276,16 +266,14 @@ class Trainer:
 
     def _validate(self) -> Recalls:
         assert self.val_set is not None and self.val_features is not None
-        values = self.val_features.describe(
-            batch_size=self.recipe.cache_batch_size, stage=f"Epoch {self.state.epoch}: validating"
-        )
+        values = self.val_features.describe(stage=f"Epoch {self.state.epoch}: validating")
         split, readable = len(self.val_set.database), self.val_features.readable
         evaluation = evaluate_descriptors(
             protocol_for(self.val_set),
             self.val_set,
             Descriptors(values[:split], readable[:split]),
             Descriptors(values[split:], readable[split:]),
-            device=str(self.fabric.device),
+            compute=self.compute,
             report=self.report,
         )
         return evaluation.recalls

@@ -58,7 +58,6 @@ class Recipe:
 
     epochs: int = 30
     batch_size: int = 4
-    cache_batch_size: int = 24
     cache_refresh_rate: int = 1000
     optim: str = "sgd"
     lr: float = 1e-4
@@ -95,7 +94,6 @@ class Recipe:
         for name in (
             "epochs",
             "batch_size",
-            "cache_batch_size",
             "positives",
             "negatives",
             "eval_every",

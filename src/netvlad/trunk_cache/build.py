@@ -2,8 +2,8 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from netvlad.compute import Compute
 from netvlad.descriptors import fill
 from netvlad.errors import StorageError
 from netvlad.images.identity import images_fingerprint
@@ -21,9 +21,7 @@ def open_trunk_cache(
     images: ImageSet,
     folder: Path,
     *,
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     stage: str = "Frozen trunk",
     keep_unfinished: bool = True,
     report: Reporter = silent,
@@ -39,9 +37,7 @@ def open_trunk_cache(
         model: with a frozen trunk (``model.encoder.cut`` above 0).
         images: N images of any sizes.
         folder: where caches are kept; each gets a folder of its own in there.
-        batch_size: images per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        compute: where and how.
         stage: the progress bar's label.
         keep_unfinished: whether a build that cannot be written to its end, the disk being full,
             keeps what it has, to go on later; otherwise it gives the room back.
@@ -50,8 +46,9 @@ def open_trunk_cache(
     Raises:
         StorageError: there is no room for it (with the figure), or it cannot be written.
     """
+    model = compute.place(model)
     trunk = trunk_fingerprint(model)
-    key = fingerprint(str(FORMAT), trunk, images_fingerprint(images), precision)
+    key = fingerprint(str(FORMAT), trunk, images_fingerprint(images), compute.precision)
     place = folder / f"{model.spec.arch}-{key}"
     if (cache := open_complete(place, images)) is not None:
         report(Note(f"{stage}: {_told(cache)}, taken from {place}"))
@@ -68,52 +65,36 @@ def open_trunk_cache(
             "arch": model.spec.arch,
             "cut": model.encoder.cut,
             "trunk": trunk,
-            "precision": precision,
+            "precision": compute.precision,
             "resize": model.spec.resize,
             "images_in": str(images.root.absolute()),
             "made": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        settings = {
-            "batch_size": batch_size,
-            "threads": threads,
-            "precision": precision,
-            "stage": stage,
-            "report": report,
-        }
+
+        def build(dtype: str) -> None:
+            writer = TrunkCacheWriter(place, images, dtype)
+            try:
+                fill(
+                    writer, model, model.trunk, images, compute=compute, stage=stage, report=report
+                )
+                writer.finish(about)
+            except (OverflowError, StorageError) as error:
+                if isinstance(error, OverflowError) or not keep_unfinished:
+                    writer.discard()
+                raise
+            finally:
+                writer.close()
+
         try:
-            _build(model, images, place, "float16", about, keep_unfinished, settings)
+            build("float16")
         except OverflowError:
             report(Note(f"{stage}: too large for half precision; kept as bfloat16 instead"))
-            _build(model, images, place, "bfloat16", about, keep_unfinished, settings)
+            build("bfloat16")
     built = open_complete(place, images)
     if built is None:
         raise StorageError(f"{place}: was removed while it was written; start again")
     report(Note(f"{stage}: {_told(built)} in {place}"))
     return built
-
-
-def _build(
-    model: PlaceModel,
-    images: ImageSet,
-    place: Path,
-    dtype: str,
-    about: dict[str, Any],
-    keep_unfinished: bool,
-    settings: dict[str, Any],
-) -> None:
-    writer = TrunkCacheWriter(place, images, dtype)
-    try:
-        fill(writer, model, model.trunk, images, **settings)
-        writer.finish(about)
-    except OverflowError:
-        writer.discard()
-        raise
-    except StorageError:
-        if not keep_unfinished:
-            writer.discard()
-        raise
-    finally:
-        writer.close()
 
 
 def _told(cache: TrunkCache) -> str:

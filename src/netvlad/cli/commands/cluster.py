@@ -66,5 +66,6 @@ def cluster(
         else:
             weights = {"weights": str(resume.absolute()), "ckpt": ckpt}
         path = output or clusters_path(settings, runs_dir)
-        clusters = make_clusters(path, network, dataset, settings, weights, machine, report)
+        compute = machine.compute()
+        clusters = make_clusters(path, network, dataset, settings, weights, compute, report)
     show(f"{path}: {len(clusters.centroids)} clusters of {len(clusters.descriptors)} features")

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from netvlad.cli.console import history_table, recall_table, reporting, show
 from netvlad.cli.flags import MachineFlags
-from netvlad.cli.models import choose_device
 from netvlad.demo.pipeline import run_demo
 from netvlad.reports.demo_page import write_demo_page
 from netvlad.storage import locked
-from netvlad.training.loop import Machine
 
 DEFAULTS = MachineFlags()
 
@@ -26,9 +24,8 @@ def demo(*, machine: MachineFlags = DEFAULTS, output: Path = Path("demo-output")
     output
         Where the town, the run and the page go.
     """
-    settings = Machine(choose_device(machine.device), machine.precision, machine.threads)
     with reporting() as report, locked(output, "running the demo"):
-        result = run_demo(output, machine=settings, report=report)
+        result = run_demo(output, compute=machine.compute(), report=report)
         page = write_demo_page(output / "index.html", result)
     show(history_table(result.training.history))
     show(

@@ -6,15 +6,15 @@ from typing import Literal
 
 from netvlad import descriptors
 from netvlad.cli.console import reporting, show
+from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.model_names import open_model
-from netvlad.cli.models import choose_device
-from netvlad.cli.photo_flags import WorkFlags
+from netvlad.compute import Compute
 from netvlad.errors import DataError, SettingsError
 from netvlad.images import SUFFIXES, images_in
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note
 
-DEFAULT = WorkFlags()
+DEFAULT = Compute()
 DEFAULT_MODEL = "efficientnet-lite0-avg"
 
 
@@ -27,7 +27,7 @@ def describe(
     ckpt: Literal["latest", "best"] = "latest",
     names: Path | None = None,
     storage: Literal["32", "16"] = "32",
-    machine: WorkFlags = DEFAULT,
+    compute: ComputeFlags = DEFAULT,
     strict: bool = False,
 ) -> None:
     """Write the descriptors of photos as a matrix, a row for each photo.
@@ -68,13 +68,11 @@ def describe(
             report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
         network = open_model(model or DEFAULT_MODEL, ckpt, report=report)
         described = descriptors.describe(
-            network.to(choose_device(machine.device)),
+            network,
             ImageSet(Path(), tuple(listed)),
             output=output,
             storage=storage,
-            batch_size=machine.batch_size,
-            threads=machine.threads,
-            precision=machine.precision,
+            compute=compute,
             report=report,
         )
         with written_beside(names_file) as temporary:

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.contest_reports import prepare_folder, unreadable_in, write_report
-from netvlad.cli.contests import BATCH, Work, run_contests
+from netvlad.cli.contests import Work, run_contests
 from netvlad.cli.entrants import Entrant, descriptor_entrant, model_entrant
 from netvlad.cli.evaluation_tables import (
     comparison_lines,
@@ -22,7 +22,6 @@ from netvlad.cli.evaluation_tables import (
 from netvlad.cli.flags import MachineFlags
 from netvlad.cli.json_output import show_json
 from netvlad.cli.model_names import open_model
-from netvlad.cli.models import choose_device
 from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.provenance import provenance
 from netvlad.cli.settings import parse_resize, tell
@@ -30,7 +29,7 @@ from netvlad.datasets import DATASETS, open_dataset
 from netvlad.errors import SettingsError
 from netvlad.evaluation.contest import Contest
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
-from netvlad.models.checkpoints import Which
+from netvlad.models.checkpoints import Ckpt
 from netvlad.reports.evaluation_files import contests_to_json
 from netvlad.types import PlaceDataset, Reporter
 
@@ -60,7 +59,7 @@ class EntrantFlags:
     name: Annotated[tuple[str, ...], NO_DEFAULT] = ()
     """What to call them in tables: once for each, models first."""
 
-    ckpt: Which = "latest"
+    ckpt: Ckpt = "latest"
     """Which checkpoint of a run: latest or best."""
 
     resize: Annotated[str | None, Parameter(name="--resize")] = None
@@ -153,7 +152,7 @@ def evaluate(
     with reporting() as tell_user:
         datasets = _datasets(data, tell_user)
         protocols = find_protocols(rules.protocol, datasets)
-        taking_part = _entrants(entrants, machine, tell_user)
+        taking_part = _entrants(entrants, tell_user)
         sequences = None
         if rules.sequence_length is not None:
             sequences = SequenceSearch(rules.sequence_length, rules.sequence_speeds)
@@ -162,10 +161,10 @@ def evaluate(
             datasets,
             protocols,
             Work(
-                machine,
+                machine.compute(),
+                seed=machine.seed or 0,
                 folder=keep,
                 storage=storage,
-                batch_size=machine.cache_batch_size or BATCH,
                 temporary=report or Path("runs"),
                 one_percent=rules.one_percent,
                 sequences=sequences,
@@ -176,9 +175,9 @@ def evaluate(
         )
         written = []
         if report is not None:
-            written = write_report(report, contests, taking_part, machine, tell_user)
+            written = write_report(report, contests, taking_part, machine.compute(), tell_user)
     if json:
-        show_json(contests_to_json(contests, provenance(machine)))
+        show_json(contests_to_json(contests, provenance(machine.compute())))
     else:
         for one in contests:
             _show(one)
@@ -228,7 +227,7 @@ def _one_each(flag: str, given: Sequence[T], count: int) -> Sequence[T]:
     return given if len(given) == count else list(given) * count
 
 
-def _entrants(flags: EntrantFlags, machine: MachineFlags, report: Reporter) -> list[Entrant]:
+def _entrants(flags: EntrantFlags, report: Reporter) -> list[Entrant]:
     count = len(flags.model) + len(flags.descriptors)
     if count == 0:
         raise SettingsError("--model is missing: name a model, or --descriptors DATABASE QUERIES")
@@ -246,7 +245,7 @@ def _entrants(flags: EntrantFlags, machine: MachineFlags, report: Reporter) -> l
     for source, name in zip(flags.model, names, strict=False):
         network = open_model(source, flags.ckpt, report=report)
         network = network if resize is None else network.resized(resize)
-        found.append(model_entrant(network.to(choose_device(machine.device)), name, source))
+        found.append(model_entrant(network, name, source))
     for pair, name in zip(flags.descriptors, names[len(flags.model) :], strict=True):
         found.append(descriptor_entrant(*pair, name))
     return found

@@ -6,10 +6,11 @@ from typing import Literal
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.engine_flags import EngineFlags
+from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.index_tables import change_line, folder_line, milvus_line
 from netvlad.cli.model_names import open_place_model
-from netvlad.cli.models import choose_device
-from netvlad.cli.photo_flags import PositionFlags, WorkFlags
+from netvlad.cli.photo_flags import PositionFlags
+from netvlad.compute import Compute
 from netvlad.index.building import Change
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
@@ -17,7 +18,7 @@ from netvlad.index.stores.milvus_address import is_milvus
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.types import Note
 
-DEFAULTS = (PositionFlags(), WorkFlags(), EngineFlags())
+DEFAULTS = (PositionFlags(), Compute(), EngineFlags())
 
 
 def build(
@@ -30,7 +31,7 @@ def build(
     whiten: int | None = None,
     storage: Literal["16", "32"] = "16",
     positions: PositionFlags = DEFAULTS[0],
-    machine: WorkFlags = DEFAULTS[1],
+    compute: ComputeFlags = DEFAULTS[1],
     engine: EngineFlags = DEFAULTS[2],
     strict: bool = False,
 ) -> None:
@@ -63,7 +64,7 @@ def build(
     strict
         Exit with 1 when a photo could not be used.
     """
-    work = engine.work(machine, index)
+    cluster = engine.cluster(compute, index)
     with reporting() as report:
         network = None
         if model is not None:
@@ -71,7 +72,6 @@ def build(
                 network = PlaceIndex.open(model).model
             else:
                 network = open_place_model(model, ckpt, report=report)
-            network = network.to(choose_device(machine.device))
         built = PlaceIndex.build(
             network,
             list(photos),
@@ -80,7 +80,8 @@ def build(
             utm_zone=positions.utm_zone,
             storage=storage,
             whiten=whiten,
-            work=work,
+            compute=compute,
+            cluster=cluster,
             report=report,
         )
         assert built.change is not None
@@ -95,7 +96,7 @@ def add(
     *,
     index: str,
     positions: PositionFlags = DEFAULTS[0],
-    machine: WorkFlags = DEFAULTS[1],
+    compute: ComputeFlags = DEFAULTS[1],
     engine: EngineFlags = DEFAULTS[2],
     strict: bool = False,
 ) -> None:
@@ -117,14 +118,14 @@ def add(
     strict
         Exit with 1 when a photo could not be used.
     """
-    work = engine.work(machine, index)
+    cluster = engine.cluster(compute, index)
     with reporting() as report:
-        opened = PlaceIndex.open(index, device=work.device)
+        opened = PlaceIndex.open(index, compute=compute)
         change = opened.add(
             list(photos),
             positions=positions.positions,
             utm_zone=positions.utm_zone,
-            work=work,
+            cluster=cluster,
             report=report,
         )
         for note in change.notes:

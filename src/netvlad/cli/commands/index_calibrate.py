@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from netvlad.cli.console import reporting, show
+from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.index_tables import confidence_table
-from netvlad.cli.photo_flags import WorkFlags
+from netvlad.compute import Compute
 from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
 from netvlad.index.confidence import document_name
 from netvlad.index.local_features import FeatureCache
@@ -12,7 +13,7 @@ from netvlad.index.matchers.registry import DEFAULT_MATCHER, MatcherName, matche
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
 
-DEFAULTS = WorkFlags()
+DEFAULTS = Compute()
 
 
 def calibrate(
@@ -25,7 +26,7 @@ def calibrate(
     radius_m: float = 25.0,
     rerank: bool = False,
     matcher: MatcherName | None = None,
-    machine: WorkFlags = DEFAULTS,
+    compute: ComputeFlags = DEFAULTS,
 ) -> None:
     """Fit the probabilities of an index to a data set whose positions are known.
 
@@ -60,8 +61,7 @@ def calibrate(
     from netvlad.datasets import open_dataset  # noqa: PLC0415
 
     with reporting() as report:
-        work = machine.work()
-        opened = PlaceIndex.open(index, device=work.device)
+        opened = PlaceIndex.open(index, compute=compute)
         data = tell(open_dataset(dataset, data_dir, split, utm_zone=utm_zone), report)
         reranked = matcher_name(matcher or rerank)
         answers = labelled_answers(
@@ -70,7 +70,7 @@ def calibrate(
             radius_m=radius_m,
             cache=None if reranked is None else FeatureCache(None),
             matcher=opened.matcher(reranked or DEFAULT_MATCHER, report=report),
-            work=work,
+            compute=compute,
             report=report,
         )
         names = feature_names(opened.model, reranked=reranked is not None)

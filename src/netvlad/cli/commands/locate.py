@@ -9,8 +9,9 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from netvlad.cli.console import reporting, show
+from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.json_output import show_json
-from netvlad.cli.photo_flags import WorkFlags
+from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.asking import Question
 from netvlad.index.match_pictures import match_pictures
@@ -61,7 +62,7 @@ class FilterFlags:
         )
 
 
-DEFAULTS = (FilterFlags(), WorkFlags())
+DEFAULTS = (FilterFlags(), Compute())
 
 
 def locate(
@@ -77,7 +78,7 @@ def locate(
     json: bool = False,
     html: Path | None = None,
     filters: FilterFlags = DEFAULTS[0],
-    machine: WorkFlags = DEFAULTS[1],
+    compute: ComputeFlags = DEFAULTS[1],
     strict: bool = False,
 ) -> None:
     """Say where photos were taken: the most similar places of an index, best first.
@@ -123,17 +124,10 @@ def locate(
         radius_m=radius_m,
         min_probability=min_probability,
     )
-    work = machine.work()
     with reporting() as report:
-        opened = PlaceIndex.open(index, device=work.device)
+        opened = PlaceIndex.open(index, compute=compute)
         answers = opened.locate_all(
-            as_typed(queries),
-            question,
-            heading=filters.heading,
-            batch_size=work.batch_size,
-            threads=work.threads,
-            precision=work.precision,
-            report=report,
+            as_typed(queries), question, heading=filters.heading, report=report
         )
         if html is not None:
             name, pictures = question.matcher, None

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from netvlad.cli.commands.locate import as_typed
 from netvlad.cli.console import reporting, show
-from netvlad.cli.photo_flags import WorkFlags
+from netvlad.cli.flags import ComputeFlags
+from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.errors import DataError, ModelError
 from netvlad.index.pairs import (
@@ -29,7 +30,7 @@ from netvlad.index.stores.opened import OpenedFolder
 from netvlad.types import ImageSet, Matches, Note, Reporter
 
 _BLOCK = 4096
-DEFAULT = WorkFlags()
+DEFAULT = Compute()
 
 
 def pairs(
@@ -41,7 +42,7 @@ def pairs(
     format: Literal["colmap", "hloc"] = "colmap",
     root: Path | None = None,
     descriptors: Path | None = None,
-    machine: WorkFlags = DEFAULT,
+    compute: ComputeFlags = DEFAULT,
 ) -> None:
     """Write the pairs of images that structure from motion or localisation should match.
 
@@ -72,13 +73,13 @@ def pairs(
         Also write hloc's HDF5 file of global descriptors, of the index and the queries.
     """
     with reporting() as report:
-        opened = PlaceIndex.open(index, device=machine.work().device)
+        opened = PlaceIndex.open(index, compute=compute)
         store = _stored(opened)
         database = opened.places.images()
         if queries is None:
             asked, rows = database, _rows(store)
         else:
-            asked, rows = _queries(opened, queries, machine, report)
+            asked, rows = _queries(opened, queries, report)
         base = root or common_folder([*database, *asked])
         names, asked_names = names_below(database, base), names_below(asked, base)
         # One more than wanted: an image finds itself.
@@ -130,7 +131,7 @@ def _fingerprint(store: OpenedFolder | MilvusStore) -> str:
 
 
 def _queries(
-    opened: PlaceIndex, queries: list[str], machine: WorkFlags, report: Reporter
+    opened: PlaceIndex, queries: list[str], report: Reporter
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The queries' absolute paths and descriptors; those that cannot be used are left out."""
     if len(queries) == 1 and (is_milvus(queries[0]) or has_manifest(Path(queries[0]))):
@@ -142,14 +143,11 @@ def _queries(
                 f"({ours}); build it with `--model {opened.name}`"
             )
         return other.places.images(), _rows(_stored(other))
-    work = machine.work()
     paths = [str(Path(name).absolute()) for name in as_typed([Path(query) for query in queries])]
     described = describe(
         opened.model,
         ImageSet(Path(), tuple(paths)),
-        batch_size=work.batch_size,
-        threads=work.threads,
-        precision=work.precision,
+        compute=opened.compute,
         stage="Describing queries",
         report=report,
     )

@@ -14,7 +14,7 @@ from netvlad.cli.contests import descriptor_folder
 from netvlad.cli.entrants import model_entrant
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
 from netvlad.cli.model_names import open_model
-from netvlad.cli.models import choose_device, fit_to_clusters, open_run, untrained
+from netvlad.cli.models import fit_to_clusters, open_run, untrained
 from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
@@ -116,14 +116,12 @@ def test(
         size = count * network.descriptor_dim * int(storage) // 8
         with descriptor_folder(descriptors, size, runs_dir, tell_user) as folder:
             evaluation = evaluate(
-                network.to(choose_device(machine.device)),
+                network,
                 dataset,
                 protocol=rules,
                 descriptors=folder,
                 storage=storage,
-                batch_size=settings.recipe.cache_batch_size,
-                threads=machine.threads,
-                precision=machine.precision,
+                compute=machine.compute(),
                 report=tell_user,
             )
         if json is not None:
@@ -136,7 +134,7 @@ def test(
             name = named or (settings.model["arch"] if resume is None else resume.name)
             entrant = model_entrant(network, name, str(resume or name))
             held = contest([(entrant.competitor, evaluation)])
-            page = write_report(report, [held], [entrant], machine, tell_user)[0]
+            page = write_report(report, [held], [entrant], machine.compute(), tell_user)[0]
             tell_user(Note(f"look at {page}"))
     _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:

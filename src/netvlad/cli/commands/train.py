@@ -7,14 +7,14 @@ from typing import Literal
 from netvlad.cli.clustering import found_or_made
 from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
-from netvlad.cli.models import choose_device, open_run, untrained
+from netvlad.cli.models import open_run, untrained
 from netvlad.cli.runs import new_run, store_settings
 from netvlad.cli.settings import Settings, tell, typed_flags
 from netvlad.errors import CheckpointError
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
 from netvlad.models.loading import load_checkpoint, model_of
 from netvlad.storage import locked
-from netvlad.training.loop import Machine, Trainer
+from netvlad.training.loop import Trainer
 from netvlad.training.recipes import RECIPES
 from netvlad.training.state import TrainingState
 from netvlad.types import Note
@@ -71,7 +71,7 @@ def train(
             network = model_of(checkpoint, resume)
         else:
             settings, centres = found_or_made(
-                settings, typed, clusters, runs_dir, train_set, machine, report
+                settings, typed, clusters, runs_dir, train_set, machine.compute(), report
             )
             network = untrained(settings, centres, report)
         going_on = resume is not None and is_run(resume)
@@ -87,7 +87,7 @@ def train(
                 settings.recipe,
                 run,
                 trunk_cache=settings.trunk_cache,
-                machine=Machine(choose_device(machine.device), machine.precision, machine.threads),
+                compute=machine.compute(),
                 report=report,
             )
             if checkpoint is not None and resume is not None:

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, passes
 from netvlad.descriptors.described import storage_dtype
 from netvlad.descriptors.in_file import describe_in_file
@@ -37,9 +38,7 @@ def describe_on_ray(
     *,
     output: Path,
     storage: str = "32",
-    batch_size: int = 24,
-    threads: int = 8,
-    precision: str = "32",
+    compute: Compute = Compute(),
     stage: str = "Describing images",
     report: Reporter = silent,
 ) -> Descriptors:
@@ -58,9 +57,7 @@ def describe_on_ray(
         cluster: where to describe.
         output: the ``.npy`` file to write, as for ``describe``.
         storage: ``"32"`` or ``"16"``.
-        batch_size: images per forward pass.
-        threads: decoding threads of each worker.
-        precision: ``"32"``, or ``"bf16"`` / ``"16"`` for autocast.
+        compute: how each worker computes; whether on a GPU, ``cluster`` says.
         stage: the progress bar's label.
         report: receives progress and notes.
 
@@ -77,9 +74,7 @@ def describe_on_ray(
     def complete(rows: FileRows) -> None:
         sections = SectionsInAnyOrder(rows, len(images), passes.SECTION)
         if sections.missing():
-            work = _Work(
-                model, model_fingerprint(model), images, storage, batch_size, threads, precision
-            )
+            work = _Work(model, model_fingerprint(model), images, storage, compute)
             _fill(sections, work, cluster, stage, report)
 
     return describe_in_file(
@@ -88,7 +83,7 @@ def describe_on_ray(
         output,
         complete,
         storage=storage,
-        precision=precision,
+        precision=compute.precision,
         stage=stage,
         report=report,
     )
@@ -102,9 +97,7 @@ class _Work:
     fingerprint: str
     images: ImageSet
     storage: str
-    batch_size: int
-    threads: int
-    precision: str
+    compute: Compute
 
     def order(self, offered: Room) -> Order:
         return Order(
@@ -113,11 +106,8 @@ class _Work:
             fingerprint=self.fingerprint,
             torch_version=torch_version(),
             storage=self.storage,
-            batch_size=self.batch_size,
-            threads=self.threads,
-            precision=self.precision,
+            compute=replace(self.compute, device="cuda" if offered.gpus else "cpu"),
             cpus=offered.cpus,
-            gpu=bool(offered.gpus),
         )
 
     def row(self, section: range) -> pa.Table:

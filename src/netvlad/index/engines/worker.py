@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load, save
 
+from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.images import Unreadable
 from netvlad.models import ModelSpec, PlaceModel, build_model
@@ -28,11 +29,8 @@ class Order:
         fingerprint: the model's.
         torch_version: the driver's, without what it was built for.
         storage: ``"32"`` or ``"16"``.
-        batch_size: images per forward pass.
-        threads: decoding threads.
-        precision: ``"32"``, ``"bf16"`` or ``"16"``.
+        compute: where and how.
         cpus: threads to compute with; 0 leaves torch its own.
-        gpu: whether to compute on a GPU.
     """
 
     spec: dict[str, Any]
@@ -40,11 +38,8 @@ class Order:
     fingerprint: str
     torch_version: str
     storage: str
-    batch_size: int
-    threads: int
-    precision: str
+    compute: Compute
     cpus: int
-    gpu: bool
 
 
 class SectionDescriber:
@@ -101,9 +96,7 @@ class SectionDescriber:
                 self._model,
                 ImageSet(Path(), tuple(row["paths"])),
                 storage=self._order.storage,
-                batch_size=self._order.batch_size,
-                threads=self._order.threads,
-                precision=self._order.precision,
+                compute=self._order.compute,
             )
         except Exception as error:
             return answer | {"trouble": _one_line(error)}
@@ -142,7 +135,7 @@ def _built(order: Order, weights: bytes) -> PlaceModel:
     model.load_state_dict(load(weights))
     if model_fingerprint(model) != order.fingerprint:
         raise RuntimeError("the netvlad installed there builds another model; install the same")
-    return model.to("cuda" if order.gpu else "cpu")
+    return order.compute.place(model)
 
 
 def _reason(image: Unreadable) -> str:

@@ -73,7 +73,7 @@ class LightGlueMatcher:
     detect: Detect
     lightglue: nn.Module
     format: str
-    device: str = "cpu"
+    device: str
     max_side: int = MAX_SIDE
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
@@ -118,7 +118,7 @@ class LightGlueMatcher:
         }
 
 
-def load_disk_lightglue(device: str = "cpu", report: Reporter = silent) -> LightGlueMatcher:
+def load_disk_lightglue(device: str, report: Reporter = silent) -> LightGlueMatcher:
     """DISK's features, as trained with depth maps, and the LightGlue trained for them.
 
     Args:
@@ -141,7 +141,7 @@ def load_disk_lightglue(device: str = "cpu", report: Reporter = silent) -> Light
     )
 
 
-def load_aliked_lightglue(device: str = "cpu", report: Reporter = silent) -> LightGlueMatcher:
+def load_aliked_lightglue(device: str, report: Reporter = silent) -> LightGlueMatcher:
     """ALIKED's features, of its network n16, and the LightGlue trained for them.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.matchers.matcher import Matcher
 from netvlad.index.matchers.sift import ROOT_SIFT
@@ -13,40 +14,40 @@ MatcherName = Literal["sift", "disk-lightglue", "aliked-lightglue"]
 DEFAULT_MATCHER: MatcherName = "sift"
 
 
-def _disk_lightglue(device: str, report: Reporter) -> Matcher:
+def _disk_lightglue(compute: Compute, report: Reporter) -> Matcher:
     # Here and below: what only learned matchers need is imported when one is asked for.
     from netvlad.index.matchers.learned import load_disk_lightglue  # noqa: PLC0415
 
-    return load_disk_lightglue(device, report)
+    return load_disk_lightglue(str(compute.torch_device()), report)
 
 
-def _aliked_lightglue(device: str, report: Reporter) -> Matcher:
+def _aliked_lightglue(compute: Compute, report: Reporter) -> Matcher:
     from netvlad.index.matchers.learned import load_aliked_lightglue  # noqa: PLC0415
 
-    return load_aliked_lightglue(device, report)
+    return load_aliked_lightglue(str(compute.torch_device()), report)
 
 
-MATCHERS: Mapping[str, Callable[[str, Reporter], Matcher]] = {
-    "sift": lambda device, report: ROOT_SIFT,
+MATCHERS: Mapping[str, Callable[[Compute, Reporter], Matcher]] = {
+    "sift": lambda compute, report: ROOT_SIFT,
     "disk-lightglue": _disk_lightglue,
     "aliked-lightglue": _aliked_lightglue,
 }
-"""What loads each, given the device and who is told of downloads."""
+"""What loads each, given where to compute and who is told of downloads."""
 
 
-def load_matcher(name: str, *, device: str = "cpu", report: Reporter = silent) -> Matcher:
+def load_matcher(name: str, *, compute: Compute = Compute(), report: Reporter = silent) -> Matcher:
     """Make a matcher ready.
 
     Args:
         name: one of :data:`MATCHERS`.
-        device: where networks are put.
+        compute: where networks run.
         report: receives the progress of downloads.
 
     Raises:
         SettingsError: there is no matcher of that name, or its package is not installed.
         WeightsError: weights cannot be downloaded, or are not those of its networks.
     """
-    return MATCHERS[_checked(name)](device, report)
+    return MATCHERS[_checked(name)](compute, report)
 
 
 def matcher_name(rerank: bool | str) -> str | None:

@@ -187,7 +187,7 @@ class FolderStore:
         kept = Path(f"/proc/self/fd/{self._files[record.name].fileno()}")
         return kept if kept.exists() else self.folder / record.name
 
-    def load_model(self, device: str = "cpu") -> PlaceModel:
+    def load_model(self) -> PlaceModel:
         """The model that described the places, in evaluation mode.
 
         Raises:
@@ -199,7 +199,7 @@ class FolderStore:
             weights = safetensors.torch.load(self._model_file("model.safetensors"))
         except (ValueError, safetensors.SafetensorError) as error:
             raise StorageError(f"{source}: is not a model ({error}); {REMEDY}") from error
-        return model_of(Checkpoint(self.model_spec(), weights), source).to(device)
+        return model_of(Checkpoint(self.model_spec(), weights), source)
 
     def model_spec(self) -> ModelSpec:
         """What the model is made of, without its weights.

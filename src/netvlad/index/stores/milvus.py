@@ -167,14 +167,14 @@ class MilvusStore:
         """What the model is made of, without its weights."""
         return self._opened.spec
 
-    def load_model(self, device: str = "cpu") -> PlaceModel:
+    def load_model(self) -> PlaceModel:
         """The model that described the places, in evaluation mode.
 
         Raises:
             StorageError: it is damaged, or the server fails.
             CheckpointError: this version of the package cannot build it.
         """
-        return load_model(self._opened, self.address).to(device)
+        return load_model(self._opened, self.address)
 
     def __len__(self) -> int:
         # Counted once: an answer should cost one request, not two.

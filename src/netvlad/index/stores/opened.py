@@ -70,9 +70,9 @@ class OpenedFolder:
         """What the model is made of, without its weights."""
         return self.snapshot.model_spec()
 
-    def load_model(self, device: str = "cpu") -> PlaceModel:
+    def load_model(self) -> PlaceModel:
         """The model that described the places."""
-        return self.snapshot.load_model(device)
+        return self.snapshot.load_model()
 
     def place(self, i: int) -> dict[str, Any]:
         """Place ``i`` by column."""
