@@ -8,6 +8,7 @@ __version__ = version("netvlad")
 
 # Imported when first used: torch takes seconds, and `netvlad --help` should not.
 _PUBLIC = {
+    "Compute": "netvlad.compute",
     "ImageSet": "netvlad.types",
     "Matches": "netvlad.types",
     "PlaceDataset": "netvlad.types",
@@ -26,6 +27,7 @@ _PUBLIC = {
 }
 __all__ = [
     "Answer",
+    "Compute",
     "ExternalModel",
     "ImageSet",
     "Matches",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from netvlad.compute import Compute
     from netvlad.datasets import open_dataset
     from netvlad.descriptors import describe
     from netvlad.errors import NetvladError

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -32,9 +33,9 @@ def clusters(data):
     return compute_clusters(model, data[0].database, 4, seed=0)
 
 
-def start(clusters, pooling="netvlad"):
+def start(clusters, pooling="netvlad", cut=None):
     torch.manual_seed(0)
-    spec = ModelSpec(arch="efficientnet-lite0", pooling=pooling, num_clusters=4)
+    spec = ModelSpec(arch="efficientnet-lite0", pooling=pooling, num_clusters=4, cut=cut)
     model = build_model(spec, weights="imagenet")
     if pooling == "netvlad":
         model.pool.init_from_clusters(
@@ -43,9 +44,9 @@ def start(clusters, pooling="netvlad"):
     return model
 
 
-def trainer(run, data, clusters, recipe=RECIPE, threads=0, model=None, **options):
+def trainer(run, data, clusters, recipe=RECIPE, compute=Compute(threads=0), model=None, **options):
     model = model or start(clusters)
-    return Trainer(model, *data, recipe, run, compute=Compute(threads=threads), **options)
+    return Trainer(model, *data, recipe, run, compute=compute, **options)
 
 
 def weights_of(run, which="latest"):
@@ -84,11 +85,11 @@ def test_training_makes_the_training_triplets_easier(tmp_path, data, clusters):
     assert losses[-1] < losses[0]
 
 
-def run_in_two_parts(folder, data, clusters, stop_at, recipe=RECIPE):
+def run_in_two_parts(folder, data, clusters, stop_at, recipe=RECIPE, model=None, **options):
     class KilledError(Exception):
         pass
 
-    stopped = trainer(folder, data, clusters, recipe)
+    stopped = trainer(folder, data, clusters, recipe, model=model, **options)
     save = stopped._save
 
     def save_and_die(name, pointers):
@@ -100,7 +101,7 @@ def run_in_two_parts(folder, data, clusters, stop_at, recipe=RECIPE):
     with pytest.raises(KilledError):
         stopped.run()
     checkpoint = read_checkpoint(folder)
-    resumed = trainer(folder, data, clusters, recipe, model=model_of(checkpoint, folder))
+    resumed = trainer(folder, data, clusters, recipe, model=model_of(checkpoint, folder), **options)
     resumed.resume(checkpoint)
     return resumed.run()
 
@@ -123,6 +124,36 @@ def test_a_run_on_places_learns_and_goes_on_where_it_was_stopped(tmp_path, data,
     state = trainer(tmp_path / "whole", data, clusters, recipe).run()
     assert 0 < state.history[-1]["loss"] < state.history[0]["loss"]
     run_in_two_parts(tmp_path / "parts", data, clusters, "e0001-b02", recipe)
+    assert_equal_weights(weights_of(tmp_path / "parts"), weights_of(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("precision, kind", [("16", torch.float16), ("bf16", torch.bfloat16)])
+def test_steps_compute_in_the_type_that_describing_does(tmp_path, data, clusters, precision, kind):
+    compute = Compute(precision=precision, threads=0)
+    run = trainer(tmp_path, data, clusters, compute=compute)
+    product = torch.ones(2, 2)
+    with run.fabric.autocast():
+        assert (product @ product).dtype == kind
+    with compute.autocast(run.fabric.device):
+        assert (product @ product).dtype == kind
+
+
+def test_a_stopped_run_in_half_precision_scales_its_gradients_as_one_never_stopped(
+    tmp_path, data, clusters, monkeypatch
+):
+    """A scaler that doubles with every step overflows soon, skips steps, and halves again."""
+    scaler = partial(torch.amp.GradScaler, init_scale=2.0**125, growth_interval=1)
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    half = {"compute": Compute(precision="16", threads=0), "trunk_cache": tmp_path / "cache"}
+    recipe = replace(RECIPE, epochs=1, batch_size=1)
+    frozen = start(clusters, cut=6)  # the layer alone is trained
+    data = (data[0], None)
+    trainer(tmp_path / "whole", data, clusters, recipe, model=frozen, **half).run()
+    frozen = start(clusters, cut=6)
+    run_in_two_parts(tmp_path / "parts", data, clusters, "e0001-b01", recipe, model=frozen, **half)
+    scales = [read_checkpoint(tmp_path / run).progress["scaler"] for run in ("whole", "parts")]
+    assert scales[0] == scales[1]
+    assert scales[0]["scale"] < 2.0**128  # of twelve steps some were too large
     assert_equal_weights(weights_of(tmp_path / "parts"), weights_of(tmp_path / "whole"))
 
 
@@ -209,7 +240,7 @@ def test_averaging_can_begin_or_end_where_a_run_goes_on(tmp_path, data, clusters
 def test_kept_negatives_survive_with_and_without_workers(tmp_path, data, clusters):
     kept = []
     for threads in (0, 2):
-        run = trainer(tmp_path / str(threads), data, clusters, threads=threads)
+        run = trainer(tmp_path / str(threads), data, clusters, compute=Compute(threads=threads))
         kept.append({q: n.tolist() for q, n in run.run().kept.items()})
     assert kept[0] == kept[1]
     assert kept[0]

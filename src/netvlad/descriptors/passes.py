@@ -11,6 +11,7 @@ from torch import Tensor
 from netvlad.compute import Compute
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import Describer
+from netvlad.models.describer import evaluating
 from netvlad.types import ImageSet, Note, Progress, Reporter
 
 SECTION = 256  # images: what a kill may cost
@@ -87,24 +88,21 @@ def _pass(
 ) -> Iterator[Part]:
     todo = np.arange(begin, len(images))
     device = model.device
-    was_training = model.training
-    model.eval()
-    try:
-        for batch in load_batches(
-            images,
-            indices=todo,
-            batch_size=compute.batch_size,
-            resize=model.resize,
-            sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
-            minimum_size=model.minimum_size,
-            threads=compute.threads,
-            pin_memory=device.type == "cuda",
-        ):
+    batches = load_batches(
+        images,
+        indices=todo,
+        batch_size=compute.batch_size,
+        resize=model.resize,
+        sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
+        minimum_size=model.minimum_size,
+        threads=compute.threads,
+        pin_memory=device.type == "cuda",
+    )
+    with evaluating(model):
+        for batch in batches:
             if isinstance(batch, Unreadable):
                 yield batch
                 continue
             with compute.autocast(device):
                 results = network(batch.images.to(device, non_blocking=True))
             yield batch.indices, results
-    finally:
-        model.train(was_training)

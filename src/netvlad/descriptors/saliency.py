@@ -9,6 +9,7 @@ from torch import Tensor
 
 from netvlad.errors import ModelError
 from netvlad.models import Describer, PlaceModel
+from netvlad.models.describer import evaluating
 from netvlad.models.image_inputs import each_image
 from netvlad.models.whitening import Whitening
 
@@ -71,14 +72,8 @@ def cell_shares(
             f"({model.descriptor_dim},)"
         )
     (image,) = each_image(pixels, resize=model.resize, minimum_size=model.minimum_size)
-    was_training = model.training
-    if was_training:
-        model.eval()
-    try:
+    with evaluating(model):
         return _shares(model, image, towards)
-    finally:
-        if was_training:
-            model.train()
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from netvlad.errors import ModelError
 from netvlad.export.module import fixed_size, smallest_side
+from netvlad.models.describer import evaluating
 from netvlad.models.place_model import PlaceModel
 
 LARGEST_DIFFERENCE = 1e-4
@@ -50,9 +51,7 @@ def require_agreement(model: PlaceModel, run: Runner) -> Agreement:
         ModelError: they differ by more than 1e-4 in a component, or a cosine is below 0.9999.
     """
     largest, smallest, count = 0.0, 1.0, 0
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for images in _test_batches(model):
             with torch.inference_mode():
                 expected = model(torch.from_numpy(images)).cpu().numpy().astype(np.float64)
@@ -66,8 +65,6 @@ def require_agreement(model: PlaceModel, run: Runner) -> Agreement:
             largest = float(np.maximum(largest, np.abs(found - expected).max()))
             smallest = float(np.minimum(smallest, (found * expected).sum(axis=1).min()))
             count += len(images)
-    finally:
-        model.train(was_training)
     if not (largest <= LARGEST_DIFFERENCE and smallest >= SMALLEST_COSINE):
         raise ModelError(
             f"the exported model differs from torch by {largest:.1e} (allowed: "

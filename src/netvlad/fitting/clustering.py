@@ -14,6 +14,7 @@ from netvlad.compute import Compute
 from netvlad.errors import ClusterError
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
+from netvlad.models.describer import evaluating
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent
 
@@ -137,7 +138,7 @@ def sample_local_features(
     cell_seeds = random.integers(2**63, size=wanted)
     parts: dict[int, NDArray[np.float32]] = {}
     done = 0
-    model.eval()
+    model = compute.place(model)
     for batch in load_batches(
         database,
         indices=chosen,
@@ -150,7 +151,7 @@ def sample_local_features(
         if isinstance(batch, Unreadable):
             report(Note(f"skipped {batch.error}"))
         else:
-            with compute.autocast(model.device):
+            with evaluating(model), compute.autocast(model.device):
                 maps = model.local_features(batch.images.to(model.device))
             for index, cells in zip(batch.indices, maps.float().cpu().numpy(), strict=True):
                 cell_seed = cell_seeds[np.searchsorted(chosen, index)]

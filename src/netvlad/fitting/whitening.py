@@ -100,15 +100,14 @@ def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel
         ModelError: the whitening takes descriptors of another length.
     """
     dim = None if whitening is None else whitening.output_dim
-    was_training = model.training
     whitened = PlaceModel(
         model.encoder,
         model.pool,
         replace(model.spec, whitening_dim=dim),
-        whitening=copy.deepcopy(whitening),
+        whitening=None if whitening is None else copy.deepcopy(whitening).train(model.training),
         channels_last=model.channels_last,
     )
-    return whitened.to(model.device).train(was_training)
+    return whitened.to(model.device)
 
 
 @torch.inference_mode()

@@ -111,7 +111,7 @@ def _made_in_memory(
     seed: int,
     report: Reporter,
 ) -> Made:
-    chosen = model_or_default(model, collection.places, compute, seed, report).eval()
+    chosen = model_or_default(model, collection.places, compute, seed, report)
     store = MemoryStore(chosen.descriptor_dim)
     change = add_photos(store, chosen, collection, compute, report)
     return Made(store, change, chosen)

@@ -65,7 +65,7 @@ class PlaceIndex:
         self.compute = compute
         self._matchers: dict[str, Matcher] = {}
         if model is not None:
-            self.__dict__["model"] = compute.place(model).eval()
+            self.__dict__["model"] = compute.place(model)
 
     @classmethod
     def build(

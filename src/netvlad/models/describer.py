@@ -1,10 +1,11 @@
 """What everything that turns images into descriptors has in common, ours or anybody's."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netvlad.images import Resize
 
@@ -60,3 +61,23 @@ class Describer(Protocol):
 
     def to(self, device: torch.device | str) -> Self:
         """Move it to a device."""
+
+
+@contextlib.contextmanager
+def evaluating(model: Describer) -> Iterator[None]:
+    """Evaluation mode for every layer of a model; afterwards each returns to the mode it was in.
+
+    A model's own flag does not tell enough: a caller may keep some layers in evaluation mode while
+    others train, and models that share layers (``resized``) may have been switched by each other.
+    """
+    parts = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [part.training for part in parts]
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        if not isinstance(model, nn.Module):
+            model.train(was_training)
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from netvlad.models.describer import Describer
+from netvlad.models.describer import Describer, evaluating
 from netvlad.models.image_inputs import ImageInput, each_image, is_single
 
 
@@ -27,15 +27,8 @@ def describe_images(
         ModelError: an array is not a uint8 RGB image, or is too small.
         ImageError: a file cannot be used, or its image is too small.
     """
-    was_training = model.training
-    # Changing the mode walks over all layers, which takes as long as a small image.
-    if was_training:
-        model.eval()
-    try:
+    with evaluating(model):
         descriptors = _describe_each(model, images, batch_size)
-    finally:
-        if was_training:
-            model.train()
     return descriptors[0] if is_single(images) else descriptors
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from netvlad.errors import ModelError, NetvladError
 from netvlad.images import Resize
+from netvlad.models.describer import evaluating
 from netvlad.models.describing import describe_images
 from netvlad.models.image_inputs import ImageInput, check_batch
 from netvlad.models.place_model import PlaceModel
@@ -75,7 +76,15 @@ class ExternalModel(nn.Module):
         self.code = code
         self._given_dim = descriptor_dim
         self._dim = descriptor_dim
-        self.training = module.training
+
+    @property
+    def training(self) -> bool:
+        """Whether the module is in training mode; one that shares it says the same."""
+        return self.module.training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        """The module has the flag; torch sets it there, too."""
 
     @property
     def descriptor_dim(self) -> int:
@@ -220,12 +229,8 @@ class ExternalModel(nn.Module):
             size = (side, side)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=generator)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             self(noise)
-        finally:
-            self.train(was_training)
 
 
 def _check(

@@ -68,7 +68,16 @@ class PlaceModel(nn.Module):
         self.channels_last = channels_last
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         nn.utils.convert_conv2d_weight_memory_format(encoder, self._memory_format)
-        self.train(self.training)
+        self._freeze()
+
+    @property
+    def training(self) -> bool:
+        """Whether the trained layers are in training mode; models that share them agree."""
+        return self.pool.training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        """The aggregator has the flag; torch sets it there, too."""
 
     @property
     def descriptor_dim(self) -> int:
@@ -124,12 +133,15 @@ class PlaceModel(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; what is frozen stays in evaluation mode."""
         super().train(mode)
+        self._freeze()
+        return self
+
+    def _freeze(self) -> None:
         self.encoder.trunk.eval()
         if self.spec.freeze_batch_norm and not self.spec.from_scratch:
             for module in self.encoder.tail.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Describe a batch of images of one size.

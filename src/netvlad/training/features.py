@@ -21,6 +21,7 @@ from torch import Tensor
 from netvlad.compute import Compute
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
+from netvlad.models.describer import evaluating
 from netvlad.trunk_cache import TrunkCache, open_trunk_cache
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent
 
@@ -167,19 +168,17 @@ class TrunkFeatures:
         """
         shape = (len(self.images), self.model.descriptor_dim)
         values: NDArray[np.floating[Any]] = np.zeros(shape, self._descriptor_type(shape))
-        was_training = self.model.training
-        self.model.eval()
         total, done = int(self.readable.sum()), 0
-        for batch in self._all(self.compute.batch_size):
-            with self.compute.autocast(self.model.device):
-                described = self.model.tail(batch.features)
-            values[batch.indices] = described.float().cpu().numpy()
-            done += len(batch.indices)
-            if done < total:
-                self.report(Progress(stage, done, total))
+        with evaluating(self.model):
+            for batch in self._all(self.compute.batch_size):
+                with self.compute.autocast(self.model.device):
+                    described = self.model.tail(batch.features)
+                values[batch.indices] = described.float().cpu().numpy()
+                done += len(batch.indices)
+                if done < total:
+                    self.report(Progress(stage, done, total))
         # Images found unusable on the way are never counted one by one.
         self.report(Progress(stage, total, total))
-        self.model.train(was_training)
         return values
 
     def _descriptor_type(self, shape: tuple[int, int]) -> type[np.floating[Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 from numpy.typing import NDArray
 
 from netvlad.compute import Compute
@@ -31,13 +32,6 @@ from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
 from netvlad.training.stepping import Stepper
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
-
-_FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
-
 
 ORDER, MINING, STEPS = range(3)  # what random numbers are drawn for
 
@@ -77,12 +71,7 @@ class Trainer:
         self.model, self.train_set, self.val_set = model, train, val
         self.recipe, self.run_folder, self.compute, self.report = recipe, run, compute, report
         self.state = TrainingState()
-        device = compute.torch_device()
-        self.fabric = Fabric(
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision=_FABRIC_PRECISION[compute.precision],
-        )
+        self.fabric = _fabric(compute)
         model.to(self.fabric.device)
         self.task = mining_task(train, recipe)
         self.usable_queries = np.flatnonzero(self.task.potential_positives.counts() > 0)
@@ -127,6 +116,8 @@ class Trainer:
             self.report(Note(f"the optimiser is now {self.recipe.optim}: it starts without memory"))
             return
         restore_optimiser(self.stepper.optimiser, checkpoint.training, progress["optimiser"])
+        if progress.get("scaler"):
+            self.fabric.strategy.precision.load_state_dict(progress["scaler"])
 
     def run(self) -> TrainingState:
         """Train to the end: for each epoch refresh, mine and step by blocks, then validate.
@@ -295,6 +286,7 @@ class Trainer:
                     "state": rest,
                     "optim": self.recipe.optim,
                     "optimiser": optimiser_rest,
+                    "scaler": self.fabric.strategy.precision.state_dict(),
                     "recipe": asdict(self.recipe),
                 },
             ),
@@ -304,6 +296,21 @@ class Trainer:
     def _random(self, purpose: int, block: int) -> np.random.Generator:
         """A generator of its own for each purpose, epoch and block: there is no state to save."""
         return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose, block])
+
+
+def _fabric(compute: Compute) -> Fabric:
+    device = compute.torch_device()
+    # By its name alone Fabric would take bfloat16 for "16" on a CPU, which describing does not.
+    plugins: dict[str, Precision] = {
+        "32": Precision(),
+        "bf16": MixedPrecision("bf16-mixed", device.type),
+        "16": MixedPrecision("16-mixed", device.type),
+    }
+    return Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        plugins=[plugins[compute.precision]],
+    )
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:
