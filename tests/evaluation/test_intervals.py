@@ -1,21 +1,28 @@
-"""Bootstrap intervals over places, against theory and simulation."""
+"""Intervals over places, against tables, theory and simulation."""
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binomtest
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation.intervals import share_intervals
 
+SAMPLES = 1000
 
-def test_independent_queries_get_the_binomial_interval():
-    hits = np.zeros((200, 1), bool)
-    hits[:140] = True
-    (interval,) = share_intervals(hits, np.arange(200), resamples=4000)
-    low, high = binom.ppf([0.025, 0.975], 200, 0.7) / 200
-    assert interval.value == 0.7
-    assert interval.low == pytest.approx(low, abs=0.006)
-    assert interval.high == pytest.approx(high, abs=0.006)
+
+@pytest.mark.parametrize(("right", "of"), [(0, 20), (1, 20), (20, 20), (49, 50), (140, 200)])
+def test_independent_queries_get_the_exact_binomial_interval(right, of):
+    hits = (np.arange(of) < right)[:, None]
+    (interval,) = share_intervals(hits, np.arange(of) * 7)
+    expected = binomtest(right, of).proportion_ci(0.95, "exact")
+    assert interval.value == right / of
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_published_limits():
+    """Of 20 of 20, the rule of three says 0.86 one-sided; Clopper and Pearson 0.832 two-sided."""
+    (interval,) = share_intervals(np.ones((20, 1), bool), np.arange(20))
+    assert (interval.low, interval.high) == (pytest.approx(0.025 ** (1 / 20)), 1.0)
 
 
 def test_queries_of_one_place_count_once():
@@ -24,31 +31,60 @@ def test_queries_of_one_place_count_once():
     hits, places = np.repeat(right, 24)[:, None], np.repeat(np.arange(50) * 7, 24)
     (by_place,) = share_intervals(hits, places)
     (of_places,) = share_intervals(right[:, None], np.arange(50))
-    assert by_place == of_places
+    assert by_place.value == of_places.value
+    assert by_place.low == pytest.approx(of_places.low, abs=0.01)
+    assert by_place.high == pytest.approx(of_places.high, abs=0.01)
     (by_query,) = share_intervals(hits, np.arange(1200))
     assert by_place.high - by_place.low > 4 * (by_query.high - by_query.low)
 
 
-def test_it_covers_what_it_says():
-    """Of places with 1 to 9 queries each and a recall of their own, 95 % of intervals, nearly."""
-    random = np.random.default_rng(1)
-    covered = 0
-    for _ in range(200):
-        counts = random.integers(1, 10, 60)
-        chance = np.repeat(random.beta(2, 2, 60), counts)
-        hits = random.random(len(chance)) < chance
-        places = np.repeat(np.arange(60), counts)
-        (interval,) = share_intervals(hits[:, None], places, resamples=300)
-        covered += interval.low <= 0.5 <= interval.high
-    assert 0.88 <= covered / 200 <= 0.99
+def drawn(n, p, correlation, size, seed):
+    """(n, SAMPLES) hits of places with about ``size`` queries, each with a chance of its own.
+
+    Chances are beta distributed around p, so that two queries of a place correlate as wanted.
+    """
+    random = np.random.default_rng(seed)
+    sizes = np.cumsum(random.integers(max(1, size - 2), size + 3 if size > 1 else 2, n))
+    places = np.searchsorted(sizes, np.arange(n), side="right")
+    shape = (places.max() + 1, SAMPLES)
+    if correlation == 0:
+        chance = np.full(shape, p)
+    elif correlation == 1:
+        chance = (random.random(shape) < p).astype(float)
+    else:
+        strength = (1 - correlation) / correlation
+        chance = random.beta(p * strength, (1 - p) * strength, shape)
+    return random.random((n, SAMPLES)) < chance[places], places
 
 
-def test_several_criteria_and_settings():
+@pytest.mark.parametrize("n", [20, 50, 100, 200, 500])
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.98, 0.99])
+@pytest.mark.parametrize(
+    ("size", "correlation"), [(1, 0), (4, 0), (4, 0.2), (4, 0.5), (4, 1), (10, 0.5)]
+)
+def test_they_cover_what_they_say(n, p, size, correlation):
+    """At least 95 % of intervals contain the truth, by a simulation with an error of 0.7 %."""
+    hits, places = drawn(n, p, correlation, size, seed=n)
+    covered = np.mean([i.low <= p <= i.high for i in share_intervals(hits, places)])
+    assert covered >= 0.95 - 2 * 0.0069
+
+
+def test_they_are_no_wider_than_they_must_be():
+    """With hundreds of places the interval is the normal one of the ratio, within a tenth."""
+    hits, places = drawn(2000, 0.7, 0.5, 4, seed=1)
+    widths = np.array([i.high - i.low for i in share_intervals(hits, places)])
+    assert np.median(widths) == pytest.approx(2 * 1.96 * hits.mean(axis=0).std(), rel=0.1)
+
+
+def test_one_place_says_next_to_nothing():
     hits = np.array([[True, True], [False, True]])
     one, five = share_intervals(hits, np.array([3, 3]))
-    assert (one.low, one.value, one.high) == (0.5, 0.5, 0.5)
-    assert (five.low, five.value, five.high) == (1, 1, 1)
+    assert one.low < 0.05 and one.high > 0.95
+    assert (five.low, five.value, five.high) == (pytest.approx(0.025), 1, 1)
+
+
+def test_what_makes_no_sense_is_refused():
     with pytest.raises(DataError, match="2 places"):
         share_intervals(np.ones((3, 1), bool), np.arange(2))
     with pytest.raises(SettingsError, match="level is 1"):
-        share_intervals(hits, np.arange(2), level=1)
+        share_intervals(np.ones((2, 1), bool), np.arange(2), level=1)

@@ -82,7 +82,7 @@ def test_json_has_the_tests(contests, written):
     assert at_one["p_value"] == pytest.approx(2 / 2**9)
     assert [test["cutoff"] for test in first["comparisons"]] == [1, 5, 10, 20]
     # Rank 4 is among the first five, and rank 6 is not; later only one query differs.
-    assert [model["best_at"] for model in first["models"]] == [[1, 5], []]
+    assert [model["best"] for model in first["models"]] == [True, False]
 
 
 def test_results_rows_are_the_json_s(written):
@@ -182,7 +182,7 @@ def test_table_has_a_row_a_model_and_marks_the_best(written):
     text = written["tex"].read_text(encoding="utf-8")
     rows = cells_of(text)
     assert rows == [
-        [r"a,b{\char34}\&\_\%\$", r"\textbf{96.7}", r"\textbf{100.0}", "100.0", "--", "--", "--"],
+        [r"a,b{\char34}\&\_\%\$", r"\textbf{96.7}", "100.0", "100.0", "--", "--", "--"],
         ["average", "66.7", "66.7", "96.7", "10.0", "30.0", "50.0"],
     ]
     assert r"\begin{tabular}{l rrr rrr}" in text

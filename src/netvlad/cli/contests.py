@@ -33,7 +33,6 @@ class Work:
         folder: where descriptors are kept; None for memory, or a file for the time being.
         storage: ``"32"`` or ``"16"`` bits a value.
         compute: where and how models run.
-        seed: of the intervals' samples.
         temporary: the folder below which temporary files go.
         one_percent: whether recall@1 % is wanted whatever the size of the database.
         sequences: matches sequences too; None does not.
@@ -41,7 +40,6 @@ class Work:
     """
 
     compute: Compute
-    seed: int = 0
     folder: Path | None = None
     storage: str = "32"
     temporary: Path = Path("runs")
@@ -100,7 +98,7 @@ def run_contests(
 
 
 def _measured(entries: Sequence[tuple[Competitor, Evaluation]], work: Work, called: str) -> Contest:
-    return contest(entries, place_label=work.place_label, called=called, seed=work.seed)
+    return contest(entries, place_label=work.place_label, called=called)
 
 
 class _Stage:

@@ -36,10 +36,10 @@ def evaluation_table(contest: Contest) -> Table:
     errors = any(trial.measures.median_error_m is not None for trial in trials)
     if errors:
         table.add_column("median\nerror", justify="right", no_wrap=True)
-    best = {n: contest.best(n) for n in contest.cutoffs}
     for i, trial in enumerate(trials):
         cells = [_printable(trial.competitor.name), Text(f"{trial.evaluation.descriptor_dim}")]
-        cells += _recall_cells(trial, contest.cutoffs, {n for n in best if best[n] == i})
+        marked = contest.lead_cutoff if contest.best == i else None
+        cells += _recall_cells(trial, contest.cutoffs, marked)
         if one_percent:
             at_one = trial.measures.recall.get(ONE_PERCENT)
             cells.append(Text("" if at_one is None else f"{at_one.value:.3f}"))
@@ -47,9 +47,9 @@ def evaluation_table(contest: Contest) -> Table:
         if errors:
             cells.append(Text(_metres(trial.measures.median_error_m)))
         table.add_row(*cells)
-    if any(winner is not None for winner in best.values()):
+    if contest.best is not None:
         table.caption = Text(
-            f"{MARK} better than each other model (exact paired tests over "
+            f"{MARK} better than each other model at R@{contest.lead_cutoff} (exact paired tests over "
             f"{contest.trial_words[1]}, 5 % in all)"
         )
     return table
@@ -127,11 +127,11 @@ def _table(title: str) -> Table:
     )
 
 
-def _recall_cells(trial: Trial, cutoffs: Sequence[int], best_at: set[int]) -> list[Text]:
+def _recall_cells(trial: Trial, cutoffs: Sequence[int], marked: int | None) -> list[Text]:
     cells = []
     for place, n in enumerate(cutoffs):
         recall = trial.measures.recall[str(n)]
-        best = n in best_at
+        best = n == marked
         words = f"{recall.value:.3f}" if place else _with_interval(recall)
         cells.append(Text(words + MARK if best else words, style="bold" if best else ""))
     return cells

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -113,15 +114,24 @@ class Contest:
             self._hits(a, cutoff), self._hits(b, cutoff), places=self.trials[a].outcomes.places
         )
 
-    def best(self, cutoff: int = 1) -> int | None:
-        """The trial whose recall@``cutoff`` is beyond doubt the best, or None.
+    @property
+    def lead_cutoff(self) -> int:
+        """The N of the recall by which models are called better: 1, or the least one measured.
+
+        One, named before anything is counted: a test for each N would find a best model among
+        equal ones as often as there are Ns.
+        """
+        return min(self.cutoffs)
+
+    @cached_property
+    def best(self) -> int | None:
+        """The trial whose recall at :attr:`lead_cutoff` is beyond doubt the best, or None.
 
         It must beat each of the others in the paired test at a level of 5 % for all of these tests
-        together (Holm, Scandinavian Journal of Statistics 6, 1979).
-
-        Raises:
-            DataError: the answers are not so many.
+        together (Holm, Scandinavian Journal of Statistics 6, 1979). Where models are equally good,
+        one is called the best in at most 5 % of contests.
         """
+        cutoff = self.lead_cutoff
         right = [int(self._hits(i, cutoff).sum()) for i in range(len(self.trials))]
         leader = int(np.argmax(right))
         others = [i for i in range(len(self.trials)) if i != leader]
@@ -158,7 +168,6 @@ def contest(
     cutoffs: Sequence[int] = CUTOFFS,
     place_label: str | None = None,
     called: str = "",
-    seed: int = 0,
 ) -> Contest:
     """Measure every model, over all queries and by condition.
 
@@ -167,7 +176,6 @@ def contest(
         cutoffs: the N of recall@N.
         place_label: the label that tells places apart; None groups queries by position.
         called: what people call the data set; empty for the name it was opened by.
-        seed: of the bootstrap.
 
     Raises:
         DataError: there is none, or they are not of the same data by the same rules.
@@ -191,9 +199,9 @@ def contest(
                 competitor=competitor,
                 evaluation=evaluation,
                 outcomes=outcomes,
-                measures=measure(outcomes, cutoffs=cutoffs, seed=seed),
+                measures=measure(outcomes, cutoffs=cutoffs),
                 conditions={
-                    label: measure_by(outcomes, label, cutoffs=cutoffs, seed=seed)
+                    label: measure_by(outcomes, label, cutoffs=cutoffs)
                     for label in condition_labels(outcomes.labels)
                 },
             )

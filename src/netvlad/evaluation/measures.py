@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError
 from netvlad.evaluation.by_protocol import ProtocolResult
-from netvlad.evaluation.intervals import LEVEL, RESAMPLES, Interval, share_intervals
+from netvlad.evaluation.intervals import LEVEL, Interval, share_intervals
 from netvlad.evaluation.places import places_of
 from netvlad.evaluation.precision import precision_recall
 from netvlad.evaluation.recall import CUTOFFS
@@ -136,8 +136,6 @@ def measure(
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Measures:
     """All figures of some queries.
 
@@ -145,8 +143,6 @@ def measure(
         outcomes: the queries.
         cutoffs: the N of recall@N.
         level: of the intervals.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Raises:
         DataError: there is no query, or fewer answers than a cutoff asks for.
@@ -161,7 +157,7 @@ def measure(
     if outcomes.one_percent.max() <= outcomes.depth:
         limits[ONE_PERCENT] = outcomes.one_percent
     hits = np.column_stack([outcomes.ranks < limit for limit in limits.values()])
-    intervals = share_intervals(hits, outcomes.places, level=level, resamples=resamples, seed=seed)
+    intervals = share_intervals(hits, outcomes.places, level=level)
     curve = precision_recall(outcomes.confidences, outcomes.correct)
     return Measures(
         queries=len(outcomes),
@@ -182,8 +178,6 @@ def measure_by(
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> dict[str, Measures]:
     """The same for each word of a label (``"condition"``, ``"city"``), in alphabetical order.
 
@@ -197,13 +191,7 @@ def measure_by(
         raise DataError(f"there is no label {label} to measure by (labels: {known})")
     words = outcomes.labels[label]
     return {
-        word: measure(
-            outcomes.subset(words == word),
-            cutoffs=cutoffs,
-            level=level,
-            resamples=resamples,
-            seed=seed,
-        )
+        word: measure(outcomes.subset(words == word), cutoffs=cutoffs, level=level)
         for word in np.unique(words).tolist()
     }
 

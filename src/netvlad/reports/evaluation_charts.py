@@ -17,7 +17,6 @@ from netvlad.reports.charts import (
     precision_recall_chart,
     recall_chart,
 )
-from netvlad.reports.evaluation_verdicts import lead_cutoff
 from netvlad.reports.evaluation_words import names_of
 from netvlad.reports.printable import printable
 
@@ -44,8 +43,8 @@ class Chart:
 
 def charts_of(contest: Contest) -> list[Chart]:
     """The charts of a contest, those first that tell most."""
-    names, n = names_of(contest), lead_cutoff(contest)
-    best = contest.best(n)
+    names, n = names_of(contest), contest.lead_cutoff
+    best = contest.best
     recalls = [trial.measures.recall[str(n)] for trial in contest.trials]
     rows = [
         (name, one.value, one.low, one.high, number == best)

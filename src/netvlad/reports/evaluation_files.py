@@ -56,8 +56,8 @@ def contests_to_json(contests: Sequence[Contest], provenance: Mapping[str, str])
     """All figures as strict JSON types.
 
     What is no finite number is null: an error that is unknown, or infinite because queries have no
-    answer. ``best_at`` lists the N at which a model's recall@N is beyond doubt the best
-    (:meth:`netvlad.evaluation.contest.Contest.best`).
+    answer. ``best`` marks the model that is beyond doubt the best, if one is
+    (:attr:`netvlad.evaluation.contest.Contest.best`).
 
     Args:
         contests: a data set under a protocol each.
@@ -71,7 +71,6 @@ def contests_to_json(contests: Sequence[Contest], provenance: Mapping[str, str])
 
 def _contest(contest: Contest) -> dict[str, Any]:
     prepared = contest.prepared
-    best = {cutoff: contest.best(cutoff) for cutoff in contest.cutoffs}
     return {
         "dataset": contest.dataset_name,
         "layout": prepared.dataset.name,
@@ -82,10 +81,7 @@ def _contest(contest: Contest) -> dict[str, Any]:
         "num_database": len(prepared.database),
         "queries_without_positives": int((prepared.positives.counts() == 0).sum()),
         "notes": [*prepared.dataset.notes, *prepared.notes],
-        "models": [
-            _model(trial, [cutoff for cutoff, winner in best.items() if winner == i])
-            for i, trial in enumerate(contest.trials)
-        ],
+        "models": [_model(trial, contest.best == i) for i, trial in enumerate(contest.trials)],
         "comparisons": [
             {
                 "a": contest.trials[a].competitor.name,
@@ -102,7 +98,7 @@ def _contest(contest: Contest) -> dict[str, Any]:
     }
 
 
-def _model(trial: Trial, best_at: list[int]) -> dict[str, Any]:
+def _model(trial: Trial, best: bool) -> dict[str, Any]:
     competitor, evaluation = trial.competitor, trial.evaluation
     return {
         "name": competitor.name,
@@ -121,7 +117,7 @@ def _model(trial: Trial, best_at: list[int]) -> dict[str, Any]:
         "unreadable": evaluation.unreadable,
         "unreadable_queries": evaluation.recalls.unreadable_queries,
         "unreadable_database": evaluation.recalls.unreadable_database,
-        "best_at": best_at,
+        "best": best,
     }
 
 

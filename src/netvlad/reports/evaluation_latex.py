@@ -55,7 +55,7 @@ def latex_table(contests: Sequence[Contest], provenance: Mapping[str, str]) -> s
     """A ``table`` environment: models as rows, recall@1, @5 and @10 of each data set as columns.
 
     Per cent with one decimal. A figure is bold where its model is beyond doubt the best
-    (:meth:`netvlad.evaluation.contest.Contest.best`), so that a column may have none. Needs
+    (:attr:`netvlad.evaluation.contest.Contest.best`), so that a column may have none. Needs
     ``\\usepackage{booktabs}`` and nothing else; all of it but comments is ASCII.
 
     Args:
@@ -130,24 +130,21 @@ def _rows(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> li
             name = trial.competitor.name
             found.setdefault((name, seen[name]), {})[number] = i
             seen[name] += 1
-    best = [
-        {n: contest.best(n) for n in shown}
-        for contest, shown in zip(contests, cutoffs, strict=True)
-    ]
     lines = []
     for (name, _), trials in found.items():
         cells = [escaped(name)]
         for number, contest in enumerate(contests):
-            for n, winner in best[number].items():
+            for n in cutoffs[number]:
                 part = trials.get(number)
-                cells.append("--" if part is None else _cell(contest, part, n, winner == part))
+                cells.append("--" if part is None else _cell(contest, part, n))
         lines.append(" & ".join(cells) + r" \\")
     return lines
 
 
-def _cell(contest: Contest, trial: int, cutoff: int, bold: bool) -> str:
+def _cell(contest: Contest, trial: int, cutoff: int) -> str:
     value = f"{100 * contest.trials[trial].measures.recall[str(cutoff)].value:.1f}"
-    return rf"\textbf{{{value}}}" if bold else value
+    best = contest.best == trial and cutoff == contest.lead_cutoff
+    return rf"\textbf{{{value}}}" if best else value
 
 
 def _caption(contests: Sequence[Contest]) -> str:

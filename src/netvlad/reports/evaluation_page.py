@@ -18,7 +18,6 @@ from netvlad.reports.evaluation_map import MappedModel, OutcomeMap, outcome_maps
 from netvlad.reports.evaluation_table import Table, table_of
 from netvlad.reports.evaluation_verdicts import (
     PairRow,
-    lead_cutoff,
     pair_rows,
     protocol_facts,
     summary,
@@ -196,7 +195,7 @@ def _section(
         notes=tuple(printable(note) for note in (*prepared.dataset.notes, *prepared.notes)),
         unreadable=tuple(_unreadable(contest)),
         names=tuple(names_of(contest)),
-        cutoff=lead_cutoff(contest),
+        cutoff=contest.lead_cutoff,
         trials=contest.trial_words[1],
         table=table_of(contest),
         pairs=tuple(pair_rows(contest)),

@@ -79,8 +79,7 @@ class Table:
 
 
 def table_of(contest: Contest) -> Table:
-    """The figures of all models, marked where :meth:`Contest.best` says so and nowhere else."""
-    best = {cutoff: contest.best(cutoff) for cutoff in contest.cutoffs}
+    """The figures of all models, marked where :attr:`Contest.best` says so and nowhere else."""
     with_percent = any(ONE_PERCENT in trial.measures.recall for trial in contest.trials)
     with_errors = any(trial.outcomes.errors_m is not None for trial in contest.trials)
     rows = tuple(
@@ -88,7 +87,11 @@ def table_of(contest: Contest) -> Table:
             name,
             number % SERIES,
             (
-                *_recalls(trial, contest.cutoffs, [best[n] == number for n in contest.cutoffs]),
+                *_recalls(
+                    trial,
+                    contest.cutoffs,
+                    [contest.best == number and n == contest.lead_cutoff for n in contest.cutoffs],
+                ),
                 *([_one_percent(trial)] if with_percent else []),
                 *_answers(trial),
                 *(_errors(trial) if with_errors else []),
@@ -106,7 +109,7 @@ def table_of(contest: Contest) -> Table:
             for i, (name, title) in enumerate(columns)
         ),
         rows=rows,
-        marked=any(winner is not None for winner in best.values()),
+        marked=contest.best is not None,
     )
 
 

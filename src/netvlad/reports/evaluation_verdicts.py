@@ -41,16 +41,11 @@ class PairRow:
     verdict: str
 
 
-def lead_cutoff(contest: Contest) -> int:
-    """The N of the recall that sentences speak of: 1, or the least one measured."""
-    return min(contest.cutoffs)
-
-
 def verdict(contest: Contest) -> str:
     """The result at R@1 in one sentence, without a full stop."""
     names = names_of(contest)
     if len(names) == 1:
-        n = lead_cutoff(contest)
+        n = contest.lead_cutoff
         one = contest.trials[0].measures.recall[str(n)]
         told = f"R@{n} {share(one.value)} (95 % interval {interval(one)})"
         return f"{names[0]} on {data_name(contest)}: {told}"
@@ -58,13 +53,13 @@ def verdict(contest: Contest) -> str:
 
 
 def _of_two(contest: Contest, names: Sequence[str]) -> str:
-    n, where = lead_cutoff(contest), data_name(contest)
+    n, where = contest.lead_cutoff, data_name(contest)
     first, second = _by_recall(contest)
     ahead, behind = (_recall(contest, i) for i in (first, second))
     test = contest.compare(first, second, n)
     places = f"{counted(test.a_better, *contest.trial_words)} to {test.b_better}"
     told = f"{places}, {p_value(test.p_value)}"
-    if contest.best(n) is None:
+    if contest.best is None:
         return (
             f"Neither model is beyond doubt the better one on {where}: R@{n} {ahead} "
             f"({names[first]}) and {behind} ({names[second]}); {told}"
@@ -76,19 +71,19 @@ def _of_two(contest: Contest, names: Sequence[str]) -> str:
 
 
 def _of_many(contest: Contest, names: Sequence[str]) -> str:
-    n, where = lead_cutoff(contest), data_name(contest)
+    n, where = contest.lead_cutoff, data_name(contest)
     leader, *others = _by_recall(contest)
     ahead = _recall(contest, leader)
     tests = {i: contest.compare(leader, i, n) for i in others}
     nearest = max(tests, key=lambda i: tests[i].p_value)
     told = p_value(tests[nearest].p_value)
-    if contest.best(n) is None and _recall(contest, nearest) == ahead:
+    if contest.best is None and _recall(contest, nearest) == ahead:
         equals = [i for i in (leader, *others) if _recall(contest, i) == ahead]
         return (
             f"No model is beyond doubt the best on {where}: {joined([names[i] for i in equals])} "
             f"have the highest R@{n}, {ahead}"
         )
-    if contest.best(n) is None:
+    if contest.best is None:
         return (
             f"No model is beyond doubt the best on {where}: {names[leader]} has the highest "
             f"R@{n}, {ahead}, but is not beyond doubt ahead of {names[nearest]} with "
@@ -102,12 +97,12 @@ def _of_many(contest: Contest, names: Sequence[str]) -> str:
 
 
 def _recall(contest: Contest, trial: int) -> str:
-    return share(contest.trials[trial].measures.recall[str(lead_cutoff(contest))].value)
+    return share(contest.trials[trial].measures.recall[str(contest.lead_cutoff)].value)
 
 
 def _by_recall(contest: Contest) -> list[int]:
     """The trials, highest recall first, equal ones in their order (as ``Contest.best`` leads)."""
-    n = str(lead_cutoff(contest))
+    n = str(contest.lead_cutoff)
     recalls = [trial.measures.recall[n].value for trial in contest.trials]
     return sorted(range(len(recalls)), key=lambda i: -recalls[i])
 
@@ -116,11 +111,11 @@ def summary(contests: Sequence[Contest]) -> str:
     """The result of all contests in one sentence, without a full stop."""
     if len(contests) == 1:
         return verdict(contests[0])
-    n, total = lead_cutoff(contests[0]), len(contests)
+    n, total = contests[0].lead_cutoff, len(contests)
     if all(len(contest.trials) == 1 for contest in contests):
         told = [f"{_recall(one, 0)} on {data_name(one)}" for one in contests]
         return f"R@{n} of {names_of(contests[0])[0]}: {joined(told)}"
-    best = [(one, one.best(lead_cutoff(one))) for one in contests]
+    best = [(one, one.best) for one in contests]
     winners = Counter(names_of(one)[i] for one, i in best if i is not None)
     if not winners:
         return f"No model is beyond doubt the best at R@{n} in any of {total} evaluations"
@@ -133,7 +128,7 @@ def summary(contests: Sequence[Contest]) -> str:
 def pair_rows(contest: Contest) -> list[PairRow]:
     """The paired tests at R@1 (or the least N), a row for every two models."""
     rows = []
-    for first, second, test in contest.pairs(lead_cutoff(contest)):
+    for first, second, test in contest.pairs(contest.lead_cutoff):
         if test.p_value > SIGNIFICANCE or test.a_better == test.b_better:
             said = "could be chance"
         else:

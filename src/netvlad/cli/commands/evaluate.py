@@ -162,7 +162,6 @@ def evaluate(
             protocols,
             Work(
                 machine.compute(),
-                seed=machine.seed or 0,
                 folder=keep,
                 storage=storage,
                 temporary=report or Path("runs"),
