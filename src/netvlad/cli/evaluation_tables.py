@@ -49,8 +49,8 @@ def evaluation_table(contest: Contest) -> Table:
         table.add_row(*cells)
     if contest.best is not None:
         table.caption = Text(
-            f"{MARK} better than each other model at R@{contest.lead_cutoff} (exact paired tests over "
-            f"{contest.trial_words[1]}, 5 % in all)"
+            f"{MARK} better than each other model at R@{contest.lead_cutoff} (exact paired tests "
+            f"over {contest.trial_words[1]}, 5 % in all)"
         )
     return table
 
