@@ -7,6 +7,7 @@ from netvlad.images.decoding import (
     check_resize,
     read_image,
     size_after,
+    upright_rgb,
 )
 from netvlad.images.listing import SUFFIXES, images_in
 from netvlad.images.loading import Batch, Unreadable, load_batches
@@ -23,4 +24,5 @@ __all__ = [
     "load_batches",
     "read_image",
     "size_after",
+    "upright_rgb",
 ]

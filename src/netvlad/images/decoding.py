@@ -44,7 +44,7 @@ def read_image(path: Path | str, *, resize: Resize = None) -> Pixels:
     257, so that white stays white; other integers beyond 16 bits, and floats outside 0…1 and
     0…255, are stretched from their smallest to their largest value. Transparent pixels lie over
     black, because the colour stored under them is arbitrary. Of an animation the first picture
-    counts.
+    is taken.
 
     A JPEG at least four times as high and as wide as ``resize`` is decoded at a half, a quarter or
     an eighth of its size, never below twice ``resize``. Of 4000×3000 pixels, resized to 480×640,
@@ -76,6 +76,26 @@ def read_image(path: Path | str, *, resize: Resize = None) -> Pixels:
         raise
     except Exception as error:  # a decoder fed with damaged bytes may raise anything
         raise ImageError(path, _reason(error)) from error
+
+
+def upright_rgb(image: Image.Image, *, resize: Resize = None) -> Pixels:
+    """A Pillow image as :func:`read_image` gives it from a file: upright, 8-bit RGB.
+
+    Args:
+        image: of any mode; an EXIF orientation that it still has is applied.
+        resize: as for :func:`read_image`.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it comes from a file that is damaged, and was not decoded yet.
+    """
+    try:
+        image.load()
+        return _finish(image, _orientation(image), resize)
+    except Exception as error:  # as above
+        raise ImageError(getattr(image, "filename", "") or "image", _reason(error)) from error
 
 
 def check_resize(resize: Resize) -> None:

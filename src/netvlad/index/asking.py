@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from netvlad.errors import ImageError, SettingsError
 from netvlad.fitting.calibration import Calibration
-from netvlad.images import read_image
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.confidence import answer_features
 from netvlad.index.ground import metres_around
@@ -22,6 +21,7 @@ from netvlad.index.rerank import Reranked, Verified, rerank
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
+from netvlad.models.image_inputs import OneImage, image_pixels
 from netvlad.types import Progress, Reporter, silent
 
 CANDIDATES = 20
@@ -94,13 +94,13 @@ class Query:
         name: as it was given.
         descriptor: (D,) float32.
         facts: where it says it was taken, and in which direction.
-        picture: its file or its (H, W, 3) uint8 pixels, for re-ranking.
+        picture: the photo itself, for re-ranking.
     """
 
     name: str
     descriptor: NDArray[np.float32]
     facts: PhotoFacts = UNKNOWN
-    picture: Path | NDArray[np.uint8] | None = None
+    picture: OneImage | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +258,7 @@ def _reranked(
         return unchanged, verified
     picture, matcher = query.picture, verifier.matcher
     # As the cache reads the index's own photos.
-    pixels = read_image(picture, resize=matcher.max_side) if isinstance(picture, Path) else picture
+    pixels = image_pixels(picture, resize=matcher.max_side)
     candidates = [_local_features(verifier, Path(row["image"])) for row in rows[:count]]
     found: Reranked = rerank(matcher.extract(pixels), candidates, scores[:count], matcher)
     verified[:count] = found.verified

@@ -271,7 +271,6 @@ class PlaceIndex:
             position=position,
             heading=heading,
             time=time,
-            keep_picture=bool(rerank),
         )
         return self._answers([asked], question, silent)[0]
 

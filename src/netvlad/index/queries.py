@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.descriptors import describe
@@ -27,7 +25,6 @@ def image_query(
     position: tuple[float, float] | None = None,
     heading: float | None = None,
     time: float | None = None,
-    keep_picture: bool = False,
 ) -> Query:
     """Ask about one photo.
 
@@ -38,7 +35,6 @@ def image_query(
             file's EXIF.
         heading: likewise, in degrees clockwise from north.
         time: likewise, in the seconds of the places' clock.
-        keep_picture: whether the picture itself is needed, for re-ranking.
 
     Raises:
         ImageError: the file cannot be used.
@@ -53,7 +49,7 @@ def image_query(
     if time is not None:
         facts = replace(facts, time=time)
     name = str(image) if isinstance(image, str | Path) else "image"
-    return Query(name, descriptor, facts, _picture(image) if keep_picture else None)
+    return Query(name, descriptor, facts, image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +133,3 @@ def _latest(store: AnyStore) -> float:
     """The time of the latest place; minus infinity where none is known."""
     times = store.column("time") if isinstance(store, MemoryStore) else store.places.time
     return float(times[np.isfinite(times)].max(initial=-np.inf))
-
-
-def _picture(image: Any) -> Path | NDArray[np.uint8]:
-    if isinstance(image, str | Path):
-        return Path(image)
-    pixels = np.asarray(image)
-    # (3, H, W), as torch has it.
-    return pixels.transpose(1, 2, 0) if pixels.shape[0] == 3 and pixels.shape[2] != 3 else pixels

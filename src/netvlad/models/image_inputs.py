@@ -7,11 +7,11 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from netvlad.errors import ImageError, ModelError
-from netvlad.images import Resize, read_image, size_after
+from netvlad.images import Resize, read_image, size_after, upright_rgb
 
 OneImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch."""
@@ -39,6 +39,28 @@ def is_single(images: ImageInput) -> bool:
     return False
 
 
+def image_pixels(image: OneImage, *, resize: Resize = None) -> NDArray[np.uint8]:
+    """The pixels of one image, the same by whichever door it comes in.
+
+    Args:
+        image: a file, a Pillow image of any mode, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch.
+        resize: (height, width) in pixels that it is brought to, or the most its longer side may
+            have; None keeps its size.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        ModelError: an array is not uint8, or has not three channels where they belong.
+        ImageError: a file cannot be used.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image, resize=resize)
+    if isinstance(image, Image.Image):
+        return upright_rgb(image, resize=resize)
+    return _resized(_channels_last(image), resize)
+
+
 def each_image(
     images: ImageInput, *, resize: Resize, minimum_size: int
 ) -> Iterator[NDArray[np.uint8]]:
@@ -60,12 +82,7 @@ def each_image(
     """
     several: Iterable[object] = [images] if is_single(images) else cast(Iterable[object], images)
     for image in several:
-        if isinstance(image, str | Path):
-            pixels = read_image(image, resize=resize)
-        elif isinstance(image, Image.Image):
-            pixels = _resized(_upright_rgb(image), resize)
-        else:
-            pixels = _resized(_channels_last(image), resize)
+        pixels = image_pixels(cast(OneImage, image), resize=resize)
         height, width = pixels.shape[:2]
         if min(height, width) < minimum_size:
             reason = (
@@ -112,18 +129,6 @@ def _channels_last(image: object) -> NDArray[np.uint8]:
         array: NDArray[np.uint8] = image.permute(1, 2, 0).cpu().numpy()
         return array
     raise ModelError(f"cannot read {_what(image)} as an image; {_ACCEPTED}")
-
-
-def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey when it converts; here white stays white.
-        grey = np.asarray(upright).astype(np.uint32)
-        upright = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
-    if upright.has_transparency_data:
-        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, upright.convert("RGBA"))
-    return np.asarray(upright.convert("RGB"))
 
 
 def _resized(image: NDArray[np.uint8], resize: Resize) -> NDArray[np.uint8]:
