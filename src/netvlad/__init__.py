@@ -18,7 +18,8 @@ _PUBLIC = {
     "PlaceModel": "netvlad.models",
     "ExternalModel": "netvlad.models",
     "register_model": "netvlad.models",
-    "load_model": "netvlad.models",
+    "list_models": "netvlad.loading",
+    "load_model": "netvlad.loading",
     "describe": "netvlad.descriptors",
     "evaluate": "netvlad.evaluation",
     "PlaceIndex": "netvlad.index",
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "describe",
     "evaluate",
+    "list_models",
     "load_model",
     "open_dataset",
     "register_model",
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
     from netvlad.errors import NetvladError
     from netvlad.evaluation import evaluate
     from netvlad.index import Answer, PlaceIndex, Where
-    from netvlad.models import ExternalModel, PlaceModel, load_model, register_model
+    from netvlad.loading import list_models, load_model
+    from netvlad.models import ExternalModel, PlaceModel, register_model
     from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
 
 

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from netvlad.cli.main import main
-from netvlad.models import load_model, write_pytorch_netvlad_run
+from netvlad.loading import load_model
+from netvlad.models import write_pytorch_netvlad_run
 from netvlad.models.checkpoints import read_checkpoint
 
 TRAINING = [
@@ -320,7 +321,7 @@ def test_interrupting_says_how_to_go_on(folder, data):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "go on with: netvlad train --resume interrupted/" in said
+    assert "resume it with: netvlad train --resume interrupted/" in said
     assert "Traceback" not in said
 
 

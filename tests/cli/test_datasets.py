@@ -15,8 +15,8 @@ from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad.cli.main import main
 from netvlad.datasets import DATASETS, open_dataset
-from netvlad.datasets.downloading import RemoteFile
 from netvlad.datasets.sources import SOURCES, Source
+from netvlad.downloading import RemoteFile
 
 
 def exit_code(*arguments: object) -> int:

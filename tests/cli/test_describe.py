@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from netvlad.cli.main import main
-from netvlad.cli.model_names import open_model
+from netvlad.loading import load_model
 from netvlad.models import ModelSpec, build_model
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
 
@@ -30,7 +30,7 @@ def test_rows_and_names_agree_with_the_model(photos, capsys):
     names = (photos / "out/d.txt").read_text().splitlines()
     assert names == ["photos/a.jpg", "photos/b.jpg", "photos/below/c.jpg", "more.jpg"]
     rows = np.load(photos / "out/d.npy")
-    expected = open_model("efficientnet-lite0-avg").describe(names)
+    expected = load_model("efficientnet-lite0-avg").describe(names)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, expected, atol=1e-5)
     said = capsys.readouterr()

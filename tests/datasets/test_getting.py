@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from netvlad.datasets import DATASETS
-from netvlad.datasets.downloading import RemoteFile, download
 from netvlad.datasets.getting import get_dataset, source_of
 from netvlad.datasets.sources import SOURCES, Source
 from netvlad.datasets.unpacking import unpack
+from netvlad.downloading import RemoteFile, download
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import Note, Progress
 

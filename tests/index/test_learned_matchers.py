@@ -1,6 +1,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from netvlad.index.local_features import FeatureCache
 from netvlad.index.match_pictures import match_pictures
 from netvlad.index.matchers import learned
 from netvlad.index.matchers.learned import MAX_POINTS, MAX_SIDE, LightGlueMatcher
-from netvlad.index.matchers.learned_weights import Published
 from netvlad.index.matchers.registry import load_matcher
 from netvlad.index.matchers.sift import ROOT_SIFT
 from netvlad.index.rerank import rerank, verify_pair
@@ -241,8 +241,8 @@ def test_weights_are_downloaded_once(
     names = NAMES["disk-lightglue"]
     for constant, name in zip(("DISK", "DISK_LIGHTGLUE"), names, strict=True):
         published = getattr(learned, constant)
-        assert published.url.startswith("https://") and published.name == name
-        here = Published(url=f"{server}/{name}", name=name, entry=published.entry)
+        assert published.url.startswith("https://") and published.file_name == name
+        here = replace(published, url=f"{server}/{name}")
         monkeypatch.setattr(learned, constant, here)
     told: list[Note | Progress] = []
     matcher = load_matcher("disk-lightglue", report=told.append)
@@ -261,7 +261,7 @@ def test_without_a_network_one_line_says_what_to_fetch(
     feature: Any, torch_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = "http://127.0.0.1:9/depth-save.pth"
-    away = Published(url=url, name="depth-save.pth", entry="extractor")
+    away = replace(learned.DISK, url=url)
     monkeypatch.setattr(learned, "DISK", away)
     told: list[Note | Progress] = []
     with pytest.raises(WeightsError) as caught:

@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from netvlad.errors import CheckpointError
-from netvlad.models import ModelSpec, build_model, load_model, write_pytorch_netvlad_run
-from netvlad.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from netvlad.loading import load_model
+from netvlad.models import ModelSpec, build_model, write_pytorch_netvlad_run
+from netvlad.models.checkpoints import (
+    Checkpoint,
+    load_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 SPEC = ModelSpec(arch="alexnet", num_clusters=2, resize=(64, 96))
 
@@ -77,7 +83,7 @@ def test_other_trouble_is_one_line(run, tmp_path_factory):
     with pytest.raises(CheckpointError, match="is not a run folder"):
         read_checkpoint(empty)
     with pytest.raises(CheckpointError, match="does not exist"):
-        load_model(empty / "nothing")
+        load_checkpoint(empty / "nothing")
     record = json.loads((run / "checkpoints/e0002/checkpoint.json").read_text())
     record["format"] = 99
     (run / "checkpoints/e0002/checkpoint.json").write_text(json.dumps(record))
@@ -126,3 +132,48 @@ def test_folders_that_no_training_made_stay(run, model):
 def test_a_checkpoint_that_was_being_replaced_is_found(run):
     (run / "checkpoints/e0002").rename(run / "checkpoints/.e0002.1a2b3c4d.old")
     assert read_checkpoint(run).progress == {"epoch": 2}
+
+
+@pytest.fixture
+def theirs(tmp_path, model):
+    write_pytorch_netvlad_run(
+        tmp_path / "theirs", model, epoch=3, recalls={5: 0.5}, best_score=0.5, settings={}
+    )
+    return tmp_path / "theirs"
+
+
+@pytest.mark.parametrize(
+    "part", [".", "checkpoints", "checkpoints/checkpoint.pth.tar", "checkpoints/model_best.pth.tar"]
+)
+@pytest.mark.parametrize("ckpt", ["latest", "best"])
+def test_a_run_of_pytorch_netvlad_by_any_of_its_names(theirs, part, ckpt):
+    assert load_checkpoint(theirs / part, ckpt).progress["epoch"] == 3
+
+
+def test_a_file_is_the_checkpoint_that_it_is_whatever_else_is_asked_for(theirs, model):
+    write_pytorch_netvlad_run(theirs, model, epoch=4, recalls={5: 0.4}, best_score=0.5, settings={})
+    latest, best = (theirs / "checkpoints" / f"{n}.pth.tar" for n in ("checkpoint", "model_best"))
+    for ckpt in ("latest", "best"):
+        epochs = [load_checkpoint(file, ckpt).progress["epoch"] for file in (latest, best)]
+        assert epochs == [4, 3]
+
+
+@pytest.mark.parametrize(
+    "part", [".", "checkpoints", "checkpoints/checkpoint.pth.tar", "checkpoints/model_best.pth.tar"]
+)
+def test_without_its_flags_a_run_of_pytorch_netvlad_says_what_is_missing(theirs, part):
+    (theirs / "checkpoints/flags.json").unlink()
+    with pytest.raises(CheckpointError, match=r"checkpoints/flags\.json: is missing.*put it back"):
+        load_checkpoint(theirs / part)
+
+
+def test_what_is_no_run_is_told_as_it_is(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    for place, words in (
+        (run / "checkpoints/e0002/model.safetensors", "is a file; name the run folder"),
+        (tmp_path / "notes.txt", "is a file; name the run folder"),
+        (run / "checkpoints", f"lies in a run folder; name that, {run}"),
+        (run.parent / "nowhere.pth.tar", "does not exist"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            load_checkpoint(place)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from netvlad.errors import NetvladError, WeightsError
-from netvlad.models import WeightsRecord, locate_published
+from netvlad.models import WeightsRecord, load_backbone_weights, locate_published, vgg16
+from netvlad.types import Note, Progress
 
 CONTENT = bytes(range(256)) * 8192  # two pieces of a download
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -56,15 +57,14 @@ def record(url: str, prefix: str = DIGEST[:8]) -> WeightsRecord:
 
 @pytest.mark.parametrize("page", ["/good", "/without_length"])
 def test_download(server: str, cache: Path, page: str) -> None:
-    seen: list[tuple[int, int | None]] = []
-    path = locate_published(
-        record(server + page), progress=lambda done, total: seen.append((done, total))
-    )
+    seen: list[Note | Progress] = []
+    path = locate_published(record(server + page), report=seen.append)
     assert path == cache / "net.pth"
     assert path.read_bytes() == CONTENT
     assert [file.name for file in cache.iterdir()] == ["net.pth"]
-    assert seen[-1][0] == len(CONTENT)
-    assert seen[-1][1] == (len(CONTENT) if page == "/good" else None)
+    last = seen[-1]
+    assert isinstance(last, Progress) and last.done == -(-len(CONTENT) // 1000)
+    assert (last.total == last.done) == (page == "/good")
 
 
 def test_a_file_in_the_cache_is_not_downloaded(cache: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_file_in_the_cache_is_not_downloaded(cache: Path) -> None:
 def test_a_damaged_file_in_the_cache_is_refused(cache: Path) -> None:
     cache.mkdir(parents=True)
     (cache / "net.pth").write_bytes(CONTENT[:-1])
-    with pytest.raises(WeightsError, match=r"net\.pth: is damaged.*delete it"):
+    with pytest.raises(WeightsError, match=r"net\.pth: is not the published file.*delete it"):
         locate_published(record("http://127.0.0.1:9/never"))
 
 
@@ -94,7 +94,19 @@ def test_failed_downloads_leave_nothing(
     with pytest.raises(WeightsError, match=message) as caught:
         locate_published(record(server + page, prefix))
     assert_says_what_to_do(caught.value, server + page, cache)
-    assert list(cache.iterdir()) == []
+    kept = [] if page != "/cut_short" else ["net.pth.part", "net.pth.part.json"]
+    assert sorted(file.name for file in cache.iterdir()) == kept
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_backbone_whose_weights_are_not_at_hand_offers_one_whose_are() -> None:
+    published = {"imagenet": record("http://127.0.0.1:9/net.pth")}
+    with pytest.raises(
+        WeightsError,
+        match=r"--weights FILE, or take efficientnet-lite0, whose weights are installed",
+    ) as caught:
+        load_backbone_weights(vgg16(), "imagenet", published=published)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_a_network(cache: Path) -> None:
@@ -126,5 +138,5 @@ def test_a_package_that_is_not_installed() -> None:
 def assert_says_what_to_do(error: Exception, url: str, cache: Path) -> None:
     message = str(error)
     assert "\n" not in message
-    for part in (url, "net.pth", str(cache), "--weights FILE"):
+    for part in (url, "net.pth", str(cache)):
         assert part in message

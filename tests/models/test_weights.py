@@ -9,7 +9,7 @@ from torch import Tensor
 
 from netvlad.errors import WeightsError
 from netvlad.models import BACKBONES, Backbone, alexnet, load_backbone_weights, read_tensors
-from netvlad.models.published import locate_published
+from netvlad.models.weights import locate_published
 
 PUBLISHED = BACKBONES["alexnet"].weights
 

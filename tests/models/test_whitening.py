@@ -7,7 +7,8 @@ import torch
 
 from netvlad.errors import CheckpointError, ModelError
 from netvlad.fitting.whitening import with_whitening
-from netvlad.models import AveragePooling, ModelSpec, PlaceModel, build_model, load_model, vgg16
+from netvlad.loading import load_model
+from netvlad.models import AveragePooling, ModelSpec, PlaceModel, build_model, vgg16
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.whitening import Whitening

@@ -10,8 +10,7 @@ from netvlad.datasets import open_dataset
 from netvlad.errors import DataError, ModelError, StorageError
 from netvlad.fitting import compute_clusters
 from netvlad.models import ModelSpec, build_model
-from netvlad.models.checkpoints import read_checkpoint
-from netvlad.models.loading import model_of
+from netvlad.models.checkpoints import model_of, read_checkpoint
 from netvlad.training import loop
 from netvlad.training.loop import Trainer
 from netvlad.training.recipes import Recipe

@@ -10,11 +10,10 @@ import torch
 from netvlad.cli.runs import stored_settings
 from netvlad.cli.settings import SPEC_NAMES, Settings, resolve
 from netvlad.errors import ClusterError, SettingsError
-from netvlad.fitting import Clusters, read_clusters
-from netvlad.models import NetVLAD, PlaceModel, build_model
-from netvlad.models.checkpoints import Checkpoint, Ckpt
-from netvlad.models.loading import load_checkpoint
-from netvlad.types import Note, Progress, Reporter
+from netvlad.fitting import Clusters, initialise, read_clusters
+from netvlad.models import PlaceModel, build_model
+from netvlad.models.checkpoints import Checkpoint, Ckpt, load_checkpoint
+from netvlad.types import Note, Reporter
 
 
 @dataclass(frozen=True)
@@ -92,24 +91,5 @@ def untrained(settings: Settings, clusters: Clusters | None, report: Reporter) -
         ClusterError: the clusters have another dimension than the backbone.
     """
     torch.manual_seed(settings.recipe.seed)
-
-    def downloading(done: int, total: int | None) -> None:
-        report(Progress("Downloading weights", done, total or done + 1, "bytes"))
-
-    model = build_model(settings.spec, weights=settings.weights, progress=downloading)
-    if clusters is not None:
-        initialise(model, clusters, report)
-    return model
-
-
-def initialise(model: PlaceModel, clusters: Clusters, report: Reporter) -> None:
-    """Set a model's NetVLAD layer from clusters; other poolings need none.
-
-    Raises:
-        ClusterError: the clusters have another dimension or number than the layer.
-    """
-    if isinstance(model.pool, NetVLAD):
-        model.pool.init_from_clusters(
-            torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
-        )
-        report(Note(f"NetVLAD initialised from clusters: alpha = {model.pool.alpha:.2f}"))
+    model = build_model(settings.spec, weights=settings.weights, report=report)
+    return model if clusters is None else initialise(model, clusters, report)

@@ -1,5 +1,8 @@
 """Run folders: their names, and the settings stored in them."""
 
+import contextlib
+import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 from netvlad.cli.settings import SPEC_NAMES, Settings
 from netvlad.errors import CheckpointError, StorageError
 from netvlad.models.checkpoints import Checkpoint, is_run
-from netvlad.storage import read_json, write_json
+from netvlad.storage import locked, read_json, write_json
 
 SETTINGS = "settings.json"
 
@@ -29,12 +32,29 @@ _FOREIGN_NAMES = {
 }
 
 
-def new_run(runs_dir: Path, settings: Settings) -> Path:
-    """Make a run folder ``<Mon><day>_<H-M-S>_<arch>_<pooling>`` and store the settings in it.
+@contextlib.contextmanager
+def run_folder(resume: Path | None, runs_dir: Path, settings: Settings) -> Iterator[Path]:
+    """The folder that a training runs in, with its settings: that of a run of ours, or a new one.
+
+    A new one is called ``<Mon><day>_<H-M-S>_<arch>_<pooling>``, and goes again when the training
+    fails, or is stopped, before its first checkpoint: there is nothing to resume.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: it cannot be made, or another process trains in it.
     """
+    resumed = resume is not None and is_run(resume)
+    run = resume if resume is not None and resumed else _new_run(runs_dir, settings)
+    try:
+        with locked(run, "training"):
+            write_json(run / SETTINGS, settings.to_json())
+            yield run
+    except BaseException:
+        if not resumed and not is_run(run):
+            shutil.rmtree(run, ignore_errors=True)
+        raise
+
+
+def _new_run(runs_dir: Path, settings: Settings) -> Path:
     stamp = datetime.now().strftime("%b%d_%H-%M-%S")
     name = f"{stamp}_{settings.model['arch']}_{settings.model['pooling']}"
     for attempt in range(1, 100):
@@ -45,14 +65,8 @@ def new_run(runs_dir: Path, settings: Settings) -> Path:
             continue
         except OSError as error:
             raise StorageError(f"{run}: cannot be made: {error.strerror or error}") from error
-        store_settings(run, settings)
         return run
     raise StorageError(f"{runs_dir / name}: a hundred runs of this second exist already")
-
-
-def store_settings(run: Path, settings: Settings) -> None:
-    """Write what the run was told."""
-    write_json(run / SETTINGS, settings.to_json())
 
 
 def stored_settings(run: Path | None, checkpoint: Checkpoint | None) -> dict[str, Any]:
@@ -63,7 +77,7 @@ def stored_settings(run: Path | None, checkpoint: Checkpoint | None) -> dict[str
     """
     if run is None or checkpoint is None:
         return {}
-    if not is_run(run):
+    if checkpoint.progress.get("foreign"):
         flags = checkpoint.progress["settings"]
         stored = {ours: flags[theirs] for theirs, ours in _FOREIGN_NAMES.items() if theirs in flags}
         if "optim" in stored:

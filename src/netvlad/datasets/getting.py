@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from netvlad.datasets.downloading import RemoteFile, download
 from netvlad.datasets.registry import DATASETS
 from netvlad.datasets.sources import SOURCES, Source
 from netvlad.datasets.unpacking import is_archive, unpack
+from netvlad.downloading import RemoteFile, download
 from netvlad.errors import SettingsError
 from netvlad.storage import Journal, locked
 from netvlad.types import Note, Reporter, silent

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netvlad.datasets.downloading import RemoteFile
+from netvlad.downloading import RemoteFile
 
 
 @dataclass(frozen=True)

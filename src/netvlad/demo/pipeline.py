@@ -10,9 +10,9 @@ from netvlad.compute import Compute
 from netvlad.datasets import open_dataset
 from netvlad.demo.town import WHOLE_TOWN, TownSize, render_town
 from netvlad.evaluation import Evaluation, evaluate
-from netvlad.fitting import compute_clusters
-from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
-from netvlad.models.loading import load_model
+from netvlad.fitting import compute_clusters, initialise
+from netvlad.loading import load_place_model
+from netvlad.models import ModelSpec, PlaceModel, build_model
 from netvlad.training.loop import Trainer
 from netvlad.training.recipes import RECIPES, Recipe
 from netvlad.training.state import TrainingState
@@ -83,7 +83,7 @@ def run_demo(
     before = _test(model, test, compute, "before training", report)
     run = folder / "runs" / "demo"
     state = Trainer(model, train, val, recipe, run, compute=compute, report=report).run()
-    best = load_model(run, ckpt="best")
+    best = load_place_model(run, ckpt="best")
     after = _test(best, test, compute, "after training", report)
     return DemoResult(test, before, after, state, run)
 
@@ -101,11 +101,7 @@ def _off_the_shelf(
         compute=compute,
         report=report,
     )
-    assert isinstance(model.pool, NetVLAD)
-    model.pool.init_from_clusters(
-        torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
-    )
-    return model
+    return initialise(model, clusters)
 
 
 def _test(

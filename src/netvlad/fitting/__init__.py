@@ -3,8 +3,9 @@
 from netvlad.fitting.clustering import (
     Clusters,
     compute_clusters,
+    initialise,
     read_clusters,
     write_clusters,
 )
 
-__all__ = ["Clusters", "compute_clusters", "read_clusters", "write_clusters"]
+__all__ = ["Clusters", "compute_clusters", "initialise", "read_clusters", "write_clusters"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.errors import ClusterError
 from netvlad.images import Unreadable, load_batches
-from netvlad.models import PlaceModel
+from netvlad.models import NetVLAD, PlaceModel
 from netvlad.models.describer import evaluating
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent
@@ -167,6 +167,23 @@ def _random_cells(cells: NDArray[np.float32], count: int, seed: int) -> NDArray[
     total = cells.shape[1]
     picked = np.random.default_rng(seed).choice(total, size=min(count, total), replace=False)
     return np.ascontiguousarray(cells[:, picked].T)
+
+
+def initialise(model: PlaceModel, clusters: Clusters, report: Reporter = silent) -> PlaceModel:
+    """Set a model's NetVLAD layer from clusters; other poolings need none.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        ClusterError: the clusters have another dimension or number than the layer.
+    """
+    if isinstance(model.pool, NetVLAD):
+        model.pool.init_from_clusters(
+            torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
+        )
+        report(Note(f"NetVLAD initialised from clusters: alpha = {model.pool.alpha:.2f}"))
+    return model
 
 
 def write_clusters(path: Path, clusters: Clusters) -> None:

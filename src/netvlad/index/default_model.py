@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import torch
-
 from netvlad.compute import Compute
 from netvlad.errors import ClusterError
-from netvlad.fitting import compute_clusters
-from netvlad.models import ModelSpec, NetVLAD, PlaceModel, build_model
+from netvlad.fitting import compute_clusters, initialise
+from netvlad.models import ModelSpec, PlaceModel, build_model
 from netvlad.types import ImageSet, Note, Reporter, silent
 
 NUM_CLUSTERS = 32
@@ -56,11 +54,7 @@ def default_model(
         # Few of them can be read, or they are tiny.
         report(Note(f"average pooling: {error}"))
         return _averaging(spec, compute)
-    assert isinstance(model.pool, NetVLAD)
-    model.pool.init_from_clusters(
-        torch.from_numpy(clusters.centroids), torch.from_numpy(clusters.descriptors)
-    )
-    return model.eval()
+    return initialise(model, clusters)
 
 
 def _averaging(spec: ModelSpec, compute: Compute) -> PlaceModel:

@@ -19,14 +19,17 @@ from netvlad.models.foreign import (
     write_pytorch_netvlad_run,
 )
 from netvlad.models.image_inputs import ImageInput, OneImage
-from netvlad.models.loading import load_model
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.preprocessing import CENTRED, IMAGENET, Preprocessing
-from netvlad.models.published import Progress, WeightsRecord, locate_published
 from netvlad.models.registering import register_model
 from netvlad.models.registry import AGGREGATORS, BACKBONES, BackboneRecord, build_model
 from netvlad.models.spec import ModelSpec
-from netvlad.models.weights import load_backbone_weights, read_tensors
+from netvlad.models.weights import (
+    WeightsRecord,
+    load_backbone_weights,
+    locate_published,
+    read_tensors,
+)
 
 __all__ = [
     "AGGREGATORS",
@@ -48,13 +51,11 @@ __all__ = [
     "OneImage",
     "PlaceModel",
     "Preprocessing",
-    "Progress",
     "WeightsRecord",
     "alexnet",
     "build_model",
     "efficientnet_lite0",
     "load_backbone_weights",
-    "load_model",
     "locate_published",
     "read_pytorch_netvlad_run",
     "read_tensors",

@@ -1,6 +1,6 @@
-"""Our checkpoints: safetensors and JSON, written beside and renamed, never a pickle.
+"""Stored models: our checkpoints, and one door to them and to pytorch-NetVlad's.
 
-A run folder holds::
+Ours are safetensors and JSON, written beside and renamed, never a pickle. A run folder holds::
 
     settings.json               what the run was told, resolved
     checkpoints/
@@ -26,8 +26,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from netvlad.errors import CheckpointError, NetvladError
-from netvlad.models.place_model import ModelSpec
+from netvlad.errors import CheckpointError, NetvladError, WeightsError
+from netvlad.models.foreign import (
+    ForeignCheckpoint,
+    is_pytorch_netvlad_run,
+    read_pytorch_netvlad_run,
+)
+from netvlad.models.place_model import PlaceModel
+from netvlad.models.registry import build_model
+from netvlad.models.spec import ModelSpec
 from netvlad.storage import folder_written_beside, read_json, recovered, write_json
 
 FORMAT = 1
@@ -124,6 +131,74 @@ def read_checkpoint(run: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
 def is_run(folder: Path) -> bool:
     """Whether ``folder`` is one of our run folders, or one of their checkpoints."""
     return (folder / "checkpoint.json").is_file() or (folder / "checkpoints/latest.json").is_file()
+
+
+def load_checkpoint(source: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
+    """Read a checkpoint of ours, or one of pytorch-NetVlad's as one of ours.
+
+    Args:
+        source: a run folder of either; a checkpoint's own folder; or, of pytorch-NetVlad's, the
+            ``checkpoints`` in a run folder, or a ``.pth.tar`` file there.
+        ckpt: which checkpoint of a run; a single checkpoint is what it is.
+
+    Raises:
+        CheckpointError: ``source`` holds neither, or is damaged.
+    """
+    if is_run(source):
+        return read_checkpoint(source, ckpt)
+    if is_pytorch_netvlad_run(source):
+        return _translated(read_pytorch_netvlad_run(source, ckpt=ckpt))
+    if source.is_file():
+        raise CheckpointError(f"{source}: is a file; name the run folder it lies in")
+    if (source / "latest.json").is_file():
+        raise CheckpointError(f"{source}: lies in a run folder; name that, {source.parent}")
+    reason = "is not a run folder" if source.is_dir() else "does not exist"
+    raise CheckpointError(
+        f"{source}: {reason}; expected checkpoints/latest.json (netvlad) or "
+        "checkpoints/checkpoint.pth.tar (pytorch-NetVlad) in it"
+    )
+
+
+def _translated(foreign: ForeignCheckpoint) -> Checkpoint:
+    """A checkpoint of pytorch-NetVlad's as one of ours, its optimiser's memory included."""
+    optimiser = foreign.optimizer or {"state": {}, "param_groups": []}
+    # Old versions of torch numbered parameters by their address: what counts is their order.
+    order = [p for group in optimiser["param_groups"] for p in group["params"]]
+    tensors = {
+        f"optimiser.{order.index(p)}.{name}": value
+        for p, entries in optimiser["state"].items()
+        for name, value in entries.items()
+        if isinstance(value, torch.Tensor)
+    }
+    return Checkpoint(
+        spec=foreign.spec,
+        weights=foreign.state_dict,
+        training=tensors,
+        progress={
+            "foreign": True,
+            "epoch": foreign.epoch,
+            "best_score": foreign.best_score,
+            "recalls": {str(n): value for n, value in foreign.recalls.items()},
+            "settings": dict(foreign.settings),
+            "optim": str(foreign.settings.get("optim", "")).lower(),
+            "optimiser": {"scalars": {}, "groups": [{"params": list(range(len(order)))}]},
+        },
+    )
+
+
+def model_of(checkpoint: Checkpoint, source: Path) -> PlaceModel:
+    """Build the model of a checkpoint.
+
+    Raises:
+        CheckpointError: the weights do not fit the specification.
+    """
+    model = build_model(checkpoint.spec, weights=None)
+    try:
+        model.load_state_dict(dict(checkpoint.weights))
+    except (RuntimeError, WeightsError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"{source}: its weights do not fit its settings: {first}") from error
+    return model.eval()
 
 
 def _pointed_to(run: Path, ckpt: str) -> Path:

@@ -16,7 +16,7 @@ from torch import Tensor
 from netvlad.errors import CheckpointError, NetvladError
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.spec import ModelSpec
-from netvlad.models.torch_files import read_torch_file
+from netvlad.models.weights import read_torch_file
 from netvlad.storage import read_json, write_json, written_beside
 
 _FLAGS = "flags.json"
@@ -86,13 +86,13 @@ class ForeignCheckpoint:
     optimizer: Mapping[str, Any] | None
 
 
-def is_pytorch_netvlad_run(folder: Path) -> bool:
-    """Whether ``folder`` is a run folder of pytorch-NetVlad, or the ``checkpoints`` inside one."""
-    return _place_of_flags(folder) is not None
+def is_pytorch_netvlad_run(source: Path) -> bool:
+    """Whether ``source`` is a run folder of pytorch-NetVlad, or a folder or file inside one."""
+    return _place_of(source) is not None
 
 
 def read_pytorch_netvlad_run(
-    folder: Path, *, ckpt: Literal["latest", "best"] = "latest"
+    source: Path, *, ckpt: Literal["latest", "best"] = "latest"
 ) -> ForeignCheckpoint:
     """Read a checkpoint out of a run folder of pytorch-NetVlad. No code in it is run.
 
@@ -100,21 +100,26 @@ def read_pytorch_netvlad_run(
     many clusters, is taken from the weights, because older flags do not say.
 
     Args:
-        folder: the run folder, or the ``checkpoints`` folder inside.
-        ckpt: the latest epoch or the best.
+        source: the run folder, the ``checkpoints`` folder inside, or a ``.pth.tar`` file in that.
+        ckpt: the latest epoch or the best, unless a file is named.
 
     Raises:
         CheckpointError: it is no such folder, the checkpoint is missing or damaged, holds code, or
             contradicts the flags.
     """
-    place = _place_of_flags(folder)
+    place = _place_of(source)
     if place is None:
-        reason = "is not a run folder of pytorch-NetVlad" if folder.is_dir() else "does not exist"
-        raise CheckpointError(f"{folder}: {reason} (there is no checkpoints/{_FLAGS} in it)")
+        reason = "is not a run folder of pytorch-NetVlad" if source.exists() else "does not exist"
+        raise CheckpointError(f"{source}: {reason} (no checkpoints/{_FILES[ckpt]} in it)")
+    if not (place / _FLAGS).is_file():
+        raise CheckpointError(
+            f"{place / _FLAGS}: is missing; pytorch-NetVlad wrote it beside its checkpoints, and "
+            "only there it says what the model is: put it back"
+        )
     settings = read_json(place / _FLAGS, error=CheckpointError)
     if not isinstance(settings, dict):
         raise CheckpointError(f"{place / _FLAGS}: does not hold settings by name")
-    path = place / _FILES[ckpt]
+    path = source if source.is_file() else place / _FILES[ckpt]
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no {ckpt} checkpoint in this run folder")
     content = read_torch_file(path, error=CheckpointError, allowed=_ALLOWED)
@@ -201,9 +206,12 @@ def write_pytorch_netvlad_run(
     write_json(place / _FLAGS, flags)
 
 
-def _place_of_flags(folder: Path) -> Path | None:
-    for place in (folder / "checkpoints", folder):
-        if (place / _FLAGS).is_file():
+def _place_of(source: Path) -> Path | None:
+    """Where the checkpoints of a run lie; None where ``source`` is no part of one."""
+    if source.is_file():
+        return source.parent if source.name.endswith(".pth.tar") else None
+    for place in (source / "checkpoints", source):
+        if any((place / name).is_file() for name in (_FLAGS, *_FILES.values())):
             return place
     return None
 

@@ -17,10 +17,10 @@ from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.backbones.efficientnet_lite0 import efficientnet_lite0, translate_published_key
 from netvlad.models.backbones.vgg16 import vgg16
 from netvlad.models.place_model import PlaceModel
-from netvlad.models.published import Progress, WeightsRecord
 from netvlad.models.spec import ModelSpec
-from netvlad.models.weights import load_backbone_weights
+from netvlad.models.weights import WeightsRecord, load_backbone_weights
 from netvlad.models.whitening import Whitening
+from netvlad.types import Reporter, silent
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def build_model(
     spec: ModelSpec,
     *,
     weights: str | Path | None,
-    progress: Progress | None = None,
+    report: Reporter = silent,
     channels_last: bool = True,
 ) -> PlaceModel:
     """Build a model and load weights into its backbone.
@@ -117,7 +117,7 @@ def build_model(
         spec: what to build.
         weights: ``"imagenet"``; a file, see :func:`~netvlad.models.load_backbone_weights`; or
             ``"none"`` or None to leave the backbone random (for a checkpoint that follows).
-        progress: told (bytes so far, bytes in all or None) while weights are downloaded.
+        report: receives the progress of a download.
         channels_last: memory format of the convolutions, see :class:`PlaceModel`.
 
     Returns:
@@ -144,7 +144,7 @@ def build_model(
             wanted,
             published=record.weights,
             translate_key=record.translate_key,
-            progress=progress,
+            report=report,
         )
     pool = aggregator(encoder.channels, spec)
     dim = spec.whitening_dim

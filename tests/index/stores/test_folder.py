@@ -14,7 +14,7 @@ from netvlad.index.stores.manifest import (
 )
 from netvlad.index.stores.verifying import verify
 from netvlad.index.stores.writing import writing
-from netvlad.models import load_model
+from netvlad.loading import load_model
 
 PRESENT = [*range(10), *range(20, 100)]
 REAL_MANIFEST = read_manifest

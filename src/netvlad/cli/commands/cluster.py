@@ -11,7 +11,7 @@ from netvlad.cli.models import clusters_path, open_run
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.models import build_model
-from netvlad.models.loading import model_of
+from netvlad.models.checkpoints import model_of
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
 

@@ -7,10 +7,10 @@ from typing import Literal
 from netvlad import descriptors
 from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import ComputeFlags
-from netvlad.cli.model_names import open_model
 from netvlad.compute import Compute
 from netvlad.errors import DataError, SettingsError
 from netvlad.images import SUFFIXES, images_in
+from netvlad.loading import load_model
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note
 
@@ -66,7 +66,7 @@ def describe(
             report(Note(_told(left_out)))
         if model is None:
             report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
-        network = open_model(model or DEFAULT_MODEL, ckpt, report=report)
+        network = load_model(model or DEFAULT_MODEL, ckpt=ckpt, report=report)
         described = descriptors.describe(
             network,
             ImageSet(Path(), tuple(listed)),

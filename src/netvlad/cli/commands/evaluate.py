@@ -21,7 +21,6 @@ from netvlad.cli.evaluation_tables import (
 )
 from netvlad.cli.flags import MachineFlags
 from netvlad.cli.json_output import show_json
-from netvlad.cli.model_names import open_model
 from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.provenance import provenance
 from netvlad.cli.settings import parse_resize, tell
@@ -29,6 +28,7 @@ from netvlad.datasets import DATASETS, open_dataset
 from netvlad.errors import SettingsError
 from netvlad.evaluation.contest import Contest
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
+from netvlad.loading import load_model
 from netvlad.models.checkpoints import Ckpt
 from netvlad.reports.evaluation_files import contests_to_json
 from netvlad.types import PlaceDataset, Reporter
@@ -242,7 +242,7 @@ def _entrants(flags: EntrantFlags, report: Reporter) -> list[Entrant]:
     resize = None if flags.resize is None else parse_resize(flags.resize)
     found = []
     for source, name in zip(flags.model, names, strict=False):
-        network = open_model(source, flags.ckpt, report=report)
+        network = load_model(source, ckpt=flags.ckpt, report=report)
         network = network if resize is None else network.resized(resize)
         found.append(model_entrant(network, name, source))
     for pair, name in zip(flags.descriptors, names[len(flags.model) :], strict=True):

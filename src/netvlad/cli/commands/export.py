@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Literal
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.model_names import open_place_model
 from netvlad.export import metadata, write_onnx, write_torch_export
+from netvlad.loading import load_place_model
 from netvlad.types import Note
 
 WRITERS = {"onnx": write_onnx, "torch-export": write_torch_export}
@@ -46,7 +46,7 @@ def export(
         Which checkpoint of a run: latest or best.
     """
     with reporting() as report:
-        network = open_place_model(model, ckpt, report=report)
+        network = load_place_model(model, ckpt=ckpt, report=report)
         report(Note(f"tracing {model} and writing {output}: this takes a while"))
         agreement = WRITERS[format](network, output)
     about = metadata(network)

@@ -8,14 +8,13 @@ from netvlad.cli.console import reporting, show
 from netvlad.cli.engine_flags import EngineFlags
 from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.index_tables import change_line, folder_line, milvus_line
-from netvlad.cli.model_names import open_place_model
 from netvlad.cli.photo_flags import PositionFlags
 from netvlad.compute import Compute
 from netvlad.index.building import Change
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.milvus_address import is_milvus
 from netvlad.index.stores.opened import OpenedFolder
+from netvlad.loading import load_place_model
 from netvlad.types import Note
 
 DEFAULTS = (PositionFlags(), Compute(), EngineFlags())
@@ -68,10 +67,7 @@ def build(
     with reporting() as report:
         network = None
         if model is not None:
-            if is_milvus(model):
-                network = PlaceIndex.open(model).model
-            else:
-                network = open_place_model(model, ckpt, report=report)
+            network = load_place_model(model, ckpt=ckpt, report=report)
         built = PlaceIndex.build(
             network,
             list(photos),

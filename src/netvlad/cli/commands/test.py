@@ -13,15 +13,15 @@ from netvlad.cli.contest_reports import prepare_folder, write_report
 from netvlad.cli.contests import descriptor_folder
 from netvlad.cli.entrants import model_entrant
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
-from netvlad.cli.model_names import open_model
 from netvlad.cli.models import fit_to_clusters, open_run, untrained
 from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.evaluation import Evaluation, evaluate
 from netvlad.evaluation.contest import contest
+from netvlad.loading import load_model
+from netvlad.models.checkpoints import model_of
 from netvlad.models.describer import Describer
-from netvlad.models.loading import model_of
 from netvlad.storage import write_json, written_beside
 from netvlad.types import Note
 
@@ -104,7 +104,7 @@ def test(
         rules = None if protocol is None else find_protocols([protocol], [dataset])[0]
         network: Describer
         if named is not None:
-            network = open_model(named, ckpt, report=tell_user)
+            network = load_model(named, ckpt=ckpt, report=tell_user)
             if settings.model["resize"] is not None:
                 network = network.resized(settings.model["resize"])
         elif start.checkpoint is not None and resume is not None:

@@ -8,12 +8,18 @@ from netvlad.cli.clustering import found_or_made
 from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
 from netvlad.cli.models import open_run, untrained
-from netvlad.cli.runs import new_run, store_settings
+from netvlad.cli.runs import run_folder
 from netvlad.cli.settings import Settings, tell, typed_flags
 from netvlad.errors import CheckpointError
-from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, is_run, write_checkpoint
-from netvlad.models.loading import load_checkpoint, model_of
-from netvlad.storage import locked
+from netvlad.models.checkpoints import (
+    BEST,
+    LATEST,
+    Checkpoint,
+    is_run,
+    load_checkpoint,
+    model_of,
+    write_checkpoint,
+)
 from netvlad.training.loop import Trainer
 from netvlad.training.recipes import RECIPES
 from netvlad.training.state import TrainingState
@@ -74,10 +80,7 @@ def train(
                 settings, typed, clusters, runs_dir, train_set, machine.compute(), report
             )
             network = untrained(settings, centres, report)
-        going_on = resume is not None and is_run(resume)
-        run = resume if resume is not None and going_on else new_run(runs_dir, settings)
-        with locked(run, "training"):
-            store_settings(run, settings)
+        with run_folder(resume, runs_dir, settings) as run:
             report(Note(f"run folder: {run}"))
             report(Note(_recipe_line(settings)))
             trainer = Trainer(
@@ -92,12 +95,13 @@ def train(
             )
             if checkpoint is not None and resume is not None:
                 trainer.resume(checkpoint)
-                if not going_on:
+                if run != resume:
                     _adopt(run, resume, checkpoint)
             try:
                 state = trainer.run()
             except KeyboardInterrupt:
-                report(Note(f"stopped; go on with: netvlad train --resume {run}"))
+                if is_run(run):
+                    report(Note(f"stopped; resume it with: netvlad train --resume {run}"))
                 raise
     _show(state, run)
 
@@ -116,7 +120,8 @@ def _adopt(run: Path, source: Path, checkpoint: Checkpoint) -> None:
     """Begin a new run folder with what it comes from, the best of that run included."""
     write_checkpoint(run, "start", checkpoint, (LATEST, BEST))
     with contextlib.suppress(CheckpointError):  # an early run has no best yet
-        write_checkpoint(run, "start-best", load_checkpoint(source, "best"), (BEST,))
+        place = source.parent if source.is_file() else source
+        write_checkpoint(run, "start-best", load_checkpoint(place, "best"), (BEST,))
 
 
 def _show(state: TrainingState, run: Path) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import SettingsError
-from netvlad.index.matchers.learned_weights import Published, load_weights
+from netvlad.index.matchers.learned_weights import load_weights
 from netvlad.index.matchers.matcher import LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.models import WeightsRecord
 from netvlad.types import Reporter, silent
 
 MAX_SIDE = 640
@@ -30,20 +31,38 @@ FORMAT = 1
 
 _DIMENSION = 128
 _LEAST_SIDE = 32  # of the coarsest layer's pixels there must be several
+_APACHE = "Apache-2.0"
 _HUB = "https://huggingface.co/kornia"
 
 # The copies that kornia 0.9 tries first, under the names it keeps them by in torch's cache. It
 # checks no hash of any of them, and no SHA-256 of them is known here.
-DISK = Published(
-    url=f"{_HUB}/disk/resolve/main/depth-save.pth", name="depth-save.pth", entry="extractor"
-)
-DISK_LIGHTGLUE = Published(
-    url=f"{_HUB}/lightglue/resolve/main/disk_lightglue.pth", name="disk_lightglue_v0-1_arxiv-pth"
-)
-ALIKED = Published(url=f"{_HUB}/aliked/resolve/main/aliked-n16.pth", name="aliked-n16.pth")
-ALIKED_LIGHTGLUE = Published(
-    url=f"{_HUB}/lightglue/resolve/main/aliked_lightglue.pth",
-    name="aliked_lightglue_v0-1_arxiv-pth",
+DISK, DISK_LIGHTGLUE, ALIKED, ALIKED_LIGHTGLUE = (
+    WeightsRecord(
+        file_name=name,
+        url=f"{_HUB}/{page}",
+        sha256_prefix="",
+        licence=licence,
+        description=description,
+        entry=entry,
+    )
+    for name, page, entry, licence, description in (
+        ("depth-save.pth", "disk/resolve/main/depth-save.pth", "extractor", _APACHE, "DISK"),
+        (
+            "disk_lightglue_v0-1_arxiv-pth",
+            "lightglue/resolve/main/disk_lightglue.pth",
+            "",
+            _APACHE,
+            "LightGlue for DISK",
+        ),
+        ("aliked-n16.pth", "aliked/resolve/main/aliked-n16.pth", "", "BSD-3-Clause", "ALIKED"),
+        (
+            "aliked_lightglue_v0-1_arxiv-pth",
+            "lightglue/resolve/main/aliked_lightglue.pth",
+            "",
+            _APACHE,
+            "LightGlue for ALIKED",
+        ),
+    )
 )
 
 
@@ -164,7 +183,7 @@ def load_aliked_lightglue(device: str, report: Reporter = silent) -> LightGlueMa
     )
 
 
-def _lightglue(kornia: Any, weights: Published, device: str, report: Reporter) -> nn.Module:
+def _lightglue(kornia: Any, weights: WeightsRecord, device: str, report: Reporter) -> nn.Module:
     # With the name of a feature instead of None kornia would download by itself.
     lightglue: nn.Module = kornia.LightGlue(None, input_dim=_DIMENSION)
     load_weights(lightglue, weights, report)

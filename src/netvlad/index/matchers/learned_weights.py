@@ -2,39 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from netvlad.datasets.downloading import RemoteFile, download
-from netvlad.errors import DataError, WeightsError
-from netvlad.models.torch_files import read_torch_file
+from netvlad.errors import WeightsError
+from netvlad.models.weights import WeightsRecord, locate_published, read_torch_file
 from netvlad.storage import fingerprint
-from netvlad.types import Note, Progress, Reporter
+from netvlad.types import Reporter
 
-_WAIT_S = 0.5
 _STATISTICS = ("running_mean", "running_var")
 _SHOWN_KEYS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A file of weights whose SHA-256 is not known here: its length and content are checked alone.
-
-    Attributes:
-        url: where it is.
-        name: what it is called in torch's cache (``torch.hub.get_dir()/checkpoints``).
-        entry: under which of its keys the weights are; empty for those that are not nested.
-    """
-
-    url: str
-    name: str
-    entry: str = ""
-
-
-def load_weights(module: nn.Module, weights: Published, report: Reporter) -> str:
+def load_weights(module: nn.Module, weights: WeightsRecord, report: Reporter) -> str:
     """Load published weights into a network and put it into evaluation mode.
 
     Args:
@@ -49,7 +30,7 @@ def load_weights(module: nn.Module, weights: Published, report: Reporter) -> str
         WeightsError: the file cannot be downloaded, is damaged, or holds another network's weights.
         StorageError: the download cannot be written.
     """
-    path = _fetched(weights, report)
+    path = locate_published(weights, report=report)
     content = read_torch_file(
         path, error=lambda reason: WeightsError(f"{reason}; delete it and try again")
     )
@@ -64,29 +45,6 @@ def load_weights(module: nn.Module, weights: Published, report: Reporter) -> str
     )
     module.eval()
     return fingerprint(path.read_bytes())
-
-
-def _fetched(weights: Published, report: Reporter) -> Path:
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    notes: list[Note] = []
-
-    def told(event: Progress | Note) -> None:
-        # Notes on further tries would only stand in the way of the one line that says what to do.
-        if isinstance(event, Note):
-            notes.append(event)
-        else:
-            report(event)
-
-    file = RemoteFile(url=weights.url, name=weights.name)
-    try:
-        path = download(file, folder, report=told, wait_s=_WAIT_S)
-    except DataError as error:
-        raise WeightsError(
-            f"{error}; or fetch it elsewhere and save it as {folder / weights.name}"
-        ) from error
-    for note in notes:
-        report(note)
-    return path
 
 
 def _renamed(key: str) -> str:

@@ -20,8 +20,7 @@ from netvlad.errors import StorageError
 from netvlad.index.places import Places, StoredPlaces
 from netvlad.index.stores.manifest import DTYPES, FileRecord, Manifest, read_manifest
 from netvlad.models import ModelSpec, PlaceModel
-from netvlad.models.checkpoints import Checkpoint
-from netvlad.models.loading import model_of
+from netvlad.models.checkpoints import Checkpoint, model_of
 
 # How many switches of a busy writer a reader lets pass before it gives up.
 _ATTEMPTS = 50

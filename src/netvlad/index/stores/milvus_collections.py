@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-import netvlad
 from netvlad.errors import StorageError
 from netvlad.index.stores.changes import write_model
 from netvlad.index.stores.milvus_address import MilvusAddress
@@ -21,9 +21,8 @@ from netvlad.index.stores.milvus_rows import FIELDS as PLACE_FIELDS
 from netvlad.index.stores.milvus_rows import describe_fields
 from netvlad.index.stores.milvus_table import MilvusTable
 from netvlad.models import ModelSpec, PlaceModel
-from netvlad.models.checkpoints import Checkpoint
+from netvlad.models.checkpoints import Checkpoint, model_of
 from netvlad.models.fingerprints import model_fingerprint
-from netvlad.models.loading import model_of
 
 FORMAT = 1
 _ABOUT = "index.json"
@@ -93,7 +92,7 @@ def create_collections(
             files.write(name, (Path(folder) / name).read_bytes())
     about = {
         "format": FORMAT,
-        "netvlad": netvlad.__version__,
+        "netvlad": version("netvlad"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dim": model.descriptor_dim,
         "half": half,

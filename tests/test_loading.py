@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from netvlad.cli.main import main
-from netvlad.cli.model_names import open_model, open_place_model
 from netvlad.errors import ClusterError, SettingsError
 from netvlad.fitting import Clusters, read_clusters, write_clusters
+from netvlad.loading import load_model, load_place_model
 from netvlad.models import ModelSpec, build_model
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
 from netvlad.models.fingerprints import model_fingerprint
@@ -40,7 +40,7 @@ def raw():
 )
 
 
-def raises(name, message, opening=open_model):
+def raises(name, message, opening=load_model):
     with pytest.raises(SettingsError, match=message) as caught:
         opening(str(name))
     assert "\n" not in str(caught.value)
@@ -78,14 +78,14 @@ def test_a_file_of_several_and_what_lies_beside_it(tmp_path):
     (tmp_path / "beside.py").write_text("scale = 2\n")
     raises(file, r"zoo.py: registers corners, raw; choose one, such as .*zoo.py:corners$")
     raises(f"{file}:median", "zoo.py: registers no model 'median'; there is corners, raw$")
-    model = open_model(f"{file}:raw")
+    model = load_model(f"{file}:raw")
     assert (model.name, model.descriptor_dim, model.training) == ("raw", 12, False)
-    assert open_model(f"{file}:corners").resize == (12, 16)
+    assert load_model(f"{file}:corners").resize == (12, 16)
     # Another file may use the same names.
     (tmp_path / "other").mkdir()
     shutil.copy(file, tmp_path / "other/zoo.py")
     (tmp_path / "other/beside.py").write_text("scale = 3\n")
-    assert open_model(f"{file}:corners").resize == (12, 16)
+    assert load_model(f"{file}:corners").resize == (12, 16)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_python_file_that_fails_is_one_line(tmp_path, text, message):
 def test_a_python_file_is_no_place_model_and_is_not_run(tmp_path, capsys):
     file = tmp_path / "my_model.py"
     file.write_text("raise SystemError\n")
-    raises(file, "an index and an export keep a model as weights and settings", open_place_model)
+    raises(file, "an index and an export keep a model as weights and settings", load_place_model)
     raises(tmp_path / "gone.py", "gone.py: no such file")
     out = str(tmp_path / "out")
     for command in (["export", "--output", out], ["index", "build", ".", "--index", out]):
@@ -145,7 +145,7 @@ def test_a_cluster_file_is_netvlad_off_the_shelf(tiny_data, tmp_path, monkeypatc
         ),
     ):
         expected = initialised(spec, read_clusters(Path(file)))
-        found = open_model(file)
+        found = load_model(file)
         assert model_fingerprint(found) == model_fingerprint(expected)
         assert not found.training
     photos = str(tiny_data / "val")
@@ -154,7 +154,7 @@ def test_a_cluster_file_is_netvlad_off_the_shelf(tiny_data, tmp_path, monkeypatc
     rows = np.load("descriptors.npy")
     np.testing.assert_allclose(rows[:3], expected.describe(names[:3]), atol=1e-5)
     main(["index", "build", photos, "--model", "plain.hdf5", "--index", "my.index"])
-    assert model_fingerprint(open_model("my.index")) == model_fingerprint(open_model("plain.hdf5"))
+    assert model_fingerprint(load_model("my.index")) == model_fingerprint(load_model("plain.hdf5"))
 
 
 def test_centres_of_a_trained_backbone_need_it_as_it_was(tiny_data, tmp_path, monkeypatch):
@@ -176,14 +176,14 @@ def test_centres_of_a_trained_backbone_need_it_as_it_was(tiny_data, tmp_path, mo
     spec = ModelSpec(arch="efficientnet-lite0", num_clusters=3, resize=(48, 64))
     expected = initialised(spec, read_clusters(Path("c.hdf5")), state["best"])
     monkeypatch.chdir("/")
-    found = open_model(str(tmp_path / "c.hdf5"))
+    found = load_model(str(tmp_path / "c.hdf5"))
     assert model_fingerprint(found) == model_fingerprint(expected)
     shutil.copy(tmp_path / "run/checkpoints/latest.json", tmp_path / "run/checkpoints/best.json")
     with pytest.raises(ClusterError, match=r"c.hdf5: was made with other weights than .*run has"):
-        open_model(str(tmp_path / "c.hdf5"))
+        load_model(str(tmp_path / "c.hdf5"))
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(ClusterError, match=r"c.hdf5: was made with the weights of .*run, which"):
-        open_model(str(tmp_path / "c.hdf5"))
+        load_model(str(tmp_path / "c.hdf5"))
 
 
 def made_clusters(dim=112, **made_by):
@@ -198,7 +198,7 @@ def test_a_cluster_file_of_pytorch_netvlad_is_known_by_its_name(tmp_path):
     file = tmp_path / "efficientnet-lite0_pitts30k_4_desc_cen.hdf5"
     write_clusters(file, clusters)
     expected = initialised(ModelSpec(arch="efficientnet-lite0", num_clusters=4), clusters)
-    assert model_fingerprint(open_model(str(file))) == model_fingerprint(expected)
+    assert model_fingerprint(load_model(str(file))) == model_fingerprint(expected)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_cluster_file_of_pytorch_netvlad_is_known_by_its_name(tmp_path):
 def test_cluster_files_that_make_no_model(tmp_path, name, clusters, message):
     write_clusters(tmp_path / name, clusters)
     with pytest.raises(ClusterError, match=message) as caught:
-        open_model(str(tmp_path / name))
+        load_model(str(tmp_path / name))
     assert str(caught.value).startswith(str(tmp_path / name))
 
 
@@ -228,4 +228,4 @@ def test_a_cluster_file_that_is_none(tmp_path):
     (tmp_path / "text.hdf5").write_text("no clusters")
     for name, message in (("gone.hdf5", "no cluster file"), ("text.hdf5", "not a readable HDF5")):
         with pytest.raises(ClusterError, match=message):
-            open_model(str(tmp_path / name))
+            load_model(str(tmp_path / name))

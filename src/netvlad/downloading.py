@@ -31,7 +31,7 @@ class RemoteFile:
         url: where it is, http or https.
         name: what it is called here.
         size_bytes: its length, where it is published.
-        sha256: its SHA-256 in 64 hexadecimal digits, where it is published.
+        sha256: its SHA-256 in hexadecimal digits, or how that begins, where it is published.
         into: the folder, relative to the data set's, that an archive is unpacked into.
     """
 
@@ -274,7 +274,7 @@ def _verify(file: RemoteFile, path: Path, trouble: str, remedy: str) -> None:
         return
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != file.sha256.lower():
+    if not digest.startswith(file.sha256.lower()):
         raise DataError(
             f"{trouble} (its SHA-256 begins with {digest[:8]}, not with {file.sha256[:8]}); "
             f"{remedy}"

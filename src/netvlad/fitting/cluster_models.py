@@ -3,20 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-from netvlad.cli.models import initialise, untrained
-from netvlad.cli.settings import Settings, resolve
 from netvlad.errors import ClusterError
-from netvlad.fitting import Clusters, read_clusters
-from netvlad.models import BACKBONES, NetVLAD, PlaceModel, load_model
-from netvlad.models.checkpoints import BEST, LATEST
+from netvlad.fitting.clustering import Clusters, initialise, read_clusters
+from netvlad.models import BACKBONES, ModelSpec, NetVLAD, PlaceModel, build_model
+from netvlad.models.checkpoints import BEST, LATEST, load_checkpoint, model_of
 from netvlad.models.fingerprints import weights_fingerprint
-from netvlad.types import Reporter
+from netvlad.types import Reporter, silent
 
-SUFFIXES = (".hdf5", ".h5")
 _PYTORCH_NETVLAD = "_desc_cen.hdf5"
 
 
-def open_cluster_file(path: Path, report: Reporter) -> PlaceModel:
+def model_of_clusters(path: Path, *, report: Reporter = silent) -> PlaceModel:
     """The model that a training would start from with these centres.
 
     Args:
@@ -34,23 +31,24 @@ def open_cluster_file(path: Path, report: Reporter) -> PlaceModel:
         WeightsError: published weights cannot be had.
     """
     clusters = read_clusters(path)
-    settings = _settings(path, clusters)
-    weights = str(settings.weights)
+    spec = _spec(path, clusters)
+    weights = clusters.made_by.get("weights", "imagenet")
     if weights == "none":
         raise ClusterError(
             f"{path}: was made with random weights, which are kept nowhere; run `netvlad cluster` "
             "with --weights FILE or a trained model"
         )
     try:
-        if weights in BACKBONES[settings.model["arch"]].weights or Path(weights).is_file():
-            model = untrained(settings, clusters, report)
+        if weights in BACKBONES[spec.arch].weights or Path(weights).is_file():
+            model = build_model(spec, weights=weights, report=report)
         elif Path(weights).is_dir():
-            model = _of_run(Path(weights), settings, clusters, report)
+            model = _of_run(Path(weights), spec, clusters)
         else:
             raise ClusterError(
                 f"was made with the weights of {weights}, which are not there; put them there or "
                 "run `netvlad cluster` again"
             )
+        initialise(model, clusters, report)
     except ClusterError as error:
         raise ClusterError(f"{path}: {error}") from error
     made_with = clusters.made_by.get("encoder", "")
@@ -62,22 +60,8 @@ def open_cluster_file(path: Path, report: Reporter) -> PlaceModel:
     return model.eval()
 
 
-def _settings(path: Path, clusters: Clusters) -> Settings:
-    made_by = clusters.made_by
-    return resolve(
-        typed={
-            "arch": _arch(path, clusters),
-            "pooling": "netvlad",
-            "num_clusters": len(clusters.centroids),
-            "vladv2": made_by.get("vladv2") == "true",
-            "weights": made_by.get("weights"),
-            "resize": made_by.get("resize"),
-        }
-    )
-
-
-def _arch(path: Path, clusters: Clusters) -> str:
-    """The backbone that the file names, or else its name does.
+def _spec(path: Path, clusters: Clusters) -> ModelSpec:
+    """What the file says of its model, or else its name does.
 
     Raises:
         ClusterError: neither does.
@@ -90,22 +74,29 @@ def _arch(path: Path, clusters: Clusters) -> str:
             f"{path}: does not say which backbone it belongs to ({arch or 'nothing'}); call it "
             f"ARCH_DATASET_K{_PYTORCH_NETVLAD} with ARCH one of {', '.join(BACKBONES)}"
         )
-    return arch
-
-
-def _of_run(run: Path, settings: Settings, clusters: Clusters, report: Reporter) -> PlaceModel:
-    """The trained backbone of a run, with a layer made from centres of its features."""
-    ckpt = BEST if clusters.made_by.get("ckpt") == BEST else LATEST
-    trained = load_model(run, ckpt=ckpt)
-    spec = replace(
-        trained.spec,
-        pooling="netvlad",
-        num_clusters=settings.model["num_clusters"],
-        vladv2=settings.model["vladv2"],
-        resize=settings.model["resize"],
-        whitening_dim=None,
+    sides = [int(side) for side in clusters.made_by.get("resize", "").split("x") if side]
+    return ModelSpec(
+        arch=arch,
+        num_clusters=len(clusters.centroids),
+        vladv2=clusters.made_by.get("vladv2") == "true",
+        resize=(sides[0], sides[1]) if len(sides) == 2 else next(iter(sides), None),
     )
+
+
+def _of_run(run: Path, spec: ModelSpec, clusters: Clusters) -> PlaceModel:
+    """The trained backbone of a run, with a layer for centres of its features."""
+    ckpt = BEST if clusters.made_by.get("ckpt") == BEST else LATEST
+    trained = model_of(load_checkpoint(run, ckpt), run)
     layer = NetVLAD(spec.num_clusters, trained.encoder.channels, spec.vladv2)
-    model = PlaceModel(trained.encoder, layer, spec)
-    initialise(model, clusters, report)
-    return model
+    return PlaceModel(
+        trained.encoder,
+        layer,
+        replace(
+            trained.spec,
+            pooling="netvlad",
+            num_clusters=spec.num_clusters,
+            vladv2=spec.vladv2,
+            resize=spec.resize,
+            whitening_dim=None,
+        ),
+    )
