@@ -31,7 +31,7 @@ def test_devices(monkeypatch, gpus):
         if number < gpus:
             assert Compute(name).torch_device() == torch.device(name)
         else:
-            with pytest.raises(SettingsError, match="no such GPU found"):
+            with pytest.raises(SettingsError, match="no GPU found"):
                 Compute(name).torch_device()
     with pytest.raises(SettingsError, match="choose auto, cpu or cuda"):
         Compute("gpu").torch_device()

@@ -73,7 +73,7 @@ class Compute:
         except (RuntimeError, TypeError) as error:
             raise SettingsError(f"device {self.device}: choose auto, cpu or cuda") from error
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise SettingsError(f"device {self.device}: no such GPU found; choose cpu or auto")
+            raise SettingsError(f"device {self.device}: no GPU found; choose cpu or auto")
         return device
 
     def place(self, model: M) -> M:

@@ -41,7 +41,7 @@ def load_model(
 
     Example:
         >>> load_model("efficientnet-lite0-avg").descriptor_dim
-        320
+        112
     """
     if is_python_file(str(name)):
         return open_python_file(str(name))

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import netvlad
 from netvlad import storage
 from netvlad.compute import Compute
 from netvlad.descriptors import passes
-from netvlad.errors import SettingsError, StorageError
+from netvlad.errors import ImageError, NetvladError, SettingsError, StorageError
 from netvlad.models import ModelSpec, build_model
 from netvlad.types import Note, Progress
 
@@ -168,3 +169,70 @@ def test_no_images_make_an_empty_file(model, images, tmp_path):
     described = netvlad.describe(model, images.subset([]), output=tmp_path / "d.npy")
     assert described.values.shape == (0, 112)
     assert np.load(tmp_path / "d.npy").shape == (0, 112)
+
+
+def test_images_by_whatever_names_them(model, tiny_data, tmp_path):
+    folder = tiny_data / "test"
+    files = sorted(folder.iterdir())[:5]
+    expected = netvlad.describe(model, files).values
+    (tmp_path / "few").mkdir()
+    for file in files[1:]:
+        (tmp_path / "few" / file.name).symlink_to(file)
+    for several in (
+        [str(file) for file in files],
+        (file for file in files),
+        tuple(files),
+        [files[0], tmp_path / "few"],
+        iter([str(files[0]), str(tmp_path / "few")]),
+    ):
+        described = netvlad.describe(model, several)
+        np.testing.assert_array_equal(described.values, expected)
+    np.testing.assert_array_equal(netvlad.describe(model, str(files[0])).values, expected[:1])
+    in_folder = netvlad.describe(model, tmp_path / "few")
+    np.testing.assert_array_equal(in_folder.values, expected[1:])
+    assert len(netvlad.describe(model, []).values) == 0
+
+
+def test_a_broken_file_among_others_costs_its_own_row_alone(model, tiny_data, tmp_path):
+    good = sorted((tiny_data / "test").iterdir())[:2]
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    notes = []
+    several = [good[0], tmp_path / "broken.jpg", good[1], tmp_path / "gone.jpg"]
+    described = netvlad.describe(model, several, report=notes.append)
+    assert described.readable.tolist() == [True, False, True, False]
+    np.testing.assert_array_equal(
+        described.values[described.readable], netvlad.describe(model, good).values
+    )
+    notes = []
+    rows = model.describe(iter(several), report=notes.append)
+    assert np.isnan(rows[[1, 3]]).all()
+    np.testing.assert_allclose(rows[[0, 2]], model.describe(good), atol=1e-6)
+    assert [note.text.startswith("skipped ") for note in notes] == [True, True]
+    assert "broken.jpg" in notes[0].text and "gone.jpg" in notes[1].text
+    with pytest.raises(ImageError, match=r"broken\.jpg"):
+        model.describe(tmp_path / "broken.jpg")
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 5, b"a.jpg", {"a.jpg": 1}, {"a.jpg"}, [5], [b"a.jpg"], [None]]
+)
+def test_what_is_no_image_is_one_clear_line(model, wrong):
+    for call in (netvlad.describe, type(model).describe):
+        with pytest.raises(NetvladError) as caught:
+            call(model, wrong)
+        assert "give a" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [None, "efficientnet-lite0", torch.nn.Identity()])
+def test_what_is_no_model_is_one_clear_line(wrong, tmp_path):
+    with pytest.raises(NetvladError, match=r"netvlad\.load_model"):
+        netvlad.describe(wrong, [tmp_path / "a.jpg"])
+
+
+def test_a_folder_that_has_no_images_or_is_not_there(model, tmp_path):
+    for wrong, words in (
+        (tmp_path, "has no images"),
+        (tmp_path / "gone", "no such file or folder"),
+    ):
+        with pytest.raises(NetvladError, match=words):
+            netvlad.describe(model, wrong)

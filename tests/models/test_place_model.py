@@ -242,7 +242,7 @@ def test_images_too_small(tmp_path: Path) -> None:
         model.describe(some_images(3, 20, 40))
     Image.new("RGB", (40, 20)).save(tmp_path / "small.png")
     with pytest.raises(ImageError, match=r"small\.png.*at least 31×31"):
-        model.describe([tmp_path / "small.png"])
+        model.describe(tmp_path / "small.png")
 
 
 def test_batches_of_a_wrong_shape(model: PlaceModel) -> None:

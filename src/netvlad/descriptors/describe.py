@@ -1,6 +1,7 @@
 """From images to descriptors, with bounded memory whatever their number."""
 
 import time
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from netvlad.compute import Compute
@@ -8,15 +9,17 @@ from netvlad.descriptors.described import Descriptors, storage_dtype
 from netvlad.descriptors.in_file import describe_in_file
 from netvlad.descriptors.passes import fill
 from netvlad.descriptors.rows import FileRows, MemoryRows
+from netvlad.errors import DataError, ModelError
+from netvlad.images import SUFFIXES, images_in
 from netvlad.models import Describer
 from netvlad.types import ImageSet, Reporter, silent
 
 
 def describe(
     model: Describer,
-    images: ImageSet,
+    images: ImageSet | str | Path | Iterable[str | Path],
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     storage: str = "32",
     compute: Compute = Compute(),
     stage: str = "Describing images",
@@ -33,7 +36,8 @@ def describe(
     Args:
         model: moved to ``compute.device``; used in evaluation mode and left in the mode it was
             in.
-        images: N images, of any sizes (a batch holds images of one size).
+        images: N images, of any sizes (a batch holds images of one size): an image set; a folder,
+            for all images below it, sorted; a file; or an iterable of files and folders.
         output: the ``.npy`` file to write; a ``.json`` beside it tells what it was made from. None
             keeps the descriptors in memory.
         storage: ``"32"`` keeps float32; ``"16"`` float16, half as large, accurate to 5e-4.
@@ -48,7 +52,15 @@ def describe(
         StorageError: the file cannot be written, another process is writing it, or it holds
             descriptors of something else.
         SettingsError: ``storage`` is neither, or ``output`` is no ``.npy`` file.
+        DataError: ``images`` are no paths, a folder does not exist or has no images.
+        ModelError: ``model`` is no model of netvlad's.
     """
+    if not isinstance(getattr(model, "descriptor_dim", None), int):
+        raise ModelError(
+            f"cannot describe with a {type(model).__name__}; give netvlad.load_model(NAME), or a "
+            "torch module in netvlad.ExternalModel"
+        )
+    images = image_set(images)
     started = time.perf_counter()
     dtype = storage_dtype(storage)
     model = compute.place(model)
@@ -60,7 +72,7 @@ def describe(
         return describe_in_file(
             model,
             images,
-            output,
+            Path(output),
             complete,
             storage=storage,
             precision=compute.precision,
@@ -71,3 +83,46 @@ def describe(
     complete(memory)
     seconds = time.perf_counter() - started
     return Descriptors.of(*memory.finish(), seconds=seconds, computed=len(images))
+
+
+def image_set(images: ImageSet | str | Path | Iterable[str | Path]) -> ImageSet:
+    """The images that a caller names: a set as it is; files; folders for all images below.
+
+    Raises:
+        DataError: something else is given, a folder does not exist or has no images.
+    """
+    if isinstance(images, ImageSet):
+        return images
+    if isinstance(images, str | Path):
+        folder = Path(images)
+        if not folder.exists():
+            raise DataError(f"{folder}: no such file or folder")
+        if folder.is_dir():
+            return ImageSet(folder, _names_in(folder))
+        return ImageSet(folder.parent, (folder.name,))
+    if not isinstance(images, Iterable) or isinstance(images, Mapping | Set):
+        raise DataError(_refused(images))
+    names: list[str] = []
+    for path in images:
+        if not isinstance(path, str | Path):
+            raise DataError(_refused(path))
+        folder = Path(path)
+        if folder.is_dir():
+            names += [str(folder / name) for name in _names_in(folder)]
+        else:
+            names.append(str(path))
+    return ImageSet(Path(), tuple(names))
+
+
+def _names_in(folder: Path) -> tuple[str, ...]:
+    names = tuple(images_in(folder))
+    if not names:
+        raise DataError(f"{folder}: has no images (looked for {' '.join(SUFFIXES)})")
+    return names
+
+
+def _refused(given: object) -> str:
+    return (
+        f"cannot describe a {type(given).__name__}; give a folder, files, or an ImageSet "
+        "(model.describe takes images from memory)"
+    )

@@ -10,7 +10,7 @@ from torch import Tensor
 from netvlad.errors import ModelError
 from netvlad.models import Describer, PlaceModel
 from netvlad.models.describer import evaluating
-from netvlad.models.image_inputs import each_image
+from netvlad.models.image_inputs import one_image
 from netvlad.models.whitening import Whitening
 
 _SMALLEST_NORM = 1e-12  # of F.normalize
@@ -71,7 +71,7 @@ def cell_shares(
             f"towards has shape {towards.shape}; give one descriptor of this model, "
             f"({model.descriptor_dim},)"
         )
-    (image,) = each_image(pixels, resize=model.resize, minimum_size=model.minimum_size)
+    image = one_image(pixels, resize=model.resize, minimum_size=model.minimum_size)
     with evaluating(model):
         return _shares(model, image, towards)
 

@@ -6,17 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import ModelError, NetvladError
 from netvlad.images import Resize
-from netvlad.models.describer import evaluating
-from netvlad.models.describing import describe_images
-from netvlad.models.image_inputs import ImageInput, check_batch
+from netvlad.models.describer import DescribesImages, evaluating
+from netvlad.models.image_inputs import check_batch
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.preprocessing import IMAGENET, Preprocessing
 from netvlad.models.spec import ModelSpec
@@ -26,7 +23,7 @@ _PROBED_SIDE = 224
 a multiple of the strides 32, 16 and 14."""
 
 
-class ExternalModel(nn.Module):
+class ExternalModel(DescribesImages, nn.Module):
     """A :class:`~netvlad.models.Describer` made of any module.
 
     Attributes:
@@ -167,27 +164,6 @@ class ExternalModel(nn.Module):
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         return F.normalize(self._checked(given, len(images)).float(), dim=1)
-
-    def describe(self, images: ImageInput, *, batch_size: int = 8) -> NDArray[np.float32]:
-        """Describe one image or several, of whatever sizes, from files or memory.
-
-        Every image is brought to ``resize`` first, if that is set. The model runs in evaluation
-        mode and returns to the mode it was in.
-
-        Args:
-            images: a path, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch; or
-                several: a sequence of these, (B, H, W, 3) uint8 numpy, (B, 3, H, W) uint8 torch.
-            batch_size: how many images of one size are described at once.
-
-        Returns:
-            (descriptor_dim,) float32 for one image, (B, descriptor_dim) for several, in the order
-            given; L2-normalised.
-
-        Raises:
-            ModelError: an array is not a uint8 RGB image, or is too small; or as :meth:`forward`.
-            ImageError: a file cannot be used, or its image is too small.
-        """
-        return describe_images(self, images, batch_size=batch_size)
 
     def _checked(self, given: object, count: int) -> Tensor:
         """What the module gave for ``count`` images, if that is a descriptor for each."""

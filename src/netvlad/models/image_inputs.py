@@ -1,8 +1,7 @@
 """Whatever a caller calls an image (path, Pillow, numpy, torch), turned into (H, W, 3) uint8."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -16,10 +15,10 @@ from netvlad.images import Resize, read_image, size_after, upright_rgb
 OneImage = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """A file, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch."""
 
-_ACCEPTED = "give a path, a Pillow image, a uint8 array or tensor, or a list of these"
+_ACCEPTED = "give a path, a Pillow image, a uint8 array or tensor, or several of these"
 
-ImageInput = OneImage | Sequence[OneImage]
-"""One image; or several: a sequence, (B, H, W, 3) uint8 numpy or (B, 3, H, W) uint8 torch."""
+ImageInput = OneImage | Iterable[OneImage]
+"""One image; or several: an iterable, (B, H, W, 3) uint8 numpy or (B, 3, H, W) uint8 torch."""
 
 
 def is_single(images: ImageInput) -> bool:
@@ -34,7 +33,7 @@ def is_single(images: ImageInput) -> bool:
         if images.ndim not in (3, 4):
             raise ModelError(f"expected an image or a batch, got {_what(images)}")
         return images.ndim == 3
-    if not isinstance(images, Sequence):
+    if not isinstance(images, Iterable) or isinstance(images, bytes | Mapping | Set):
         raise ModelError(f"cannot read {_what(images)} as an image; {_ACCEPTED}")
     return False
 
@@ -61,18 +60,16 @@ def image_pixels(image: OneImage, *, resize: Resize = None) -> NDArray[np.uint8]
     return _resized(_channels_last(image), resize)
 
 
-def each_image(
-    images: ImageInput, *, resize: Resize, minimum_size: int
-) -> Iterator[NDArray[np.uint8]]:
-    """Decode one image after another.
+def one_image(image: OneImage, *, resize: Resize, minimum_size: int) -> NDArray[np.uint8]:
+    """Decode an image.
 
     Args:
-        images: one or several.
-        resize: (height, width) in pixels that every image is brought to, or the most its longer
-            side may have; None keeps their size.
+        image: a path, a Pillow image, an array or a tensor.
+        resize: (height, width) in pixels that it is brought to, or the most its longer side may
+            have; None keeps its size.
         minimum_size: the shortest side, in pixels, that is accepted.
 
-    Yields:
+    Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
@@ -80,19 +77,17 @@ def each_image(
             small.
         ImageError: a file cannot be used, or its image is too small.
     """
-    several: Iterable[object] = [images] if is_single(images) else cast(Iterable[object], images)
-    for image in several:
-        pixels = image_pixels(cast(OneImage, image), resize=resize)
-        height, width = pixels.shape[:2]
-        if min(height, width) < minimum_size:
-            reason = (
-                f"is {height}×{width} pixels (height×width); "
-                f"the model needs at least {minimum_size}×{minimum_size}"
-            )
-            if isinstance(image, str | Path):
-                raise ImageError(image, reason)
-            raise ModelError(f"the image {reason}")
-        yield pixels
+    pixels = image_pixels(image, resize=resize)
+    height, width = pixels.shape[:2]
+    if min(height, width) < minimum_size:
+        reason = (
+            f"is {height}×{width} pixels (height×width); "
+            f"the model needs at least {minimum_size}×{minimum_size}"
+        )
+        if isinstance(image, str | Path):
+            raise ImageError(image, reason)
+        raise ModelError(f"the image {reason}")
+    return pixels
 
 
 def check_batch(images: Tensor, *, minimum_size: int, name: str) -> None:

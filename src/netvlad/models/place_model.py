@@ -5,18 +5,16 @@ import json
 from dataclasses import replace
 from typing import Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import ModelError
 from netvlad.images import Resize
 from netvlad.models.aggregators.aggregator import Aggregator
 from netvlad.models.backbones.backbone import Backbone
-from netvlad.models.describing import describe_images
-from netvlad.models.image_inputs import ImageInput, check_batch
+from netvlad.models.describer import DescribesImages
+from netvlad.models.image_inputs import check_batch
 from netvlad.models.preprocessing import Preprocessing
 from netvlad.models.spec import ModelSpec
 from netvlad.models.whitening import Whitening
@@ -24,7 +22,7 @@ from netvlad.models.whitening import Whitening
 __all__ = ["ModelSpec", "PlaceModel"]
 
 
-class PlaceModel(nn.Module):
+class PlaceModel(DescribesImages, nn.Module):
     """A backbone and an aggregator, and perhaps a PCA whitening.
 
     ``forward`` is ``tail(trunk(images))``: the trunk is frozen, so its output can be computed once
@@ -209,27 +207,6 @@ class PlaceModel(nn.Module):
         """
         maps = self.encoder.tail(self.trunk(images)).float()
         return F.normalize(maps, dim=1).flatten(2)
-
-    def describe(self, images: ImageInput, *, batch_size: int = 8) -> NDArray[np.float32]:
-        """Describe one image or several, of whatever sizes, from files or memory.
-
-        Every image is brought to ``spec.resize`` first, if that is set. The model runs in
-        evaluation mode and returns to the mode it was in.
-
-        Args:
-            images: a path, a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch; or
-                several: a sequence of these, (B, H, W, 3) uint8 numpy, (B, 3, H, W) uint8 torch.
-            batch_size: how many images of one size are described at once.
-
-        Returns:
-            (descriptor_dim,) float32 for one image, (B, descriptor_dim) for several, in the order
-            given; L2-normalised.
-
-        Raises:
-            ModelError: an array is not a uint8 RGB image, or is too small.
-            ImageError: a file cannot be used, or its image is too small.
-        """
-        return describe_images(self, images, batch_size=batch_size)
 
 
 def _check_whitening(whitening: Whitening | None, spec: ModelSpec, pool: Aggregator) -> None:

@@ -10,7 +10,7 @@ from netvlad.descriptors import cell_shares
 from netvlad.errors import ImageError
 from netvlad.images import read_image
 from netvlad.models import Describer
-from netvlad.models.image_inputs import each_image
+from netvlad.models.image_inputs import one_image
 from netvlad.reports.pictures import MAX_URI, Picture, fitted_picture
 
 COLOURS = (
@@ -61,7 +61,7 @@ def saliency_picture(
         ModelError: ``towards`` is not a descriptor of the model.
     """
     try:
-        (pixels,) = each_image(path, resize=model.resize, minimum_size=model.minimum_size)
+        pixels = one_image(path, resize=model.resize, minimum_size=model.minimum_size)
         photo = Image.fromarray(read_image(path, resize=longer_side))
     except ImageError:
         return None
