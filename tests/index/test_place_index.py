@@ -11,7 +11,7 @@ from netvlad.images import read_image
 from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
-from netvlad.types import ImageSet
+from netvlad.types import ImageSet, Note, Progress
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +228,64 @@ def test_whitened_descriptors_are_smaller_and_queries_are_whitened_too(
     assert index.store.dim == index.model.descriptor_dim == 24
     answer = index.locate(photos / "map/09_1.jpg", k=1)
     assert answer.places[0].image.endswith("09_1.jpg") and answer.places[0].score > 0.999
+
+
+def test_names_that_nobody_gave_are_given_once(quick_model: PlaceModel, tmp_path: Path) -> None:
+    """Whatever was removed, and whatever people call their own places, in memory and on disk."""
+    frames = [mosaic(place, 0) for place in range(9)]
+    index = PlaceIndex.in_memory(quick_model)
+    for frame in frames[:3]:
+        index.add(frame)
+    index.remove(["frame-000000"])
+    index.add(frames[3])
+    index.add(frames[4], name="frame-000007")
+    index.add(frames[5])
+    index.remove(["frame-000008"])
+    index.add(frames[6])
+    expected = [f"frame-00000{n}" for n in (1, 2, 3, 7, 9)]
+    assert index.places.images() == expected
+    index.save(tmp_path / "i")
+    saved = PlaceIndex.open(tmp_path / "i")
+    saved.remove(["frame-000001"])
+    saved.add(frames[7])
+    assert saved.places.images() == [*expected[1:], "frame-000010"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are listed on Linux")
+def test_an_index_that_grows_keeps_no_old_files_open(
+    built: Path, quick_model: PlaceModel, tmp_path: Path
+) -> None:
+    def open_below(folder: Path) -> int:
+        links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        return sum(link.is_relative_to(folder) for link in links)
+
+    shutil.copytree(built, tmp_path / "i")
+    index = PlaceIndex.open(tmp_path / "i")
+    counts, held = [], []
+    for place in range(90, 95):
+        held.append((index.store.snapshot, index.places))  # whoever still looks at an old one
+        index.add(mosaic(place, 0))
+        assert index.locate(mosaic(place, 0), k=1).places[0].score > 0.999
+        counts.append(open_below(tmp_path / "i"))
+    assert counts[0] > 0 and len(set(counts)) == 1, counts
+    assert [len(places) for _, places in held] == [80, 81, 82, 83, 84]
+
+
+def test_a_second_build_leaves_the_work_of_the_first_alone(
+    photos: Path, quick_model: PlaceModel, tmp_path: Path
+) -> None:
+    """Of another model or other photos: what the first has described is not stale, it is in use."""
+    refused = []
+
+    def second_build(event: Progress | Note) -> None:
+        if isinstance(event, Progress) and event.stage == "Describing photos" and not refused:
+            work = set((tmp_path / "i/.work").iterdir())
+            with pytest.raises(StorageError, match="another process is describing photos here"):
+                PlaceIndex.build(quick_model, photos / "queries", output=tmp_path / "i")
+            assert set((tmp_path / "i/.work").iterdir()) == work and len(work) >= 2
+            refused.append(event)
+
+    index = PlaceIndex.build(
+        quick_model, photos / "map", output=tmp_path / "i", report=second_build
+    )
+    assert refused and len(index) == 80 and not (tmp_path / "i/.work").exists()

@@ -15,7 +15,7 @@ from netvlad.index.milvus_building import add_to_milvus
 from netvlad.index.opening import AnyStore
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
-from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.stores.memory import MemoryStore, frame_name, next_frame
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.models import OneImage, PlaceModel
@@ -113,7 +113,7 @@ def add_image(
         position: latitude and longitude, WGS84 degrees.
         heading: degrees clockwise from north that it looks to.
         time: seconds that it was taken at, of any clock that all of them share.
-        name: what answers call it; None numbers it.
+        name: what answers call it; None numbers it, like none before it.
 
     Raises:
         ModelError: the image is not uint8 RGB, or is too small.
@@ -125,10 +125,15 @@ def add_image(
     if position is not None:
         values["latitude"], values["longitude"] = position
     known = {key: float(value) for key, value in values.items() if value is not None}
-    label = name if name is not None else f"frame-{len(store):06d}"
+    if name is None:
+        name = frame_name(
+            store.next_frame
+            if isinstance(store, MemoryStore)
+            else next_frame(store.places.images())
+        )
     if isinstance(store, MemoryStore):
-        store.append_one(descriptor, label, known)
+        store.append_one(descriptor, name, known)
     else:
         columns: dict[str, NDArray[Any] | None] = {k: np.array([v]) for k, v in known.items()}
-        store.append(Places.of([label], columns), [descriptor[None]])
+        store.append(Places.of([name], columns), [descriptor[None]])
     return Change(added=1)

@@ -28,6 +28,7 @@ from netvlad.index.stores.manifest import MANIFEST
 from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
+from netvlad.storage import locked
 from netvlad.types import Reporter, silent
 
 WORK = ".work"
@@ -35,6 +36,7 @@ WORK = ".work"
 
 _BLOCK = 4096
 _OURS = {WORK, ".lock"}
+_WORK_LOCK = ".describing.lock"
 
 
 @dataclass(frozen=True)
@@ -207,13 +209,15 @@ def _described(
     # Descriptors of other photos or another model are no use any more.
     made_from = f"{model_fingerprint(model)}-{images_fingerprint(image_set(places))}"
     name = f"{made_from}-{storage}.npy"
-    for stale in (folder / WORK).glob("*"):
-        if name not in stale.name and stale.stem != Path(name).stem:
-            stale.unlink(missing_ok=True)
     output = folder / WORK / name
-    return describe_photos(
-        model, places, compute, report, cluster=cluster, output=output, storage=storage
-    )
+    # Another process may be writing them just now.
+    with locked(folder / WORK, "describing photos", name=_WORK_LOCK):
+        for stale in (folder / WORK).iterdir():
+            if name not in stale.name and stale.stem != output.stem and stale.name != _WORK_LOCK:
+                stale.unlink(missing_ok=True)
+        return describe_photos(
+            model, places, compute, report, cluster=cluster, output=output, storage=storage
+        )
 
 
 def _update(writer: IndexWriter, there: Places, at: NDArray[np.int64], given: Places) -> None:

@@ -214,6 +214,8 @@ class FolderStore:
 
     def close(self) -> None:
         """Let go of the files. What was taken from the store before stays valid."""
+        for mapped in ("matrix", "_stored"):
+            self.__dict__.pop(mapped, None)
         self._closing.close()
 
     def __enter__(self) -> "FolderStore":

@@ -1,5 +1,6 @@
 """Places in memory: what a robot adds to and asks many times a second."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -19,16 +20,33 @@ _UNKNOWN: dict[str, Any] = {
 _FIRST_CAPACITY = 256
 
 
+_FRAME = re.compile(r"frame-(\d{6,})")
+
+
+def frame_name(number: int) -> str:
+    """What a place is called that nobody names."""
+    return f"frame-{number:06d}"
+
+
+def next_frame(images: Iterable[str]) -> int:
+    """The first number for :func:`frame_name` after those of ``images``."""
+    found = (_FRAME.fullmatch(image) for image in images)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
 class MemoryStore:
     """Descriptors in float32 and the columns of their places, in arrays that double when full.
 
     Attributes:
         dim: D.
+        next_frame: the number of the next place that nobody names, see :func:`frame_name`; it only
+            ever grows, so that a name is never given twice.
     """
 
     def __init__(self, dim: int) -> None:
         """Make an empty store for descriptors of length ``dim``."""
         self.dim = dim
+        self.next_frame = 0
         self._count = 0
         self._rows = np.empty((_FIRST_CAPACITY, dim), np.float32)
         self._columns = {n: np.full(_FIRST_CAPACITY, value) for n, value in _UNKNOWN.items()}
@@ -114,6 +132,7 @@ class MemoryStore:
         for name in _UNKNOWN:
             self._columns[name][start:at] = places.table.column(name).to_numpy()
         self._images += places.images()
+        self.next_frame = max(self.next_frame, next_frame(places.images()))
         self._tags += [tuple(words or ()) for words in places.table.column("tags").to_pylist()]
         self._changed(at)
 
@@ -127,6 +146,7 @@ class MemoryStore:
         for name, column in self._columns.items():
             column[at] = values.get(name, _UNKNOWN[name])
         self._images.append(image)
+        self.next_frame = max(self.next_frame, next_frame([image]))
         self._tags.append(())
         self._changed(at + 1)
 

@@ -32,16 +32,19 @@ class OpenedFolder:
             StorageError: there is no index, or it is damaged.
         """
         self.folder = folder
-        self.refresh()
+        self.snapshot = FolderStore.open(folder)
+        self._searcher: Searcher | None = None
 
     def refresh(self) -> None:
-        """Go over to the newest generation.
+        """Go over to the newest generation, and let go of the files of the one before.
 
         Raises:
-            StorageError: it cannot be read.
+            StorageError: it cannot be read; the one before is kept.
         """
-        self.snapshot = FolderStore.open(self.folder)
-        self._searcher: Searcher | None = None
+        newest = FolderStore.open(self.folder)
+        self.snapshot.close()
+        self.snapshot = newest
+        self._searcher = None
 
     @property
     def dim(self) -> int:
