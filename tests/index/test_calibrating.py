@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 
 from netvlad import ImageSet, PlaceIndex
 from netvlad.errors import DataError
-from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.calibrating import (
+    LabelledAnswers,
+    feature_names,
+    fit,
+    folds_with_gaps,
+    keep,
+    labelled_answers,
+)
 from netvlad.index.confidence import RERANKED_FEATURES
 from netvlad.index.local_features import FeatureCache
 from netvlad.models import PlaceModel
@@ -66,3 +74,40 @@ def test_a_data_set_without_positions_cannot_calibrate(
     bare = PlaceDataset("x", "val", ImageSet(Path(), ()), dataset.queries)
     with pytest.raises(DataError, match="needs positions"):
         labelled_answers(quick_model, bare)
+
+
+RANDOM = np.random.default_rng(5)
+GROUNDS = {
+    "a line, 2 m apart": np.column_stack([2.0 * np.arange(50), np.zeros(50)]),
+    "a line to the north": np.column_stack([np.zeros(300), 2.0 * np.arange(300)]),
+    "a square": RANDOM.uniform(0, 400, (200, 2)),
+    "a loop": 150 * np.column_stack([f(np.linspace(0, 6.28, 120)) for f in (np.cos, np.sin)]),
+    "twice each": np.repeat(RANDOM.uniform(0, 300, (60, 2)), 2, axis=0),
+    "two villages": np.concatenate(
+        [RANDOM.uniform(0, 60, (40, 2)), 5000 + RANDOM.uniform(0, 60, (40, 2))]
+    ),
+}
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("gap_m", [0.0, 10.0, 25.0])
+def test_no_neighbour_of_what_is_held_out_is_learned_from(ground: str, gap_m: float) -> None:
+    positions = GROUNDS[ground]
+    apart = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    held = np.zeros(len(positions), int)
+    for here, rest in folds_with_gaps(positions, gap_m):
+        held += here
+        if rest.any():
+            assert apart[here][:, rest].min() > gap_m
+        # And nothing is left out without need.
+        assert ((apart[here] <= gap_m).any(axis=0) == ~rest).all()
+    assert (held == 1).all()
+
+
+def test_queries_that_all_show_one_place_are_refused(dataset: PlaceDataset) -> None:
+    crowded = replace(
+        dataset, queries=replace(dataset.queries, positions=RANDOM.uniform(0, 9, (40, 2)))
+    )
+    answers = LabelledAnswers(RANDOM.normal(size=(40, 1)), np.arange(40) % 2 == 0, np.arange(40))
+    with pytest.raises(DataError, match="cannot be parted into groups 25 m from each other"):
+        fit(answers, crowded, ("next_ratio",))

@@ -1,10 +1,13 @@
 """Fitting an index's calibration to a data set: answers that are known to be right or wrong."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from netvlad.compute import Compute
 from netvlad.descriptors import describe
@@ -155,8 +158,7 @@ def fit(
 ) -> tuple[Calibration, ConfidenceMeasures]:
     """Fit a calibration, and measure one of its kind on places that were not used to fit it.
 
-    The measures are those of cross-validation over :data:`FOLDS` strips of the ground, from west
-    to east, so that a query and its neighbours are never on both sides.
+    The measures are those of cross-validation over :func:`folds_with_gaps` of the ground.
 
     Args:
         answers: from :func:`labelled_answers`.
@@ -165,19 +167,24 @@ def fit(
         radius_m: what was counted as right.
 
     Raises:
-        DataError: the answers are all right or all wrong.
+        DataError: the answers are all right or all wrong, or the queries lie too near to each other
+            to hold any out.
     """
     assert dataset.queries.positions is not None
-    east = dataset.queries.positions[answers.query, 0]
-    strip = np.searchsorted(np.quantile(east, np.linspace(0, 1, FOLDS + 1)[1:-1]), east)
-    held_out = np.full(len(east), np.nan)
-    for number in range(FOLDS):
-        rest, here = strip != number, strip == number
-        if here.any():
+    held_out = np.full(len(answers.query), np.nan)
+    for here, rest in folds_with_gaps(dataset.queries.positions[answers.query], radius_m):
+        # Too few are left to learn from where most of the ground is within the gap.
+        with contextlib.suppress(DataError):
             part = fit_calibration(
                 answers.features[rest], answers.correct[rest], names=names, radius_m=radius_m
             )
             held_out[here] = part.probability(answers.features[here])
+    measured = np.isfinite(held_out)
+    if not measured.any():
+        raise DataError(
+            f"{dataset.name} {dataset.split}: its queries cannot be parted into groups "
+            f"{radius_m:g} m from each other, so that none can be held out; take a larger data set"
+        )
     calibration = fit_calibration(
         answers.features,
         answers.correct,
@@ -185,7 +192,34 @@ def fit(
         radius_m=radius_m,
         provenance={"data": f"{dataset.name} {dataset.split}"},
     )
-    return calibration, measure_confidence(held_out, answers.correct, groups=answers.query)
+    return calibration, measure_confidence(
+        held_out[measured], answers.correct[measured], groups=answers.query[measured]
+    )
+
+
+def folds_with_gaps(
+    positions: NDArray[np.float64], gap_m: float
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Part the ground into strips to hold out, and what may be learned from meanwhile.
+
+    Neighbours show one place: what lies near a strip is left out of what is learned from (blocked
+    cross-validation with a buffer, Roberts et al., Ecography 40, 2017).
+
+    Args:
+        positions: (n, 2) metres. The strips lie across the longer side of the area.
+        gap_m: what is learned from lies farther than this from all that is held out.
+
+    Yields:
+        :data:`FOLDS` times, or fewer where positions coincide, (n,) which are held out and (n,)
+        which are learned from.
+    """
+    along = positions[:, int(np.argmax(np.ptp(positions, axis=0)))]
+    limits = np.quantile(along, np.linspace(0, 1, FOLDS + 1)[1:-1])
+    strip = np.searchsorted(limits, along)
+    for number in np.unique(strip):
+        here = strip == number
+        distance, _ = KDTree(positions[here]).query(positions)
+        yield here, np.asarray(distance) > gap_m
 
 
 def keep(folder: Path, calibration: Calibration, *, reranked: bool | str = False) -> None:

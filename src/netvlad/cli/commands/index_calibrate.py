@@ -36,7 +36,8 @@ def calibrate(
 
     Every query is asked twice: of the whole database, and with all places within 100 m of it left
     out, so that half of the answers are to photos of places that are not there. The figures are
-    those of cross-validation over five strips of the ground.
+    those of cross-validation over five strips of the ground, with gaps between what is learned from
+    and what is measured on.
 
     Parameters
     ----------
