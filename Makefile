@@ -8,7 +8,7 @@ WORKERS ?= auto
 .PHONY: help demo test test-golden bench bench-index bench-epoch bench-growth bench-plots bench-gpu lint clean
 
 help:
-	@echo "make demo         set up, then cluster, train and test on a small rendered town (minutes)"
+	@echo "make demo         set up, then cluster, train and test on a small drawn town (minutes)"
 	@echo "make test         set up, then lint, type-check and run the tests"
 	@echo "make test-golden  compare whole evaluations with pytorch-NetVlad's own (minutes; real data)"
 	@echo "make bench        time ours against pytorch-NetVlad's way (NETVLAD_BENCH_DATA, NETVLAD_BENCH_WEIGHTS)"
@@ -20,7 +20,7 @@ help:
 	@echo "make clean        remove what these made"
 
 demo: $(VENV)/.installed
-	$(BIN)/netvlad demo
+	$(BIN)/python -m demo
 
 # As many processes as there are cores, one thread each: they would only fight over the cores.
 test: lint
@@ -61,7 +61,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -400,7 +400,7 @@ def test_unreadable_images_are_said_counted_and_survived(folder, data, tmp_path)
 
 def test_help_teaches(folder):
     assert "cluster" in netvlad("--help", folder=folder).stdout
-    for command in ("cluster", "train", "test", "demo"):
+    for command in ("cluster", "train", "test"):
         said = netvlad(command, "--help", folder=folder).stdout
         assert "--threads" in said
         assert "netvlad" in said

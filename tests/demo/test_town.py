@@ -1,251 +1,308 @@
 import csv
 import hashlib
-import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from demo.camera import Camera, Session
+from demo.facades import paint_front
+from demo.layout import SPLITS, District, Plan, lay_out_district
+from demo.light import LIGHTS
+from demo.model import Frame, Model, Scene
+from demo.pictures import Pile
+from demo.streets import build_streets
+from demo.styles import NEIGHBOURHOODS, Style
+from demo.town import render_town
+from demo.traffic import build_traffic
+from demo.views import View, plan_views
 from PIL import Image
 
-from netvlad.demo.town import TownSize, render_town
-from netvlad.demo.town.atlas import AtlasBuilder
-from netvlad.demo.town.layout import SPLITS, WHOLE_TOWN, lay_out_district
-from netvlad.demo.town.light import LIGHTS
-from netvlad.demo.town.plan import District
-from netvlad.demo.town.raycast import GROUND, Camera, cast
-from netvlad.demo.town.surfaces import SurfaceBuilder
-from netvlad.demo.town.views import plan_views
 from netvlad.errors import StorageError
 
-TINY = TownSize(train=(1, 1), val=(1, 1), test=(1, 1), queries=(0.4, 0.4, 0.4))
-SIZE = (24, 32)
-SMALL = {"image_size": SIZE, "workers": 1, "town": TINY}
+TINY = Plan(train=(1, 1), val=(1, 1), test=(1, 1), queries=(0.4, 0.4, 0.4), image_size=(24, 32))
+
+
+def draw(folder: Path, plan: Plan = TINY, workers: int = 1) -> list[tuple[int, int]]:
+    return list(render_town(folder, plan, workers))
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("town")
-    summary = render_town(folder, **SMALL)
-    return folder, summary
+    folder = tmp_path_factory.mktemp("drawn") / "town"
+    draw(folder)
+    return folder
 
 
-def read(folder: Path, split: str) -> list[dict[str, str]]:
+def rows(folder: Path, split: str) -> list[dict[str, str]]:
     with (folder / f"{split}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in (".jpg", ".csv")
-    }
-
-
-def wall_picture(height=10.0, width=4.0, colour=200):
-    atlas = AtlasBuilder()
-    texels = np.full((int(height * 10), int(width * 10), 4), colour, dtype=np.uint8)
-    texels[..., 3] = 255
-    return atlas, atlas.add(texels, 10.0)
+    files = [*folder.rglob("*.jpg"), *folder.rglob("*.csv")]
+    return {f"{f.relative_to(folder)}": hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
 def test_tables_and_images_agree(town):
-    folder, summary = town
     for split in SPLITS:
-        rows = read(folder, split)
-        assert list(rows[0]) == ["image", "easting", "northing", "heading", "role"]
-        assert sum(row["role"] == "database" for row in rows) == summary.database[split] > 0
-        assert sum(row["role"] == "query" for row in rows) == summary.queries[split] > 0
-        assert len({row["image"] for row in rows}) == len(rows)
-        for row in rows:
-            with Image.open(folder / row["image"]) as image:
-                assert image.format == "JPEG"
-                assert image.size == (SIZE[1], SIZE[0])
+        table = rows(town, split)
+        assert {row["role"] for row in table} == {"database", "query"}
+        assert len({row["image"] for row in table}) == len(table)
+        for row in table:
+            with Image.open(town / row["image"]) as image:
+                assert (image.format, image.size) == ("JPEG", (32, 24))
             assert 0 <= float(row["heading"]) < 360
-            assert len(row["easting"].split(".")[1]) == 3
             assert 499_000 < float(row["easting"]) < 502_000
             assert 4_999_000 < float(row["northing"]) < 5_002_000
-    assert len(list(folder.rglob("*.jpg"))) == summary.images
+    tables = sum(len(rows(town, split)) for split in SPLITS)
+    assert len(list(town.rglob("*.jpg"))) == tables
 
 
 def test_the_same_bytes_with_two_processes(town, tmp_path):
-    folder, _ = town
-    steps = []
-    render_town(
-        tmp_path,
-        **(SMALL | {"workers": 2}),
-        progress=lambda done, total: steps.append((done, total)),
-    )
-    assert digests(tmp_path) == digests(folder)
-    assert steps[-1][0] == steps[-1][1] == len(list(folder.rglob("*.jpg")))
-    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    steps = draw(tmp_path / "town", workers=2)
+    assert digests(tmp_path / "town") == digests(town)
+    assert steps[0][0] == 0
+    assert steps[-1][0] == steps[-1][1]
+    assert steps == sorted(steps)
+
+
+def test_another_seed_is_another_town():
+    assert lay_out_district("val", TINY) != lay_out_district("val", replace(TINY, seed=8))
 
 
 def test_images_are_pictures_and_differ(town):
-    folder, _ = town
-    images = [np.asarray(Image.open(path)) for path in folder.rglob("*.jpg")]
+    images = [np.asarray(Image.open(path)) for path in town.rglob("*.jpg")]
     assert len({image.tobytes() for image in images}) == len(images)
     assert np.median([image.std() for image in images]) > 20
 
 
-class StoppedError(Exception):
-    pass
+def test_an_interrupted_town_is_finished_and_whole_images_are_kept(town, tmp_path):
+    half = Path(shutil.copytree(town, tmp_path / "town"))
+    lost = sorted(half.rglob("*.jpg"))[::2]
+    kept = {path: path.stat().st_mtime_ns for path in half.rglob("*.jpg") if path not in lost}
+    for path in lost:
+        path.unlink()
+    draw(half)
+    assert digests(half) == digests(town)
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert not list(half.rglob("*.tmp"))
 
 
-def stop(done: int, total: int) -> None:
-    raise StoppedError
-
-
-def test_a_finished_town_is_reused(town, tmp_path):
-    folder = Path(shutil.copytree(town[0], tmp_path / "copy"))
-    summary = render_town(folder, progress=stop, **SMALL)
-    assert not summary.rendered
-    assert (summary.database, summary.queries) == (town[1].database, town[1].queries)
-
-
-@pytest.mark.parametrize("change", ["seed", "image", "mark"])
-def test_what_is_not_the_finished_town_is_rendered_anew(town, tmp_path, change):
-    folder = Path(shutil.copytree(town[0], tmp_path / "copy"))
-    if change == "image":
-        next(folder.rglob("*.jpg")).unlink()
-    elif change == "mark":
-        (folder / "town.json").write_text("{")
-    with pytest.raises(StoppedError):
-        render_town(folder, seed=8 if change == "seed" else 7, progress=stop, **SMALL)
-    assert not (folder / "town.json").exists()
-    assert not (folder / "test.csv").exists()
-
-
-def test_a_killed_render_is_not_taken_for_a_town(town, tmp_path):
-    with pytest.raises(StoppedError):
-        render_town(tmp_path, progress=stop, **SMALL)
-    assert not (tmp_path / "test.csv").exists()
-    assert not list(tmp_path.rglob("*.tmp"))
-    assert render_town(tmp_path, **SMALL).rendered
-    assert digests(tmp_path) == digests(town[0])
-
-
-def test_other_peoples_images_are_left_alone(tmp_path):
-    mine = tmp_path / "images" / "mine.jpg"
-    mine.parent.mkdir()
+@pytest.mark.parametrize("plan", [TINY, replace(TINY, seed=8)])
+def test_what_is_not_this_town_is_left_alone(tmp_path, plan):
+    if plan != TINY:
+        next(render_town(tmp_path, TINY, 1))
+    mine = tmp_path / "images/mine.jpg"
+    mine.parent.mkdir(exist_ok=True)
     mine.write_bytes(b"mine")
-    with pytest.raises(StorageError, match="not a rendered town"):
-        render_town(tmp_path, **SMALL)
+    with pytest.raises(StorageError, match="holds something else"):
+        draw(tmp_path, plan)
     assert mine.read_bytes() == b"mine"
 
 
-def test_the_mark_names_the_parameters(town):
-    mark = json.loads((town[0] / "town.json").read_text())
-    assert mark["seed"] == 7
-    assert mark["image_size"] == list(SIZE)
+def planned(split: str, plan: Plan) -> tuple[District, Model, list[View]]:
+    """A district without its houses' pictures."""
+    district, model = lay_out_district(split, plan), Model()
+    build_streets(model, district)
+    return district, model, plan_views(district, plan, model.obstacles)
 
 
-def positions(district: District, role: str | None = None) -> np.ndarray:
-    views = plan_views(district, WHOLE_TOWN)
-    return np.array(
-        [district.to_world(v.camera.position) for v in views if role is None or v.role == role]
-    )
+@pytest.fixture(scope="module")
+def whole():
+    return {split: planned(split, Plan()) for split in SPLITS}
 
 
-def test_splits_are_far_apart():
-    places = [positions(lay_out_district(split, WHOLE_TOWN, 7)) for split in SPLITS]
-    for number, ours in enumerate(places):
-        for theirs in places[number + 1 :]:
-            apart = np.hypot(*(ours[:, None] - theirs[None]).transpose(2, 0, 1))
-            assert apart.min() > 60
+def positions(built, role: str) -> np.ndarray:
+    district, _, views = built
+    cameras = [view.camera.position for view in views if view.role == role]
+    return np.array([district.to_world(position)[:2] for position in cameras])
+
+
+def test_streets_of_the_splits_are_far_apart(whole):
+    ends = {
+        split: np.array(
+            [
+                district.to_world(street.frame.at(along, 0.0)[:2])[:2]
+                for street in district.streets
+                for along in np.linspace(0, street.length, 50)
+            ]
+        )
+        for split, (district, _, _) in whole.items()
+    }
+    for ours, theirs in (("train", "val"), ("train", "test"), ("val", "test")):
+        apart = np.linalg.norm(ends[ours][:, None] - ends[theirs][None], axis=2)
+        assert apart.min() > 60
+
+
+def test_queries_have_answers_and_stand_in_streets(whole):
+    for built in whole.values():
+        database, queries = positions(built, "database"), positions(built, "query")
+        apart = np.linalg.norm(queries[:, None] - database[None], axis=2)
+        assert apart.min(axis=1).max() < 10
+        assert len(np.unique(database, axis=0)) * 4 == len(database)
 
 
 @pytest.mark.parametrize("seed", [1, 7, 30])
-def test_queries_are_near_the_database_and_outside_of_houses(seed):
-    for split in SPLITS:
-        district = lay_out_district(split, WHOLE_TOWN, seed)
-        database, queries = positions(district, "database"), positions(district, "query")
-        apart = np.hypot(*(queries[:, None] - database[None]).transpose(2, 0, 1))
-        assert apart.min(axis=1).max() < 10
-        for view in plan_views(district, WHOLE_TOWN):
-            x, y = view.camera.position
-            for building in district.buildings:
-                corners = np.array(building.footprint())
-                low, high = corners.min(0), corners.max(0)
-                assert not (low[0] - 0.5 < x < high[0] + 0.5 and low[1] - 0.5 < y < high[1] + 0.5)
+def test_nobody_photographs_from_inside_a_house_or_a_tree(seed):
+    plan = Plan(train=(2, 2), val=(2, 2), test=(2, 1), queries=(2.0, 2.0, 2.0), seed=seed)
+    district, model, views = planned("test", plan)
+    for view in views:
+        x, y = view.camera.position
+        for house in district.houses:
+            (left, low), (ax, ay) = house.frame.origin, house.frame.along
+            along, inside = (x - left) * ax + (y - low) * ay, (y - low) * ax - (x - left) * ay
+            assert not (-0.5 < along < house.width + 0.5 and -0.5 < inside < 10.5)
+        if view.role == "query":
+            assert min(math.dist((x, y), thing) for thing in model.obstacles) > 1.0
 
 
-def test_no_two_fronts_are_the_same():
-    buildings = [b for s in SPLITS for b in lay_out_district(s, WHOLE_TOWN, 7).buildings]
-    # A church and its tower share their style.
-    fronts = [b.style for b in buildings if b.style.window != "pointed"]
+def test_no_two_fronts_are_the_same(whole):
+    houses = [house for district, _, _ in whole.values() for house in district.houses]
+    fronts = [(house.style.wall, house.style.trim, house.style.seed) for house in houses]
     assert len(set(fronts)) == len(fronts)
 
 
-def test_queries_see_other_light_and_other_cars_than_the_database():
-    views = plan_views(lay_out_district("test", WHOLE_TOWN, 7), WHOLE_TOWN)
-    database = {view.session for view in views if view.role == "database"}
-    queries = {view.session for view in views if view.role == "query"}
-    assert not database & queries
+def test_queries_see_other_light_and_other_cars_than_the_database(whole):
+    _, _, views = whole["test"]
+    sessions = {
+        role: {v.session for v in views if v.role == role} for role in ("database", "query")
+    }
+    assert not sessions["database"] & sessions["query"]
     assert {view.light for view in views if view.role == "query"} == set(LIGHTS)
+    assert {view.light for view in views if view.role == "database"} == {"noon"}
+
+
+def test_cars_move_between_sessions_and_none_stands_on_a_camera(whole):
+    district, _, views = whole["train"]
+
+    def traffic(session: int) -> np.ndarray:
+        model = Model()
+        build_traffic(model, district, session, cameras)
+        return np.concatenate(model.corners)
+
+    cameras = np.float32([view.camera.position for view in views if view.session == 0])
+    once, again, other = traffic(0), traffic(0), traffic(1)
+    assert np.array_equal(once, again)
+    assert once.shape != other.shape or not np.allclose(once, other)
+    corners = once[..., :2].reshape(-1, 1, 2)
+    nearest = min(np.linalg.norm(corners - camera, axis=2).min() for camera in cameras)
+    assert nearest > 0.5
 
 
 def test_an_edge_appears_where_a_pinhole_puts_it():
-    atlas, picture = wall_picture()
-    builder = SurfaceBuilder()
-    builder.add((-1.0, 12.0), (3.0, 12.0), 0.0, 10.0, picture, opaque=True)
-    camera = Camera((0.5, 2.0), 1.6, 10.0, field_of_view=75.0, horizon=0.6)
-    size = (480, 640)
-    hits = cast(builder.build(), np.ones(1, np.float32), atlas.pack(), camera, size)
-    corners = np.array([[-1.0, 12.0, 0.0], [3.0, 12.0, 0.0]])
-    columns, rows, _ = camera.project(corners, size)
+    model = Model()
+    model.face(
+        [(-1.0, 12.0, 0.0), (3.0, 12.0, 0.0), (3.0, 12.0, 10.0), (-1.0, 12.0, 10.0)], (9, 9, 9)
+    )
+    rows_, columns = 480, 640
+    rays = Camera((0.5, 2.0), 1.6, 10.0, 75.0, 0.6).rays((rows_, columns))
+    hits = Scene(model).meet(np.tile(np.float32([0.5, 2.0, 1.6]), (len(rays), 1)), rays)
+    seen = np.zeros(rows_ * columns, dtype=bool)
+    seen[hits.ray] = True
+    seen = seen.reshape(rows_, columns)
     # By hand: turn the edge into the camera's frame, then focal length times right over depth.
     angle, focal = math.radians(10.0), 320 / math.tan(math.radians(37.5))
-    right = -1.5 * math.cos(angle) - 10.0 * math.sin(angle)
-    depth = -1.5 * math.sin(angle) + 10.0 * math.cos(angle)
-    assert columns[0] == pytest.approx(320 + focal * right / depth, abs=1e-3)
-    assert rows[0] == pytest.approx(288 + focal * 1.6 / depth, abs=1e-3)
-    at_eye_height = np.flatnonzero(hits.surface[280] == 0)
-    assert at_eye_height[0] == pytest.approx(columns[0], abs=1)
-    assert at_eye_height[-1] + 1 == pytest.approx(columns[1], abs=1)
-    foot = np.flatnonzero(hits.surface[:, at_eye_height[0]] == 0)[-1] + 1
-    assert foot == pytest.approx(rows[0], abs=1)
+    for x, end in ((-1.5, 0), (2.5, -1)):
+        right = x * math.cos(angle) - 10.0 * math.sin(angle)
+        depth = x * math.sin(angle) + 10.0 * math.cos(angle)
+        column, foot = 320 + focal * right / depth, 288 + focal * 1.6 / depth
+        at_eye_height = np.flatnonzero(seen[288])
+        assert at_eye_height[end] - end == pytest.approx(column, abs=1)
+        assert np.flatnonzero(seen[:, at_eye_height[end]])[-1] + 1 == pytest.approx(foot, abs=1)
 
 
-def test_near_things_move_more_and_hide_far_ones():
-    atlas, picture = wall_picture()
-    builder = SurfaceBuilder()
-    builder.add((-2.0, 8.0), (2.0, 8.0), 0.0, 3.0, picture, opaque=True)
-    builder.add((-2.0, 30.0), (2.0, 30.0), 0.0, 10.0, picture, opaque=True)
-    surfaces, packed, scale = builder.build(), atlas.pack(), np.ones(2, np.float32)
-    edges = []
-    for x in (0.0, 1.0):
-        hits = cast(surfaces, scale, packed, Camera((x, 0.0), 1.6, 0.0), (120, 160))
-        edges.append([np.flatnonzero((hits.surface == n).any(axis=0))[0] for n in (0, 1)])
-        # The tall far wall rises above the low near one, which hides its foot.
-        middle = hits.surface[:, 80 if x == 0 else 70]
-        shown = [int(value) for value in dict.fromkeys(middle.tolist())]
-        assert shown[1:] == [1, 0, GROUND]
-    near, far = (edges[0][n] - edges[1][n] for n in (0, 1))
-    focal = 80 / math.tan(math.radians(37.5))
-    assert near == pytest.approx(focal / 8, abs=1)
-    assert far == pytest.approx(focal / 30, abs=1)
+def test_near_things_hide_far_ones_and_distances_are_true():
+    model, colours = Model(), ((200, 0, 0), (0, 200, 0))
+    model.box(Frame((0.0, 8.0)), (-2.0, 2.0), (-1.0, 0.0), (0.0, 3.0), colours[0])
+    model.box(Frame((0.0, 30.0)), (-2.0, 2.0), (-1.0, 0.0), (0.0, 10.0), colours[1])
+    way = np.float32([[0, 1, 0], [0, 30, 7], [9, 1, 0], [1, 8, 0]])
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    origins = np.tile(np.float32([0.0, 0.0, 1.6]), (4, 1))
+    hits = Scene(model).meet(origins, way)
+    assert hits.ray.tolist() == [0, 1, 3]
+    assert hits.picture.tolist() == [
+        model.number(colours[0]),
+        model.number(colours[1]),
+        model.number(colours[0]),
+    ]
+    assert hits.distance == pytest.approx([8.0, math.hypot(30, 7), math.hypot(1, 8)], rel=1e-5)
+    assert hits.normal == pytest.approx(np.float32([[0, -1, 0]] * 3), abs=1e-6)
+    assert hits.at[:, 0] == pytest.approx([2.0, 2.0, 3.0], abs=1e-4)
+    assert hits.at[:, 1] == pytest.approx([1.6, 8.6, 1.6], abs=1e-4)
+    free = Scene(model).is_free(origins, way)
+    assert free.tolist() == [False, False, True, False]
+
+
+def test_a_picture_lies_upright_and_is_averaged_from_afar():
+    texels = np.zeros((4, 4, 4), dtype=np.uint8)
+    texels[0, :, 0] = 100  # the top row
+    texels[3, 0, 1] = 200  # the lower left corner
+    pile = Pile([texels], [1.0])
+    at = np.float32([[0.5, 3.5], [0.5, 0.5], [3.5, 0.5], [4.5, 3.5]])
+    near = pile.look_up(np.zeros(4, dtype=int), at, np.full(4, 0.1, np.float32))
+    assert near[:, :2].tolist() == [[100, 0], [0, 200], [0, 0], [100, 0]]
+    far = pile.look_up(np.zeros(1, dtype=int), at[:1], np.float32([4.0]))
+    assert far[0, :2] == pytest.approx([25, 200 / 16], abs=1)
+
+
+def shadow_scene() -> Session:
+    """White ground, and a wall 4 m high along `y` at x = 0 that the evening sun shines on."""
+    model = Model()
+    model.flat(Frame((0.0, 0.0)), (400.0, 400.0), 0.0, (255, 255, 255))
+    model.box(Frame((0.0, 0.0)), (-0.1, 0.1), (-150.0, 150.0), (0.0, 4.0), (255, 255, 255))
+    return Session(model, "evening", "train", 1)
+
+
+def test_a_wall_throws_a_shadow_as_long_as_the_sun_is_low():
+    session = shadow_scene()
+    # The sun stands at 262 - 14 degrees clockwise from y, so the shadow falls towards +x.
+    azimuth, elevation = math.radians(262 - 14), math.radians(13)
+    reach = 4.0 / math.tan(elevation) * -math.sin(azimuth)
+    x = np.arange(0.5, 40.0, 0.25, dtype=np.float32)
+    points = np.column_stack([x, 0 * x, 0 * x + 0.01])
+    up, matte = np.tile(np.float32([0, 0, 1]), (len(x), 1)), np.zeros(len(x), np.uint8)
+    lit = session._direct(points, up, matte)[:, 0] > 0
+    assert x[lit][0] - 0.1 == pytest.approx(reach, abs=0.3)
+    assert lit[x > reach + 0.5].all()
+
+
+def test_the_foot_of_a_wall_sees_half_the_sky():
+    session = shadow_scene()
+    camera = Camera((8.0, 0.0), 1.7, 270.0, 60.0, 0.3)
+    grid = (240, 320)
+    rays = camera.rays(grid)
+    hits = session.scene.meet(np.tile(np.float32([8.0, 0.0, 1.7]), (len(rays), 1)), rays)
+    points = np.float32([8.0, 0.0, 1.7]) + rays[hits.ray] * hits.distance[:, None]
+    open_sky = session._open_sky(points + 0.01 * hits.normal, hits, grid, np.random.default_rng(1))
+    on_ground = hits.normal[:, 2] > 0.9
+    near, far = on_ground & (points[:, 0] < 0.6), on_ground & (points[:, 0] > 4.0)
+    # What does not see the sky gets 0.4 of its light thrown back. A long wall of angle a above the
+    # horizon hides (1 - cos a) / 2 of a level surface's sky.
+    angle = np.arctan2(4.0, points[:, 0] - 0.1)
+    expected = 1 - 0.6 * (1 - np.cos(angle)) / 2
+    for where in (near, far):
+        assert open_sky[where].mean() == pytest.approx(expected[where].mean(), abs=0.02)
 
 
 def test_headings_are_clockwise_from_north():
-    district = lay_out_district("train", TINY, 7)
-    camera = Camera((0.0, 0.0), 2.0, 0.0)
-    origin, ahead = (np.array(district.to_world(p)) for p in ((0.0, 0.0), (0.0, 10.0)))
+    district = lay_out_district("train", TINY)
+    ray = Camera((0.0, 0.0), 2.0, 90.0).rays((1, 1))[0]
+    origin, ahead = (
+        np.array(district.to_world(p)[:2]) for p in ((0.0, 0.0), (10 * ray[:2]).tolist())
+    )
     east, north = ahead - origin
-    heading = district.to_world_heading(camera.heading)
-    assert math.degrees(math.atan2(east, north)) % 360 == pytest.approx(heading)
+    heading = district.to_world((0.0, 0.0), 90.0)[2]
+    assert math.degrees(math.atan2(east, north)) % 360 == pytest.approx(heading, abs=1e-3)
 
 
-def test_clear_texels_show_what_is_behind():
-    atlas, solid = wall_picture()
-    holes = np.zeros((100, 40, 4), dtype=np.uint8)
-    bars = atlas.add(holes, 10.0)
-    builder = SurfaceBuilder()
-    builder.add((-2.0, 5.0), (2.0, 5.0), 0.0, 10.0, bars)
-    builder.add((-9.0, 10.0), (9.0, 10.0), 0.0, 10.0, solid, opaque=True)
-    camera = Camera((0.0, 0.0), 1.6, 0.0)
-    hits = cast(builder.build(), np.ones(2, np.float32), atlas.pack(), camera, (60, 80))
-    assert hits.surface[30, 40] == 1
-    assert hits.depth[30, 40] == pytest.approx(10.0, abs=1e-3)
+def test_every_style_of_house_can_be_painted():
+    rng = np.random.default_rng(3)
+    for hood in NEIGHBOURHOODS * 8:
+        style = Style(rng, hood)
+        for width in (3.0, 14.0):
+            texels = paint_front(rng, style, width, flank=False)
+            assert texels.shape == (round(style.eaves * 20), round(width * 20), 4)
+            assert texels[..., :3].std() > 3

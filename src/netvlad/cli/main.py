@@ -18,7 +18,6 @@ DEBUG = "--debug"
 # What `netvlad --help` lists. The commands themselves are imported when they are called: they
 # bring torch, which takes seconds.
 COMMANDS = {
-    "demo": "Cluster, train and test on a small rendered town: no network, no data needed.",
     "cluster": "Compute the cluster centres that an untrained NetVLAD layer starts from.",
     "train": "Train a model: refresh descriptors, mine hard negatives, step, validate.",
     "test": "Measure recall@1, 5, 10 and 20 of a model on a split.",
