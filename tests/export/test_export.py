@@ -5,10 +5,14 @@ Tracing takes seconds, so each model is written once, in one format, and looked 
 
 import importlib.util
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from netvlad.errors import ModelError, SettingsError
 from netvlad.export import checking, metadata, write_onnx, write_torch_export
@@ -69,6 +73,23 @@ def test_onnxruntime_gives_the_descriptors_of_any_batch_and_size(lite):
     assert agreement.images == 12
     assert agreement.largest_difference < 1e-5
     assert agreement.smallest_cosine > 0.99999
+
+
+def test_the_snippet_of_the_manual_describes_a_photo(lite, tmp_path, monkeypatch, capsys):
+    manual = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    (snippet,) = [
+        code for code in re.findall(r"```python\n(.*?)```", manual, re.S) if "onnx" in code
+    ]
+    model, path, _ = lite
+    shutil.copy(path, tmp_path / "model.onnx")
+    Image.fromarray(some_images(600, 400, 3)).save(tmp_path / "query.jpg")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(snippet, names)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [metadata(model)["input"], f"(1, {model.descriptor_dim})"]
+    expected = in_torch(model, np.ascontiguousarray(names["images"]))
+    np.testing.assert_allclose(names["descriptors"], expected, atol=1e-4)
 
 
 def test_the_file_says_what_it_is(lite):
