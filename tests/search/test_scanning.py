@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from netvlad.search import scanning
-from netvlad.search.scanning import Scanner
+from netvlad.search.rows import Scanner
 
 
 @pytest.mark.parametrize("scores_bytes", [1, 2**20])

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netvlad.training.batches import PlaceViews
 from netvlad.training.mining import MinedQuery
-from netvlad.training.places import Places
 from netvlad.types import ImageSet, PlaceDataset
 
 
@@ -26,7 +26,7 @@ WHERE = np.array([0, 5, 20, 100, 105, 200, np.nan, 1, 101, 30])
 
 
 def assembled(views=2, tuples=TUPLES, readable=READABLE, seed=0, radius_m=10.0):
-    places = Places(DATASET, radius_m=radius_m, views=views)
+    places = PlaceViews(DATASET, radius_m=radius_m, views=views)
     return places.assemble(tuples, np.random.default_rng(seed), readable)
 
 
@@ -83,7 +83,7 @@ def test_a_negative_without_a_position_stands_alone():
 
 
 def test_the_same_random_numbers_draw_the_same_batches():
-    places = Places(DATASET, radius_m=10, views=1)
+    places = PlaceViews(DATASET, radius_m=10, views=1)
 
     def chosen(seed):
         random = np.random.default_rng(seed)

@@ -1,8 +1,8 @@
 """A model run over an :class:`~netvlad.types.ImageSet`."""
 
 from netvlad.descriptors.describe import describe
-from netvlad.descriptors.described import Descriptors
 from netvlad.descriptors.passes import Sink, fill
+from netvlad.descriptors.rows import Descriptors
 from netvlad.descriptors.saliency import CellShares, cell_shares
 
 __all__ = [

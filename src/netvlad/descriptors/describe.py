@@ -5,10 +5,14 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from netvlad.compute import Compute
-from netvlad.descriptors.described import Descriptors, storage_dtype
-from netvlad.descriptors.in_file import describe_in_file
 from netvlad.descriptors.passes import fill
-from netvlad.descriptors.rows import FileRows, MemoryRows
+from netvlad.descriptors.rows import (
+    Descriptors,
+    FileRows,
+    MemoryRows,
+    describe_in_file,
+    storage_dtype,
+)
 from netvlad.errors import DataError, ModelError
 from netvlad.images import SUFFIXES, images_in
 from netvlad.models import Describer

@@ -1,6 +1,10 @@
-"""Where descriptors go, row by row: into memory, or into a file that survives a kill."""
+"""Descriptors, and where they go row by row: into memory, or into a file that survives a kill."""
 
+import contextlib
 import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -8,10 +12,63 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netvlad.errors import ImageError, StorageError
+from netvlad.descriptors import passes
+from netvlad.errors import ImageError, SettingsError, StorageError
 from netvlad.images import Unreadable
-from netvlad.storage import Journal, read_json, require_space, write_json
-from netvlad.types import ImageSet
+from netvlad.images.identity import images_fingerprint
+from netvlad.models import Describer
+from netvlad.models.fingerprints import model_fingerprint
+from netvlad.storage import Journal, locked, read_json, require_space, write_json
+from netvlad.types import ImageSet, Note, Reporter, silent
+
+_STORAGE: dict[str, np.dtype[Any]] = {"32": np.dtype(np.float32), "16": np.dtype(np.float16)}
+
+
+def storage_dtype(storage: str) -> np.dtype[Any]:
+    """The type of values that are kept in ``"32"`` or ``"16"`` bits.
+
+    Raises:
+        SettingsError: ``storage`` is neither.
+    """
+    if storage not in _STORAGE:
+        raise SettingsError(f"storage is {storage!r}; choose 32 or 16")
+    return _STORAGE[storage]
+
+
+@dataclass(frozen=True, eq=False)
+class Descriptors:
+    """The descriptors of an image set.
+
+    Attributes:
+        values: (N, D) float32 or float16, L2-normalised; zero where the image could not be used.
+            Memory-mapped and read-only when they lie in a file.
+        readable: (N,) whether row i describes its image.
+        unreadable: what was wrong with each of the others.
+        seconds: wall time spent.
+        computed: how many of them were computed in that time; the others lay in a file, or were
+            made elsewhere.
+    """
+
+    values: NDArray[np.floating[Any]]
+    readable: NDArray[np.bool_]
+    unreadable: tuple[Unreadable, ...] = ()
+    seconds: float = 0.0
+    computed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[np.floating[Any]],
+        unreadable: list[Unreadable],
+        *,
+        seconds: float,
+        computed: int,
+    ) -> "Descriptors":
+        """Rows (N, D), all of them readable but those of ``unreadable``."""
+        readable = np.ones(len(values), dtype=np.bool_)
+        readable[[image.index for image in unreadable]] = False
+        return cls(values, readable, tuple(unreadable), seconds, computed)
+
 
 Floats = NDArray[np.floating[Any]]
 
@@ -175,3 +232,62 @@ def read_finished(
         for index, reason in content["unreadable"]
     ]
     return values, unreadable
+
+
+def describe_in_file(
+    model: Describer,
+    images: ImageSet,
+    output: Path,
+    complete: Callable[[FileRows], None],
+    *,
+    storage: str,
+    precision: str,
+    stage: str,
+    report: Reporter = silent,
+) -> Descriptors:
+    """Open the descriptors that a file holds, or have them written into it.
+
+    What one way of computing them has begun another goes on with: the file knows what its rows
+    depend on, not who wrote them.
+
+    Args:
+        model: describes the images.
+        images: N images.
+        output: the ``.npy`` file; a ``.json`` beside it tells what it was made from.
+        complete: writes the rows that are missing, and closes their sections. Not called when the
+            file is finished.
+        storage: ``"32"`` or ``"16"`` bits per value.
+        precision: of the arithmetic, ``"32"``, ``"bf16"`` or ``"16"``.
+        stage: what the work is called in notes.
+        report: receives notes.
+
+    Returns:
+        (N, D) descriptors in the order of ``images``, memory-mapped.
+
+    Raises:
+        StorageError: the file cannot be written, another process is writing it, or it holds
+            descriptors of something else.
+        SettingsError: ``storage`` is neither, or ``output`` is no ``.npy`` file.
+    """
+    started = time.perf_counter()
+    dtype = storage_dtype(storage)
+    if output.suffix != ".npy":
+        raise SettingsError(f"{output}: descriptors go into a file whose name ends in .npy")
+    identity = {
+        "model": model_fingerprint(model),
+        "images": images_fingerprint(images),
+        "storage": storage,
+        "precision": precision,
+    }
+    with locked(output.parent, f"writing {output.name}", name=f".{output.name}.lock"):
+        missing = 0
+        finished = read_finished(output, images, identity)
+        if finished is not None:
+            report(Note(f"{stage}: {len(images)} descriptors taken from {output}"))
+        else:
+            rows = FileRows(output, images, model.descriptor_dim, dtype, identity)
+            with contextlib.closing(rows):
+                missing = len(images) - min(rows.sections_done * passes.SECTION, len(images))
+                complete(rows)
+                finished = rows.finish()
+    return Descriptors.of(*finished, seconds=time.perf_counter() - started, computed=missing)

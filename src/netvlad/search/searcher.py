@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 from netvlad.errors import ModelError, SettingsError
 from netvlad.search.approximate import Structure
 from netvlad.search.exact import search_exact
-from netvlad.search.rows import as_float32, rescore
-from netvlad.search.scanning import Scanner
+from netvlad.search.rows import Scanner, as_float32, rescore
 from netvlad.types import Matches
 
 FEW_QUERIES = 8

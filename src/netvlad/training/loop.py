@@ -6,15 +6,14 @@ section 4.2 and appendix A.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision, Precision
 from numpy.typing import NDArray
+from torch.utils.tensorboard.writer import SummaryWriter
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
@@ -25,12 +24,11 @@ from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
 from netvlad.training.averaging import WeightAverage
 from netvlad.training.caching import Caching
-from netvlad.training.curves import Curves
 from netvlad.training.features import TrunkFeatures
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
-from netvlad.training.stepping import Stepper
+from netvlad.training.stepping import Stepper, make_fabric
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
 
 ORDER, MINING, STEPS = range(3)  # what random numbers are drawn for
@@ -71,7 +69,7 @@ class Trainer:
         self.model, self.train_set, self.val_set = model, train, val
         self.recipe, self.run_folder, self.compute, self.report = recipe, run, compute, report
         self.state = TrainingState()
-        self.fabric = _fabric(compute)
+        self.fabric = make_fabric(compute)
         model.to(self.fabric.device)
         self.task = mining_task(train, recipe)
         self.usable_queries = np.flatnonzero(self.task.potential_positives.counts() > 0)
@@ -131,7 +129,9 @@ class Trainer:
             ModelError: the loss is no longer finite.
             StorageError: a checkpoint cannot be written (the last one stays readable).
         """
-        with Curves(self.run_folder, step=self.state.step) as curves:
+        # Points after the one where a resumed run goes on are dropped.
+        purged = self.state.step + 1 if self.state.step else None
+        with SummaryWriter(str(self.run_folder), purge_step=purged) as curves:
             if not self.state.finished:
                 self.caching.prepare(
                     {"training": self.train_features, "validation": self.val_features}
@@ -143,7 +143,7 @@ class Trainer:
         self.average.finish()
         return self.state
 
-    def _epoch(self, curves: Curves) -> None:
+    def _epoch(self, curves: SummaryWriter) -> None:
         order = self._random(ORDER, 0).permutation(self.usable_queries)
         blocks = _blocks(order, self.recipe.cache_refresh_rate)
         for number in range(self.state.block, len(blocks)):
@@ -186,7 +186,7 @@ class Trainer:
         *,
         block: int = 0,
         blocks: int = 1,
-        curves: Curves | None = None,
+        curves: SummaryWriter | None = None,
     ) -> None:
         """The optimiser's steps over mined tuples, ``recipe.batch_size`` queries each.
 
@@ -214,7 +214,8 @@ class Trainer:
             state.loss_sum += step.loss
             state.loss_count += 1
             if curves is not None:
-                curves.step(state.step, loss=step.loss, triplets=step.triplets, rate=step.rate)
+                values = {"Loss": step.loss, "nNeg": step.triplets, "LearningRate": step.rate}
+                _draw(curves, "Train/", values, state.step)
             self.report(
                 Progress(
                     f"Epoch {state.epoch}: training, block {block + 1} of {blocks}",
@@ -229,7 +230,7 @@ class Trainer:
                 )
             )
 
-    def _close_epoch(self, curves: Curves, seconds: float) -> None:
+    def _close_epoch(self, curves: SummaryWriter, seconds: float) -> None:
         state, epoch = self.state, self.state.epoch
         row = {
             "epoch": float(epoch),
@@ -246,10 +247,11 @@ class Trainer:
             row |= {f"recall@{n}": value for n, value in recalls.at.items()}
             if state.take_validation(recalls):
                 pointers = (LATEST, BEST)
-            curves.validation(epoch, recalls)
+            _draw(curves, "Val/Recall@", recalls.at, epoch)
         elif self.val_set is None:
             pointers = (LATEST, BEST)
-        curves.epoch(epoch, row)
+        _draw(curves, "Train/", {"AvgLoss": row["loss"], "Violators": row["violators"]}, epoch)
+        _draw(curves, "Time/", {"Epoch": seconds}, epoch)
         state.history.append(row)
         state.finished = last or self._out_of_patience()
         state.next_epoch()
@@ -298,19 +300,10 @@ class Trainer:
         return np.random.default_rng([self.recipe.seed, self.state.epoch, purpose, block])
 
 
-def _fabric(compute: Compute) -> Fabric:
-    device = compute.torch_device()
-    # By its name alone Fabric would take bfloat16 for "16" on a CPU, which describing does not.
-    plugins: dict[str, Precision] = {
-        "32": Precision(),
-        "bf16": MixedPrecision("bf16-mixed", device.type),
-        "16": MixedPrecision("16-mixed", device.type),
-    }
-    return Fabric(
-        accelerator=device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        plugins=[plugins[compute.precision]],
-    )
+def _draw(curves: SummaryWriter, group: str, values: Mapping[Any, float], at: int) -> None:
+    """Points of TensorBoard curves, under pytorch-NetVlad's tags and a few more."""
+    for name, value in values.items():
+        curves.add_scalar(f"{group}{name}", value, at)
 
 
 def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:

@@ -8,18 +8,82 @@ from typing import cast
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from lightning_fabric.plugins import MixedPrecision, Precision
+from torch import Tensor, nn
 
+from netvlad.compute import Compute
 from netvlad.errors import DataError, ModelError
 from netvlad.models import PlaceModel
 from netvlad.training.augmentation import FeatureWindows, ImageChanges
-from netvlad.training.batches import TupleBatch, tuple_batches
+from netvlad.training.batches import PlaceViews, TupleBatch, tuple_batches
 from netvlad.training.features import FeatureBatch, TrunkFeatures
+from netvlad.training.losses import (
+    hardest_triplets_loss,
+    mil_nce_loss,
+    multi_similarity_loss,
+    triplet_loss,
+)
 from netvlad.training.mining import MinedQuery, positive_radius_m
-from netvlad.training.optimisation import batch_loss, build_optimiser, learning_rate
-from netvlad.training.places import Places
 from netvlad.training.recipes import Recipe
 from netvlad.types import PlaceDataset
+
+NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
+
+
+def build_optimiser(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser for ``parameters``."""
+    if recipe.optim == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    if recipe.optim == "adam":
+        return torch.optim.Adam(parameters, lr=recipe.lr)
+    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def learning_rate(recipe: Recipe, epoch: int, share: float) -> float:
+    """The rate at ``share`` (in [0, 1)) of ``epoch`` (counted from 1)."""
+    if recipe.schedule == "step":
+        return float(recipe.lr * recipe.lr_gamma ** (epoch // recipe.lr_step))
+    done = min(1.0, (epoch - 1 + share) / recipe.epochs)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def batch_loss(descriptors: Tensor, batch: TupleBatch, recipe: Recipe) -> Tensor:
+    """The recipe's loss of a batch, a scalar.
+
+    Args:
+        descriptors: (U, D) of ``batch.images``, in their order.
+        batch: triplets and pairs.
+        recipe: names the loss and its margin.
+    """
+    device = descriptors.device
+    if recipe.loss == "triplet":
+        return triplet_loss(descriptors, batch.triplets.to(device), margin=recipe.margin)
+    pairs = batch.positive_pairs.to(device), batch.negative_pairs.to(device)
+    if recipe.loss == "hardest-triplets":
+        return hardest_triplets_loss(
+            descriptors, *pairs, margin=recipe.margin, negatives=NEGATIVES_PER_PAIR
+        )
+    if recipe.loss == "mil-nce":
+        return mil_nce_loss(descriptors, *pairs, temperature=recipe.temperature)
+    return multi_similarity_loss(descriptors, *pairs)
+
+
+def make_fabric(compute: Compute) -> Fabric:
+    """What computes steps and gradients where and how ``compute`` says."""
+    device = compute.torch_device()
+    # By its name alone Fabric would take bfloat16 for "16" on a CPU, which describing does not.
+    plugins: dict[str, Precision] = {
+        "32": Precision(),
+        "bf16": MixedPrecision("bf16-mixed", device.type),
+        "16": MixedPrecision("16-mixed", device.type),
+    }
+    return Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        plugins=[plugins[compute.precision]],
+    )
 
 
 @dataclass(frozen=True)
@@ -62,7 +126,7 @@ class Stepper:
         self.model, self.dataset, self.features = model, dataset, features
         self.recipe, self.fabric = recipe, fabric
         self.places = (
-            Places(dataset, radius_m=positive_radius_m(dataset, recipe), views=recipe.views)
+            PlaceViews(dataset, radius_m=positive_radius_m(dataset, recipe), views=recipe.views)
             if recipe.views
             else None
         )

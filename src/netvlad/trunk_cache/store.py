@@ -5,6 +5,7 @@ to read it, one image after the other), ``index.npz`` (where each begins, and it
 ``manifest.json`` (what it is; written last, so a folder that has one is complete).
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from netvlad.images import Unreadable
 from netvlad.storage import (
     Journal,
     drop_pages,
+    locked,
     read_json,
     require_space,
     write_json,
@@ -217,3 +219,58 @@ class TrunkCacheWriter:
             "some space, name another folder with --trunk-cache DIR, or do without: "
             "--trunk-cache off"
         )
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One cache of a folder.
+
+    Attributes:
+        folder: where it lies; its name is what ``netvlad cache clear`` takes.
+        size_bytes: what it takes on disk.
+        complete: whether it can be used; otherwise it is being built, or its build was stopped.
+        manifest: what it was made from; empty while it is incomplete.
+    """
+
+    folder: Path
+    size_bytes: int
+    complete: bool
+    manifest: dict[str, Any]
+
+
+def cache_entries(folder: Path) -> list[CacheEntry]:
+    """The trunk caches in ``folder``, by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    places = [p for p in sorted(folder.iterdir()) if p.is_dir() and _is_cache(p)]
+    return [_entry(place) for place in places]
+
+
+def clear_cache(entry: CacheEntry) -> None:
+    """Remove a cache from the disk. A process that is reading it keeps what it has open.
+
+    Raises:
+        StorageError: it is being built, or may not be removed.
+    """
+    with locked(entry.folder, "building a trunk cache"):
+        try:
+            # The manifest goes first, so that nobody opens what is half removed.
+            (entry.folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(entry.folder)
+        except OSError as error:
+            raise StorageError(
+                f"{entry.folder}: cannot be removed: {error.strerror or error}"
+            ) from error
+
+
+def _is_cache(place: Path) -> bool:
+    return any((place / name).exists() for name in (MANIFEST, INDEX, JOURNAL, PARTIAL))
+
+
+def _entry(place: Path) -> CacheEntry:
+    size = sum(file.stat().st_size for file in place.iterdir() if file.is_file())
+    try:
+        manifest = read_json(place / MANIFEST)
+    except StorageError:
+        return CacheEntry(place, size, complete=False, manifest={})
+    return CacheEntry(place, size, complete=True, manifest=manifest)

@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from netvlad.cli.clustering import make_clusters
 from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
-from netvlad.cli.models import clusters_path, open_run
+from netvlad.cli.models import clusters_path, make_clusters, open_run
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.models import build_model
@@ -53,12 +52,12 @@ def cluster(
     # A trained model of any pooling, and with any number of clusters, can be clustered anew.
     wanted = {name: typed.pop(name) for name in ("pooling", "num_clusters", "vladv2")}
     with reporting() as report:
-        start = open_run(resume, ckpt, typed, report)
+        settings, checkpoint = open_run(resume, ckpt, typed, report)
         layer = {name: value for name, value in wanted.items() if value is not None}
-        settings = replace(start.settings, model={**start.settings.model, **layer})
+        settings = replace(settings, model={**settings.model, **layer})
         dataset = tell(settings.open("train"), report)
-        if start.checkpoint is not None and resume is not None:
-            network = model_of(start.checkpoint, resume)
+        if checkpoint is not None and resume is not None:
+            network = model_of(checkpoint, resume)
         else:
             network = build_model(settings.spec, weights=settings.weights)
         if resume is None:

@@ -98,8 +98,7 @@ def test(
     with reporting() as tell_user:
         if named is not None:
             _refuse_beside_model(typed_flags(model) | {"resume": resume, "clusters": clusters})
-        start = open_run(resume, ckpt, typed, tell_user)
-        settings = start.settings
+        settings, checkpoint = open_run(resume, ckpt, typed, tell_user)
         dataset = tell(settings.open(split), tell_user)
         rules = None if protocol is None else find_protocols([protocol], [dataset])[0]
         network: Describer
@@ -107,8 +106,8 @@ def test(
             network = load_model(named, ckpt=ckpt, report=tell_user)
             if settings.model["resize"] is not None:
                 network = network.resized(settings.model["resize"])
-        elif start.checkpoint is not None and resume is not None:
-            network = model_of(start.checkpoint, resume)
+        elif checkpoint is not None and resume is not None:
+            network = model_of(checkpoint, resume)
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
             network = untrained(settings, centres, tell_user)

@@ -4,10 +4,9 @@ import contextlib
 from pathlib import Path
 from typing import Literal
 
-from netvlad.cli.clustering import found_or_made
 from netvlad.cli.console import history_table, reporting, show
 from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags, RecipeFlags
-from netvlad.cli.models import open_run, untrained
+from netvlad.cli.models import found_or_made, open_run, untrained
 from netvlad.cli.runs import run_folder
 from netvlad.cli.settings import Settings, tell, typed_flags
 from netvlad.errors import CheckpointError
@@ -69,8 +68,7 @@ def train(
     """
     typed = typed_flags(data, model, recipe, machine) | {"trunk_cache": trunk_cache}
     with reporting() as report:
-        start = open_run(resume, ckpt, typed, report)
-        settings, checkpoint = start.settings, start.checkpoint
+        settings, checkpoint = open_run(resume, ckpt, typed, report)
         train_set = tell(settings.open("train"), report)
         val_set = tell(settings.open("val"), report)
         if checkpoint is not None and resume is not None:

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, passes
-from netvlad.descriptors.described import storage_dtype
-from netvlad.descriptors.in_file import describe_in_file
-from netvlad.descriptors.rows import FileRows
+from netvlad.descriptors.rows import FileRows, describe_in_file, storage_dtype
 from netvlad.errors import ImageError, SettingsError
 from netvlad.images import Unreadable
 from netvlad.index.engines.cluster import RayCluster
