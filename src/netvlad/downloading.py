@@ -47,7 +47,7 @@ class _BrokenOffError(Exception):
 
 
 class _Answer(NamedTuple):
-    """How a response goes on from what is here: the byte it starts at, and the length in all."""
+    """What a response adds to what is here: the byte it starts at, and the whole length."""
 
     start: int
     total: int | None
@@ -57,12 +57,12 @@ class _Answer(NamedTuple):
 def download(
     file: RemoteFile, folder: Path, *, report: Reporter = silent, wait_s: float = 2.0
 ) -> Path:
-    """Fetch a file, going on where an earlier attempt stopped.
+    """Fetch a file, resuming where an earlier attempt stopped.
 
-    What has arrived lies beside the file as ``<name>.part``, and goes on with an HTTP range request
-    as long as the server's copy is the same (``If-Range``). A server that knows no ranges is asked
-    for the whole again. A connection that breaks off is taken up again, until three times in a row
-    nothing new has come.
+    What has arrived lies beside the file as ``<name>.part``. An HTTP range request asks for the
+    rest as long as the server's copy is the same (``If-Range``); a server that knows no ranges is
+    asked for the whole again. A connection that breaks off is tried again, until three times in a
+    row nothing new has come.
 
     Args:
         file: what to fetch.
@@ -75,7 +75,7 @@ def download(
 
     Raises:
         DataError: it cannot be fetched, or is not the published file. Nothing wrong is left under
-            its name; what can be gone on with is kept.
+            its name; what can be resumed is kept.
         StorageError: it cannot be written.
     """
     path = folder / file.name
@@ -142,9 +142,9 @@ class _Part:
                 if tries >= _TRIES_WITHOUT_PROGRESS:
                     raise DataError(
                         f"{self.file.url}: cannot be downloaded ({error}); {self.length} bytes are "
-                        "kept: run the same command again to go on"
+                        "kept: run the same command again to resume"
                     ) from error
-                report(Note(f"{self.file.name}: {error}; going on at byte {self.length}."))
+                report(Note(f"{self.file.name}: {error}; resuming at byte {self.length}."))
                 time.sleep(wait_s)
 
     def _fetch_rest(self, report: Reporter) -> None:

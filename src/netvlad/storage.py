@@ -123,7 +123,7 @@ def locked(
     name: str = ".lock",
     waiting: Callable[[], None] | None = None,
 ) -> Iterator[None]:
-    """Hold ``folder`` for one writer; a second one is told so at once, or waits.
+    """Hold ``folder`` for one writer; a second one is refused at once, or waits.
 
     Args:
         folder: made if need be.
@@ -249,7 +249,7 @@ class Journal:
         self.entries.append(entry)
 
     def remove(self) -> None:
-        """Forget everything: the work is finished or void."""
+        """Forget everything: the work is finished, or no use any more."""
         self.path.unlink(missing_ok=True)
 
 
@@ -257,7 +257,7 @@ def drop_pages(array: NDArray[Any]) -> None:
     """Take the pages of a memory-mapped array out of this process; they stay in the file.
 
     A mapping counts as the process's memory once it was touched, though the system could take it
-    back at any time. Whoever walks through a large file calls this behind every block. Does
+    back at any time. Whoever reads through a large file calls this after every block. Does
     nothing for ordinary arrays, and where the system has no such call.
     """
     # A private mapping (mode "c") would lose what was changed in it.

@@ -122,7 +122,7 @@ def test_a_stopped_description_goes_on_and_ends_the_same(model, images, tmp_path
     kept = 4 * (after // 4)
     assert all(event.done > kept for event in events if isinstance(event, Progress))
     assert any(
-        getattr(e, "text", "").endswith(f"going on after {kept} of 12 images") for e in events
+        getattr(e, "text", "").endswith(f"resumed after {kept} of 12 images") for e in events
     ) == (kept > 0)
     assert output.read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert [u.index for u in resumed.unreadable] == [u.index for u in whole.unreadable] == [0]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from netvlad.search import scanning
+from netvlad.search import rows as scanning
 from netvlad.search.rows import Scanner
 
 

@@ -21,7 +21,7 @@ from netvlad.types import Note, PlaceDataset, Reporter
 def open_run(
     resume: Path | None, ckpt: Ckpt, typed: Mapping[str, Any], report: Reporter
 ) -> tuple[Settings, Checkpoint | None]:
-    """Read the run to go on from, if any, and resolve the settings with what was typed.
+    """Read the run to resume, if any, and resolve the settings with what was typed.
 
     Returns:
         the settings, those of a stored model being what it is, and where it was read from.
@@ -158,8 +158,8 @@ def found_or_made(
     if settings.model["pooling"] == "netvlad" and path is None and not usual.is_file():
         report(Note(f"{usual}: no cluster file yet; as `netvlad cluster` makes it"))
         network = build_model(settings.spec, weights=settings.weights)
-        told = {"weights": str(settings.weights)}
-        make_clusters(usual, network, train_set, settings, told, compute, report)
+        made_with = {"weights": str(settings.weights)}
+        make_clusters(usual, network, train_set, settings, made_with, compute, report)
     found, clusters = fit_to_clusters(settings, typed, path, runs_dir)
     own = str(settings.data["data_dir"])
     if clusters is not None and path is None and clusters.made_by.get("data_dir", own) != own:

@@ -31,10 +31,10 @@ def describe(
 ) -> Descriptors:
     """Describe every image of ``images`` with ``model``.
 
-    An image that cannot be used is reported, gets a zero row, and the work goes on.
+    An image that cannot be used is reported, and gets a zero row; the others are described.
 
     With ``output`` the rows go straight into a file, so that memory stays bounded whatever their
-    number. A run that was killed is gone on with, with the same result; finished descriptors of
+    number. A run that was killed is resumed, with the same result; finished descriptors of
     the same model and images are opened instead of computed.
 
     Args:

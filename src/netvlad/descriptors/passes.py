@@ -63,7 +63,7 @@ def fill(
     total = len(images)
     done = min(sink.sections_done * SECTION, total)
     if done:
-        report(Note(f"{stage}: going on after {done} of {total} images"))
+        report(Note(f"{stage}: resumed after {done} of {total} images"))
     for part in _pass(model, network, images, done, compute):
         if isinstance(part, Unreadable):
             sink.leave_out(part)

@@ -116,7 +116,7 @@ class FileRows:
     def __init__(
         self, path: Path, images: ImageSet, dim: int, dtype: np.dtype[Any], identity: dict[str, str]
     ) -> None:
-        """Begin the file, or go on with it; the caller holds a lock.
+        """Begin the file, or resume it; the caller holds a lock.
 
         Args:
             path: the file to be.
@@ -198,7 +198,7 @@ class FileRows:
         return finished
 
     def close(self) -> None:
-        """Close the file; what the journal tells of can be gone on with."""
+        """Close the file; what the journal has can be resumed."""
         self._file.close()
 
     def _trouble(self, error: OSError) -> StorageError:
@@ -247,7 +247,7 @@ def describe_in_file(
 ) -> Descriptors:
     """Open the descriptors that a file holds, or have them written into it.
 
-    What one way of computing them has begun another goes on with: the file knows what its rows
+    What one way of computing them has begun, another can resume: the file knows what its rows
     depend on, not who wrote them.
 
     Args:

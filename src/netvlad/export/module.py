@@ -17,7 +17,7 @@ _EXAMPLE_SIZE = (131, 194)
 class ExportableModel(nn.Module):
     """The same function as the model's, in float32 and contiguous memory, without its checks.
 
-    Holds copies: the model can go on being trained.
+    Holds copies: the model can be trained further.
 
     Attributes:
         encoder: the backbone, its batch normalisation folded into the convolutions before it.

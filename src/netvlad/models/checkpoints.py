@@ -7,7 +7,7 @@ Ours are safetensors and JSON, written beside and renamed, never a pickle. A run
         latest.json, best.json  {"folder": "e0003-b01"}: which checkpoint that is
         e0003-b01/
             model.safetensors       the weights, under pytorch-NetVlad's names
-            training.safetensors    what training goes on with (optimiser, kept negatives)
+            training.safetensors    what resuming needs (optimiser, kept negatives)
             checkpoint.json         the model's specification, progress, checksums
 
 A pointer changes only after the folder it names is whole on the disk.
@@ -52,7 +52,7 @@ class Checkpoint:
     Attributes:
         spec: how to build the model.
         weights: its state dict.
-        training: tensors that the training goes on with; empty for a model alone.
+        training: tensors that resuming needs; empty for a model alone.
         progress: what is not a tensor (epoch, best score, ...), JSON-able.
     """
 

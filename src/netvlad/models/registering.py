@@ -24,7 +24,7 @@ Build = TypeVar("Build", bound=Callable[[], nn.Module])
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model that :func:`register_model` was told of, not yet built.
+    """A model that :func:`register_model` was given, not yet built.
 
     Attributes:
         name: its name.

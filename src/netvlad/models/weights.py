@@ -128,7 +128,7 @@ def load_backbone_weights(
         backbone: is changed in place.
         weights: a name in ``published``, or a file of ``torch.save`` or ``.safetensors``. Keys may
             be the backbone's own, torchvision's (``features.0.weight``) or the published ones,
-            behind ``module.`` and ``encoder.``, at the top or under ``state_dict``; keys of other
+            after ``module.`` and ``encoder.``, at the top or under ``state_dict``; keys of other
             layers are ignored. Half precision is converted.
         published: the weights known by name.
         translate_key: turns a published key into the backbone's own.

@@ -91,7 +91,7 @@ class Structure:
             allowed: (M,) False for rows that must not be returned.
 
         Returns:
-            (Q, count) rows, each at most once per query; -1 behind the last.
+            (Q, count) rows, each at most once per query; -1 after the last.
 
         Raises:
             ModelError: queries of another dimension.
@@ -285,7 +285,7 @@ def _finite_rows(
 
 
 def _widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """(Q, count): with -1 behind what there is."""
+    """(Q, count): with -1 after what there is."""
     widened = np.full((len(found), count), -1, dtype=np.int64)
     widened[:, : found.shape[1]] = found[:, :count]
     return widened

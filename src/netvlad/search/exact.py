@@ -50,7 +50,7 @@ class RunningNearest:
             queries: which queries, B of them.
             scores: (T, B) contiguous ‖d‖² − 2 q·d, inf for rows that must not be returned; T is a
                 multiple of ``GROUP``. The length of the query is left out: adding it to what may
-                win, instead of to everything, saves a walk through memory.
+                win, instead of to everything, saves a pass over memory.
             first: the database row of ``scores[0]``; above all those offered before.
         """
         norms, limits = self._norms[queries], self._limits[queries]
@@ -110,7 +110,7 @@ DATABASE_BYTES = 64 * 2**20
 """Of database rows held at once, as float32."""
 
 QUERY_BYTES = 2**30
-"""Of queries held at once, as float32; the database is walked through once for each such part."""
+"""Of queries held at once, as float32; the database is read once for each such part."""
 
 PIECE_BYTES = 4 * 2**20
 """Of rows converted at once: small enough to stay in the processor's cache."""
@@ -137,7 +137,7 @@ def search_exact(
     Both sides may be float16, float32 or float64, in memory or memory-mapped; the arithmetic is in
     float32. What is held at once does not depend on the number of database rows: at most
     ``DATABASE_BYTES`` of them and ``QUERY_BYTES`` of queries. Pages of mapped files are given back
-    behind each block (see :func:`netvlad.storage.drop_pages`).
+    after each block (see :func:`netvlad.storage.drop_pages`).
 
     Of rows at equal distance (copies of one row, say) the lower index comes first. A row that is
     not finite is never returned; a query that is not finite gets nothing.
@@ -183,10 +183,10 @@ class _Rows:
 
     Attributes:
         capacity: how many rows there is room for, a multiple of ``GROUP``.
-        count: how many of the rows come from the array; those behind them are zero.
+        count: how many of the rows come from the array; those after them are zero.
         rows: (capacity, D) float32.
         norms: (capacity,) squared lengths.
-        usable: (capacity,) False for masked rows, rows that are not finite, and what is behind.
+        usable: (capacity,) False for masked rows, rows that are not finite, and those after them.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ SLACK = 1e-5
 
 
 class Scanner:
-    """Walks over rows of one matrix for a few queries.
+    """Reads rows of one matrix for a few queries.
 
     :func:`netvlad.search.exact.search_exact` multiplies matrices, which pays for many queries; for
     one, a product with a vector reads each row once and is ten times faster. The squared lengths of
@@ -110,7 +110,7 @@ class Scanner:
             rows: the rows to look at: a slice with a step of 1, or ascending indices.
 
         Returns:
-            (Q, C) rows in ascending order, -1 behind them; C is at most the number of rows.
+            (Q, C) rows in ascending order, -1 after them; C is at most the number of rows.
         """
         count = len(rows) if isinstance(rows, np.ndarray) else rows.stop - rows.start
         found: list[NDArray[np.int64]] = []

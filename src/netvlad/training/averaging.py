@@ -2,7 +2,7 @@
 
 A step follows one batch, and what it learns there is partly chance. The mean over many steps has
 less of that than the last one (Polyak and Juditsky, SIAM J. Control Optim. 1992; for deep networks
-Izmailov et al., "Averaging Weights Leads to Wider Optima", UAI 2018). Steps and mining go on with
+Izmailov et al., "Averaging Weights Leads to Wider Optima", UAI 2018). Steps and mining use
 the weights themselves.
 """
 
@@ -68,7 +68,7 @@ class WeightAverage:
         """Go on from :meth:`to_parts`; both models have the averaged weights.
 
         Where training did not average so far, averaging starts here; where it is not to average any
-        more, it goes on from the last step.
+        more, training resumes from the last step.
         """
         if _COUNT not in tensors:
             return

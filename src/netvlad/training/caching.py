@@ -1,4 +1,4 @@
-"""Whether a training uses a trunk cache, where it lies, and what a person is told about it."""
+"""Whether a training uses a trunk cache, where it lies, and the notes on it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -107,7 +107,7 @@ class Trainer:
         elif "state" in progress:
             self.state = TrainingState.from_parts(checkpoint.training, progress["state"])
         else:
-            raise CheckpointError("this checkpoint holds a model but no training to go on with")
+            raise CheckpointError("this checkpoint holds a model but no training to resume")
         self.average.restore(checkpoint.training)
         self.state.finished = self.state.epoch > self.recipe.epochs or self._out_of_patience()
         if progress["optim"] != self.recipe.optim:
@@ -129,7 +129,7 @@ class Trainer:
             ModelError: the loss is no longer finite.
             StorageError: a checkpoint cannot be written (the last one stays readable).
         """
-        # Points after the one where a resumed run goes on are dropped.
+        # Points after the one that a run is resumed at are dropped.
         purged = self.state.step + 1 if self.state.step else None
         with SummaryWriter(str(self.run_folder), purge_step=purged) as curves:
             if not self.state.finished:

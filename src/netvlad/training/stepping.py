@@ -150,7 +150,7 @@ class Stepper:
             random: what views and augmentation are drawn from.
             epoch: counted from 1; the learning rate depends on it.
             begin: the share of the epoch that lies before these steps.
-            end: the share that will lie behind when they are made.
+            end: the share that lies before their end.
 
         Raises:
             ModelError: the loss is no longer finite.
@@ -186,7 +186,7 @@ class Stepper:
         self._stepper.step()
         value = loss.item()
         if not math.isfinite(value):
-            raise ModelError(f"the loss is {value}: lower --lr and go on with --resume")
+            raise ModelError(f"the loss is {value}: lower --lr and continue with --resume")
         return value
 
     def _loss(
@@ -204,7 +204,7 @@ class Stepper:
         if len(where) < len(batch.images):
             gone = self.features.images.path(int(np.setdiff1d(batch.images, where)[0]))
             raise DataError(
-                f"{gone}: could be read before and cannot be read now; bring it back and go on "
+                f"{gone}: could be read before and cannot be read now; bring it back and continue "
                 "with --resume"
             )
         if windows is not None:

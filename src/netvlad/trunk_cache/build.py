@@ -29,7 +29,7 @@ def open_trunk_cache(
     """Open the trunk's output of ``images``, computing what is missing.
 
     A cache is found again by the trunk's weights, the backbone's cut, the size images are brought
-    to, and the image files (names, sizes, times). A build that was killed is gone on with, with the
+    to, and the image files (names, sizes, times). A build that was killed is resumed, with the
     same result; while another process builds the same cache this one waits for it. Values are kept
     in half precision, or in bfloat16 where half precision overflows.
 
@@ -40,7 +40,7 @@ def open_trunk_cache(
         compute: where and how.
         stage: the progress bar's label.
         keep_unfinished: whether a build that cannot be written to its end, the disk being full,
-            keeps what it has, to go on later; otherwise it gives the room back.
+            keeps what it has, to be resumed; otherwise it gives the room back.
         report: receives progress and notes.
 
     Raises:
@@ -51,7 +51,7 @@ def open_trunk_cache(
     key = fingerprint(str(FORMAT), trunk, images_fingerprint(images), compute.precision)
     place = folder / f"{model.spec.arch}-{key}"
     if (cache := open_complete(place, images)) is not None:
-        report(Note(f"{stage}: {_told(cache)}, taken from {place}"))
+        report(Note(f"{stage}: {_summary(cache)}, taken from {place}"))
         return cache
 
     def waiting() -> None:
@@ -93,9 +93,9 @@ def open_trunk_cache(
     built = open_complete(place, images)
     if built is None:
         raise StorageError(f"{place}: was removed while it was written; start again")
-    report(Note(f"{stage}: {_told(built)} in {place}"))
+    report(Note(f"{stage}: {_summary(built)} in {place}"))
     return built
 
 
-def _told(cache: TrunkCache) -> str:
+def _summary(cache: TrunkCache) -> str:
     return f"{len(cache.offsets)} images, {cache.size_bytes / 1e9:.2f} GB"

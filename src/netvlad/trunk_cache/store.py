@@ -109,7 +109,7 @@ class TrunkCacheWriter:
     """
 
     def __init__(self, folder: Path, images: ImageSet, dtype: str) -> None:
-        """Begin a cache, or go on with it; the caller holds the folder's lock.
+        """Begin a cache, or resume it; the caller holds the folder's lock.
 
         Args:
             folder: the cache's folder.
@@ -204,7 +204,7 @@ class TrunkCacheWriter:
         self._journal.remove()
 
     def close(self) -> None:
-        """Close the file; what the journal tells of can be gone on with."""
+        """Close the file; what the journal has can be resumed."""
         self._file.close()
 
     def discard(self) -> None:

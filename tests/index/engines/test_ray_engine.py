@@ -170,7 +170,7 @@ def test_killed_workers_and_a_lost_node_lose_nothing_of_what_the_local_way_began
     finally:
         gone.join()
         add_node(cluster, "two")
-    assert notes[0] == "Describing images: going on after 16 of 83 images"
+    assert notes[0] == "Describing images: resumed after 16 of 83 images"
     assert "2 nodes, 2 workers" in notes[1] and len(killed) == 2
     assert any("a worker was lost" in note for note in notes)
     same(found, local)

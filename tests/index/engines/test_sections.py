@@ -68,5 +68,5 @@ def test_the_local_way_goes_on_with_such_a_file(
         output=output,
         report=lambda event: notes.append(event.text) if isinstance(event, Note) else None,
     )
-    assert notes == ["Describing images: going on after 16 of 30 images"]
+    assert notes == ["Describing images: resumed after 16 of 30 images"]
     np.testing.assert_array_equal(found.values, expected)

@@ -68,7 +68,7 @@ def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
     netvlad cache clear vgg16-0123456789abcdef
     ```
 
-    A training that is reading one goes on with it; one that is being built is left alone.
+    A training that is reading one keeps it to its end; one that is being built is left alone.
 
     Parameters
     ----------

@@ -37,13 +37,13 @@ def describe(
     ```
 
     Photos of one place have rows with a large dot product: rows have unit length. `d.txt` names the
-    photos, one a line, in the order of the rows. A photo that cannot be used is told of, and its
-    row is zero. When it is stopped, the same command goes on where it was.
+    photos, one a line, in the order of the rows. A photo that cannot be used is reported, and its
+    row is zero. The same command resumes one that was stopped.
 
     Parameters
     ----------
     photos
-        Files, and folders, which are walked.
+        Files, and folders, for all photos below.
     output
         The .npy file to write.
     model
@@ -63,7 +63,7 @@ def describe(
     names_file = _names_file(names, output)
     with reporting() as report:
         if left_out:
-            report(Note(_told(left_out)))
+            report(Note(_names_left_out(left_out)))
         if model is None:
             report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
         network = load_model(model or DEFAULT_MODEL, ckpt=ckpt, report=report)
@@ -107,7 +107,7 @@ def _listed(photos: list[Path]) -> tuple[list[str], list[str]]:
     listed = [name for name in found if _fits_a_line(name)]
     left_out = [name for name in found if not _fits_a_line(name)]
     if not listed:
-        raise DataError(_told(left_out))
+        raise DataError(_names_left_out(left_out))
     return listed, left_out
 
 
@@ -118,7 +118,7 @@ def _fits_a_line(name: str) -> bool:
         return False
 
 
-def _told(left_out: list[str]) -> str:
+def _names_left_out(left_out: list[str]) -> str:
     return (
         f"left out {len(left_out)} photos whose names are not UTF-8 or have a line break (the "
         f"first is {left_out[0]!r}); rename them"
@@ -126,7 +126,7 @@ def _told(left_out: list[str]) -> str:
 
 
 def _names_file(names: Path | None, output: Path) -> Path:
-    """Where names go: into no photo, and into neither the matrix nor what tells of it.
+    """Where names go: into no photo, and into neither the matrix nor what describes it.
 
     Raises:
         SettingsError: that is where they would go.

@@ -86,7 +86,7 @@ def test(
         Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
     descriptors
         Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
-        stopped goes on where it was, and another test of the same model takes them from there.
+        stopped is resumed, and another test of the same model takes them from there.
     storage
         Bits per value of the descriptors: 32, or 16 for half the room.
     strict

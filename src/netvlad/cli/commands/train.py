@@ -42,7 +42,7 @@ def train(
     """Train a model: refresh descriptors, mine hard negatives, step, validate.
 
     Every run gets a folder below --runs-dir with its settings, TensorBoard curves, the latest
-    checkpoint and the best one (by recall@5 on the val split). A run that was stopped goes on with
+    checkpoint and the best one (by recall@5 on the val split). A run that was stopped is resumed by
 
     ```
     netvlad train --resume runs/Nov23_12-00-00_vgg16_netvlad
@@ -58,7 +58,7 @@ def train(
     runs_dir
         Where runs and centroids are kept.
     resume
-        Go on with a run of ours, in its folder; or start a new run from one of pytorch-NetVlad's.
+        Resume a run of ours, in its folder; or start a new run from one of pytorch-NetVlad's.
     ckpt
         Which of its checkpoints: latest or best.
     trunk_cache

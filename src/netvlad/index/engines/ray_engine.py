@@ -132,7 +132,7 @@ def _fill(
     """Describe what is missing, in rounds: one is enough as long as no worker dies."""
     total = len(work.images)
     if sections.done:
-        report(Note(f"{stage}: going on after {sections.done} of {total} images"))
+        report(Note(f"{stage}: resumed after {sections.done} of {total} images"))
     by_node: Counter[str] = Counter()
     with connected(cluster.resolved()):
         import ray  # noqa: PLC0415 - an extra
