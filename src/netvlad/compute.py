@@ -31,12 +31,12 @@ class Compute:
     """Where and how to compute; results depend on it by rounding alone.
 
     Attributes:
-        device: where to compute: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``,
+        device: Where to compute: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``,
             ``"cuda:1"``, as torch calls it.
-        precision: arithmetic of the networks, in bits, or ``"bf16"``; descriptors and losses stay
+        precision: Arithmetic of the networks, in bits, or ``"bf16"``; descriptors and losses stay
             in 32 bits.
-        batch_size: images per forward pass where no gradients are needed.
-        threads: threads that decode images; 0 decodes between the passes.
+        batch_size: Images per forward pass where no gradients are needed.
+        threads: Threads that decode images; 0 decodes between the passes.
 
     Raises:
         SettingsError: a setting is out of range.

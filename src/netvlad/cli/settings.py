@@ -52,14 +52,7 @@ class Settings:
     @property
     def spec(self) -> ModelSpec:
         """The model to build."""
-        return ModelSpec(
-            arch=self.model["arch"],
-            pooling=self.model["pooling"],
-            num_clusters=self.model["num_clusters"],
-            vladv2=self.model["vladv2"],
-            from_scratch=self.model["from_scratch"],
-            resize=self.model["resize"],
-        )
+        return ModelSpec(**{name: self.model[name] for name in (*SPEC_NAMES, "resize")})
 
     @property
     def trunk_cache(self) -> Path | Literal["auto", "off"]:

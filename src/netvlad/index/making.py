@@ -18,7 +18,7 @@ from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus, milvus_address
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.stores.writing import writing
-from netvlad.models import PlaceModel
+from netvlad.models import Describer, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.types import Reporter, silent
 
@@ -41,7 +41,7 @@ class Made:
 
 
 def make_index(
-    model: PlaceModel | None,
+    model: Describer | None,
     photos: Photos,
     *,
     output: str | Path | None = None,
@@ -79,21 +79,20 @@ def make_index(
         SettingsError: settings contradict each other, or something is not installed.
         StorageError: ``output`` holds an index, or cannot be written.
     """
-    if model is not None:
-        require_place_model(model)
+    own = None if model is None else require_place_model(model)
     if cluster is not None and (output is None or is_milvus(output)):
         raise SettingsError("describing on a cluster needs output: the folder of an index")
     collection = collected(photos, positions, utm_zone, compute, report)
     if output is None:
         if whiten is not None:
             raise SettingsError("whiten needs output: an index in memory keeps its dimension")
-        return _made_in_memory(model, collection, compute, seed, report)
+        return _made_in_memory(own, collection, compute, seed, report)
     if is_milvus(output):
         make = partial(build_in_milvus, milvus_address(output))
     else:
         make = partial(build_folder, Path(output), cluster=cluster)
     change = make(
-        model,
+        own,
         collection,
         storage=storage,
         whiten=whiten,
@@ -117,7 +116,7 @@ def _made_in_memory(
     return Made(store, change, chosen)
 
 
-def require_place_model(model: object) -> None:
+def require_place_model(model: object) -> PlaceModel:
     """Refuse a model that an index cannot keep, before any work.
 
     Raises:
@@ -130,6 +129,7 @@ def require_place_model(model: object) -> None:
             "settings, which a netvlad.PlaceModel has; netvlad.describe and netvlad.evaluate take "
             "it, or give a PlaceModel"
         )
+    return model
 
 
 def kept_in_memory(store: AnyStore, folder: str | Path) -> MemoryStore:

@@ -27,7 +27,7 @@ from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.where import Where
-from netvlad.models import OneImage, PlaceModel
+from netvlad.models import Describer, OneImage, PlaceModel
 from netvlad.types import Reporter, silent
 
 __all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
@@ -70,7 +70,7 @@ class PlaceIndex:
     @classmethod
     def build(
         cls,
-        model: PlaceModel | None,
+        model: Describer | None,
         photos: Photos,
         *,
         output: str | Path | None = None,
@@ -116,7 +116,7 @@ class PlaceIndex:
         return cls(open_store(folder), compute=compute)
 
     @classmethod
-    def in_memory(cls, model: PlaceModel, *, compute: Compute = Compute()) -> "PlaceIndex":
+    def in_memory(cls, model: Describer, *, compute: Compute = Compute()) -> "PlaceIndex":
         """An empty index that never touches the disk, for a camera on its way.
 
         Example::
@@ -128,7 +128,7 @@ class PlaceIndex:
         Raises:
             ModelError: ``model`` is not of netvlad's own making, and could not be saved.
         """
-        require_place_model(model)
+        model = require_place_model(model)
         return cls(MemoryStore(model.descriptor_dim), model=model, compute=compute)
 
     def __len__(self) -> int:

@@ -44,18 +44,10 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types, rounded for people."""
+        digits = {"recall": 4, "recall_at_1": 4, "build_s": 1, "megabytes": 1}
         return {
-            "kind": self.kind,
-            "breadth": self.breadth,
-            "rescored": self.rescored,
-            "at": self.at,
-            "recall_at_1": round(self.recall_at_1, 4),
-            "recall": round(self.recall, 4),
-            "mean_ms": round(self.mean_ms, 3),
-            "p50_ms": round(self.p50_ms, 3),
-            "p99_ms": round(self.p99_ms, 3),
-            "build_s": round(self.build_s, 1),
-            "megabytes": round(self.megabytes, 1),
+            name: round(value, digits.get(name, 3)) if isinstance(value, float) else value
+            for name, value in vars(self).items()
         }
 
 
