@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from netvlad.errors import CheckpointError
+from netvlad.errors import CheckpointError, NetvladError
 from netvlad.loading import load_model
 from netvlad.models import ModelSpec, build_model, write_pytorch_netvlad_run
 from netvlad.models.checkpoints import (
@@ -177,3 +177,9 @@ def test_what_is_no_run_is_told_as_it_is(run, tmp_path):
     ):
         with pytest.raises(CheckpointError, match=words):
             load_checkpoint(place)
+
+
+def test_a_checkpoint_that_no_run_has_is_refused(run, theirs):
+    for place in (run, theirs):
+        with pytest.raises(NetvladError, match="choose latest or best"):
+            load_checkpoint(place, "newest")

@@ -26,7 +26,7 @@ from netvlad.storage import written_beside
 METADATA_FILE = "netvlad.json"
 
 
-def write_torch_export(model: PlaceModel, path: Path) -> Agreement:
+def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
     """Write a model as an exported program, load it again and compare it with the model.
 
     The program takes and gives what :func:`~netvlad.export.files.write_onnx` says, and carries
@@ -40,7 +40,7 @@ def write_torch_export(model: PlaceModel, path: Path) -> Agreement:
         StorageError: the file cannot be written.
     """
     program = traced(model)
-    with written_beside(path) as temporary:
+    with written_beside(Path(path)) as temporary:
         buffer = io.BytesIO()
         torch.export.save(
             program, buffer, extra_files={METADATA_FILE: json.dumps(metadata(model), indent=2)}
@@ -99,7 +99,7 @@ OPSET = 18
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
-def write_onnx(model: PlaceModel, path: Path) -> Agreement:
+def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     """Write a model as one ONNX file, run it in onnxruntime and compare it with torch.
 
     The graph takes ``images`` (batch, 3, height, width) uint8 RGB and gives ``descriptors`` (batch,
@@ -135,7 +135,7 @@ def write_onnx(model: PlaceModel, path: Path) -> Agreement:
     if program is None:
         raise ModelError(f"{path}: torch gave no ONNX program for this model")
     program.model.metadata_props.update(metadata(model))
-    with written_beside(path) as temporary:
+    with written_beside(Path(path)) as temporary:
         program.save(temporary, external_data=False)
         return require_agreement(model, _Session(temporary).run)
 

@@ -186,25 +186,26 @@ def initialise(model: PlaceModel, clusters: Clusters, report: Reporter = silent)
     return model
 
 
-def write_clusters(path: Path, clusters: Clusters) -> None:
+def write_clusters(path: str | Path, clusters: Clusters) -> None:
     """Write a cluster file in pytorch-NetVlad's layout (HDF5: ``descriptors``, ``centroids``).
 
     Raises:
         StorageError: the file cannot be written.
     """
-    with written_beside(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_beside(Path(path)) as temporary, h5py.File(temporary, "w") as file:
         file["descriptors"] = clusters.descriptors.astype(np.float32)
         file["centroids"] = clusters.centroids.astype(np.float32)
         for key, value in clusters.made_by.items():
             file.attrs[key] = value
 
 
-def read_clusters(path: Path) -> Clusters:
+def read_clusters(path: str | Path) -> Clusters:
     """Read a cluster file, ours or pytorch-NetVlad's.
 
     Raises:
         ClusterError: the file is missing, is no cluster file, or its parts do not fit.
     """
+    path = Path(path)
     if not path.is_file():
         raise ClusterError(
             f"{path}: no cluster file; make it with `netvlad cluster` or name one with --clusters"

@@ -26,7 +26,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from netvlad.errors import CheckpointError, NetvladError, WeightsError
+from netvlad.errors import CheckpointError, NetvladError, SettingsError, WeightsError
 from netvlad.models.foreign import (
     ForeignCheckpoint,
     is_pytorch_netvlad_run,
@@ -143,7 +143,10 @@ def load_checkpoint(source: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
 
     Raises:
         CheckpointError: ``source`` holds neither, or is damaged.
+        SettingsError: there is no such ``ckpt``.
     """
+    if ckpt not in (LATEST, BEST):
+        raise SettingsError(f"ckpt is {ckpt!r}; choose latest or best")
     if is_run(source):
         return read_checkpoint(source, ckpt)
     if is_pytorch_netvlad_run(source):

@@ -92,7 +92,7 @@ def is_pytorch_netvlad_run(source: Path) -> bool:
 
 
 def read_pytorch_netvlad_run(
-    source: Path, *, ckpt: Literal["latest", "best"] = "latest"
+    source: str | Path, *, ckpt: Literal["latest", "best"] = "latest"
 ) -> ForeignCheckpoint:
     """Read a checkpoint out of a run folder of pytorch-NetVlad. No code in it is run.
 
@@ -107,6 +107,7 @@ def read_pytorch_netvlad_run(
         CheckpointError: it is no such folder, the checkpoint is missing or damaged, holds code, or
             contradicts the flags.
     """
+    source = Path(source)
     place = _place_of(source)
     if place is None:
         reason = "is not a run folder of pytorch-NetVlad" if source.exists() else "does not exist"
@@ -142,7 +143,7 @@ def read_pytorch_netvlad_run(
 
 
 def write_pytorch_netvlad_run(
-    folder: Path,
+    folder: str | Path,
     model: PlaceModel,
     *,
     epoch: int,
@@ -191,7 +192,7 @@ def write_pytorch_netvlad_run(
         "optimizer": dict(optimizer_state or _fresh_optimizer_state(model, flags)),
         "parallel": False,
     }
-    place = folder / "checkpoints"
+    place = Path(folder) / "checkpoints"
     names = ["latest"]
     if recalls.get(_RECALL_OF_BEST, 0.0) >= best_score:
         names.append("best")

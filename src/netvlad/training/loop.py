@@ -43,7 +43,7 @@ class Trainer:
         train: PlaceDataset,
         val: PlaceDataset | None,
         recipe: Recipe,
-        run: Path,
+        run: str | Path,
         *,
         trunk_cache: Path | Literal["auto", "off"] = "auto",
         compute: Compute = Compute(),
@@ -67,7 +67,8 @@ class Trainer:
             DataError: positions are missing, or no query has a potential positive.
         """
         self.model, self.train_set, self.val_set = model, train, val
-        self.recipe, self.run_folder, self.compute, self.report = recipe, run, compute, report
+        self.recipe, self.compute, self.report = recipe, compute, report
+        self.run_folder = Path(run)
         self.state = TrainingState()
         self.fabric = make_fabric(compute)
         model.to(self.fabric.device)
@@ -78,7 +79,7 @@ class Trainer:
                 f"{train.name} {train.split}: no query has a database image within "
                 f"{train.train_radius_m:g} m to learn from"
             )
-        self.caching = Caching(trunk_cache, run, recipe, report)
+        self.caching = Caching(trunk_cache, self.run_folder, recipe, report)
         self.average = WeightAverage(model, recipe.average_from)
         self.train_features = self._features_of(train, model)
         self.val_features = None if val is None else self._features_of(val, self.average.model)

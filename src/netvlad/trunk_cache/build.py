@@ -19,7 +19,7 @@ FORMAT = 1  # of the files; another number makes old caches invisible
 def open_trunk_cache(
     model: PlaceModel,
     images: ImageSet,
-    folder: Path,
+    folder: str | Path,
     *,
     compute: Compute = Compute(),
     stage: str = "Frozen trunk",
@@ -49,7 +49,7 @@ def open_trunk_cache(
     model = compute.place(model)
     trunk = trunk_fingerprint(model)
     key = fingerprint(str(FORMAT), trunk, images_fingerprint(images), compute.precision)
-    place = folder / f"{model.spec.arch}-{key}"
+    place = Path(folder) / f"{model.spec.arch}-{key}"
     if (cache := open_complete(place, images)) is not None:
         report(Note(f"{stage}: {_summary(cache)}, taken from {place}"))
         return cache
