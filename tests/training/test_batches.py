@@ -57,16 +57,9 @@ def test_the_last_batch_may_be_smaller():
     assert len(list(tuple_batches(TUPLES, DATASET, 3))) == 1
 
 
-def images(eastings):
-    positions = np.array([[e, 0.0] for e in eastings])
-    return ImageSet(Path(), tuple(f"{e}.jpg" for e in eastings), positions)
-
-
 # Images 0 to 6 are the database, 7 to 9 the queries.
-DATASET = PlaceDataset(
-    "x", "train", images([0, 5, 20, 100, 105, 200, np.nan]), images([1, 101, 30])
-)
-TUPLES = (
+PLACES = PlaceDataset("x", "train", images([0, 5, 20, 100, 105, 200, np.nan]), images([1, 101, 30]))
+MINED_OF_PLACES = (
     MinedQuery(0, np.array([0]), np.array([3, 5])),
     MinedQuery(1, np.array([3]), np.array([0])),
 )
@@ -74,8 +67,8 @@ READABLE = np.ones(10, dtype=bool)
 WHERE = np.array([0, 5, 20, 100, 105, 200, np.nan, 1, 101, 30])
 
 
-def assembled(views=2, tuples=TUPLES, readable=READABLE, seed=0, radius_m=10.0):
-    places = PlaceViews(DATASET, radius_m=radius_m, views=views)
+def assembled(views=2, tuples=MINED_OF_PLACES, readable=READABLE, seed=0, radius_m=10.0):
+    places = PlaceViews(PLACES, radius_m=radius_m, views=views)
     return places.assemble(tuples, np.random.default_rng(seed), readable)
 
 
@@ -87,7 +80,7 @@ def test_negatives_bring_views_of_their_place():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_views_are_other_images_within_the_radius(seed):
-    batch = assembled(views=1, tuples=TUPLES[1:], seed=seed)
+    batch = assembled(views=1, tuples=MINED_OF_PLACES[1:], seed=seed)
     chosen = set(batch.images.tolist())
     assert {8, 0} < chosen
     (first,) = chosen & {3, 4}
@@ -132,11 +125,11 @@ def test_a_negative_without_a_position_stands_alone():
 
 
 def test_the_same_random_numbers_draw_the_same_batches():
-    places = PlaceViews(DATASET, radius_m=10, views=1)
+    places = PlaceViews(PLACES, radius_m=10, views=1)
 
     def chosen(seed):
         random = np.random.default_rng(seed)
-        batches = places.batches(TUPLES, 1, random, READABLE)
+        batches = places.batches(MINED_OF_PLACES, 1, random, READABLE)
         return [batch.images.tolist() for batch in batches]
 
     assert len(chosen(0)) == 2
