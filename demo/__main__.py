@@ -61,9 +61,9 @@ def _command(*arguments: str) -> None:
 
 
 def _runs(folder: Path) -> list[Path]:
-    """The runs that have a checkpoint, the latest last."""
-    found = folder.glob("*/checkpoints/latest.json")
-    return [path.parent.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    """The runs that have a checkpoint, the latest last; but a finished demo comes after all."""
+    found = [path.parent.parent for path in folder.glob("*/checkpoints/latest.json")]
+    return sorted(found, key=lambda run: (run.name == "demo", run.stat().st_mtime))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from demo.layout import District, Land, Street
-from demo.model import Frame, Model
+from demo.model import Frame, Model, Span
 from demo.pictures import GROUND, LAMP, LEAF, Colour, Floats, Rng, masonry, speckled
 from demo.styles import pick, vary
 
@@ -25,15 +25,15 @@ def build_streets(model: Model, district: District) -> None:
     """Add everything outside of houses."""
     rng = district.rng(2)
 
-    def laid(colour: Colour, *stone: float) -> int:
+    def laid(colour: Colour, stone: Span) -> int:
         return model.picture(masonry(rng, (144, 144), (*colour, GROUND), stone, 0.07), 16.0)
 
     surfaces = {
-        "cobbles": laid((104, 98, 92), 2.4, 3.2),
-        "slabs": laid((142, 138, 130), 16.0, 16.0),
+        "cobbles": laid((104, 98, 92), (2.4, 3.2)),
+        "slabs": laid((142, 138, 130), (16, 16)),
     }
     surfaces["asphalt"] = model.picture(speckled(rng, (74, 74, 77, GROUND), 0.06), 16.0)
-    paving = laid((150, 146, 138), 9.0, 9.0)
+    paving = laid((150, 146, 138), (9, 9))
     lawn = model.picture(speckled(rng, (88, 116, 54), 0.1), 10.0)
     model.flat(Frame((100.0, 80.0)), (900.0, 900.0), -0.06, lawn)
     for left, low, right, high in district.blocks:

@@ -58,12 +58,12 @@ def render_town(folder: Path, plan: Plan, workers: int | None = None) -> Iterato
     kept. Yields how many images are finished, and how many there are.
 
     Raises:
-        StorageError: the folder holds something else, or cannot be written.
+        StorageError: the folder holds another town, or cannot be written.
     """
     try:
         mark, content = folder / "town.json", json.dumps({"edition": EDITION, **asdict(plan)})
         if (folder / "images").exists() and not (mark.exists() and mark.read_text() == content):
-            raise StorageError(f"{folder}: holds something else; remove it or choose another place")
+            raise StorageError(f"{folder}: another town; remove {folder.parent} or choose another")
         folder.mkdir(parents=True, exist_ok=True)
         _write_beside(mark, content.encode())
         for split, role in product(SPLITS, ("database", "queries")):

@@ -77,10 +77,10 @@ def build_car(model: Model, frame: Frame, name: str, paint: Colour) -> None:
             for radius, beyond, colour in ((0.33, 0.0, TYRE), (0.19, 0.01, (150, 152, 154))):
                 _disc(model, frame.moved(axle, out * (1 + beyond)), radius, colour)
     for side in (-0.6, 0.6):
-        out = (side - 0.2, side + 0.2)
-        model.box(frame, (-0.02, 0.2), out, (0.62, 0.8), (150, 24, 24, TAIL_LAMP))
+        across = (side - 0.2, side + 0.2)
+        model.box(frame, (-0.02, 0.2), across, (0.62, 0.8), (150, 24, 24, TAIL_LAMP))
         lamp = (240, 238, 226, LAMP)
-        model.box(frame, (length - 0.2, length + 0.02), out, (0.6, 0.76), lamp)
+        model.box(frame, (length - 0.2, length + 0.02), across, (0.6, 0.76), lamp)
     model.box(frame, (length - 0.2, length + 0.03), (-0.3, 0.3), (0.42, 0.54), PLATE)
 
 

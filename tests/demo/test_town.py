@@ -98,7 +98,7 @@ def test_what_is_not_this_town_is_left_alone(tmp_path, plan):
     mine = tmp_path / "images/mine.jpg"
     mine.parent.mkdir(exist_ok=True)
     mine.write_bytes(b"mine")
-    with pytest.raises(StorageError, match="holds something else"):
+    with pytest.raises(StorageError, match="another town; remove"):
         draw(tmp_path, plan)
     assert mine.read_bytes() == b"mine"
 
