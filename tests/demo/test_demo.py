@@ -48,3 +48,19 @@ def test_it_exits_with_1_where_training_did_not_help(monkeypatch, capsys, tmp_pa
     else:
         main.main()
     assert f"Look at {tmp_path / 'index.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("display", "ci", "opens"), [(":0", None, True), (":0", "1", False), (None, None, False)]
+)
+def test_the_page_is_opened_where_somebody_sits(monkeypatch, capsys, tmp_path, display, ci, opens):
+    opened = []
+    for name, value in (("DISPLAY", display), ("WAYLAND_DISPLAY", None), ("CI", ci)):
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["demo"])
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(main, "run_demo", lambda *_, **__: (tmp_path / "index.html", 0.5, 0.6))
+    monkeypatch.setattr(main.webbrowser, "open", opened.append)
+    main.main()
+    assert opened == [(tmp_path / "index.html").as_uri()] * opens
