@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from netvlad.cli.main import main
+from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe, passes
 from netvlad.errors import SettingsError
 from netvlad.index.engines import RayCluster
@@ -24,7 +25,7 @@ from netvlad.models import PlaceModel
 from netvlad.types import ImageSet, Note, Progress
 
 SECTION = 8
-SMALL = {"batch_size": 3, "threads": 1, "storage": "16"}
+SMALL = {"compute": Compute(batch_size=3, threads=1), "storage": "16"}
 
 
 @pytest.fixture(scope="session")
