@@ -119,18 +119,6 @@ def test_grow_shrink_verify_and_optimise(
     assert damaged.value.code == 1 and matrix.name in capsys.readouterr().out
 
 
-def test_bench_measures_each_way(
-    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plot = tmp_path / "bench.svg"
-    main(
-        ["index", "bench", "--index", str(built), "--kinds", "exact", "--json", "--plot", str(plot)]
-    )
-    trials = json.loads(capsys.readouterr().out)
-    assert [trial["kind"] for trial in trials] == ["exact"] and trials[0]["recall"] == 1.0
-    assert plot.read_text().startswith("<svg")
-
-
 @pytest.mark.parametrize("format", ["colmap", "hloc"])
 def test_pairs(
     built: Path, photos: Path, tmp_path: Path, format: str, capsys: pytest.CaptureFixture[str]

@@ -138,7 +138,7 @@ def test_bad_input_is_one_line(
     built: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query = str(photos / "queries/07.jpg")
-    for command in ("verify", "optimize", "bench"):
+    for command in ("verify", "optimize"):
         assert "is for index folders" in refused(capsys, "index", command, "--index", built)
     nobody = "milvus://ann:secret@127.0.0.1:9/town"
     for arguments in (

@@ -1,10 +1,15 @@
+import json
+
 import numpy as np
 import pytest
+from benchmarks.index_search import bench_structures, main
 
+from benchmarks import index_search
 from netvlad.errors import SettingsError
+from netvlad.index import PlaceIndex
 from netvlad.search import tuning
 from netvlad.search.searcher import Searcher
-from netvlad.search.tuning import bench_structures, choose_structure, preferred_kinds
+from netvlad.search.tuning import choose_structure, preferred_kinds
 from netvlad.types import Note
 
 
@@ -25,6 +30,7 @@ def built(monkeypatch, structures):
         return structures[kind]
 
     monkeypatch.setattr(tuning, "build_structure", build)
+    monkeypatch.setattr(index_search, "build_structure", build)
     return asked
 
 
@@ -183,3 +189,14 @@ def test_settings_out_of_range_are_refused(rows):
 def test_large_matrices_try_inverted_lists_first():
     assert preferred_kinds(60_000) == ("hnsw", "ivf-pq")
     assert preferred_kinds(1_000_000) == ("ivf-pq", "hnsw")
+
+
+def test_the_bench_of_an_index_is_printed_and_drawn(quick_model, photos, tmp_path, capsys):
+    index, plot = tmp_path / "i", tmp_path / "bench.svg"
+    PlaceIndex.build(quick_model, photos / "queries", output=index)
+    assert main([str(index), "--kind", "exact", "--plot", str(plot)]) == 0
+    (trial,) = json.loads(capsys.readouterr().out)
+    assert (trial["kind"], trial["recall"]) == ("exact", 1.0)
+    assert "<svg" in plot.read_text()
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from netvlad.errors import SettingsError
 from netvlad.search.approximate import FEWEST_ROWS, KINDS, Structure, build_structure
 from netvlad.search.searcher import Searcher
 from netvlad.search.trials import Questions, Trial, measure
-from netvlad.types import Note, Progress, Reporter, silent
+from netvlad.types import Note, Reporter, silent
 
 EXACT_TIMED = 10
 """Single exact queries that are timed while a structure is chosen: each reads the whole matrix."""
@@ -86,7 +86,7 @@ def choose_structure(
     """
     rows = len(matrix) if rows is None else rows
     kinds = preferred_kinds(rows) if kinds is None else kinds
-    count = _checked(matrix, rows, kinds, at, sample_queries)
+    count = checked_rows(matrix, rows, kinds, at, sample_queries)
     if not 0 < target_recall <= 1:
         raise SettingsError(f"target recall {target_recall:g}: give a share above 0, at most 1")
     exact = Searcher(matrix[:count], None if alive is None else alive[:count])
@@ -116,66 +116,12 @@ def choose_structure(
     return _chosen(None, trials, reason, report)
 
 
-def bench_structures(
-    matrix: NDArray[np.floating],
-    rows: int | None = None,
-    kinds: Sequence[str] = ("exact", *KINDS),
-    *,
-    alive: NDArray[np.bool_] | None = None,
-    at: int = 20,
-    sample_queries: int = 200,
-    seed: int = 0,
-    threads: int | None = None,
-    report: Reporter = silent,
-) -> list[Trial]:
-    """Measure every kind at a range of efforts against exact search.
-
-    Args:
-        matrix: (R, D) L2-normalised float16 or float32.
-        rows: how many rows of it, from the first on; None is all.
-        kinds: ``"exact"`` or kinds of structures; one that needs more rows is left out with a note.
-        alive: (R,) False for removed rows.
-        at: how many neighbours are asked for.
-        sample_queries: how many stored rows ask, each left out of its own answer.
-        seed: of the sample and the structures.
-        threads: for building.
-        report: gets the progress.
-
-    Returns:
-        One trial per kind and effort, in the order of ``kinds`` and of the effort.
-
-    Raises:
-        SettingsError: an unknown kind, a number out of its range, or no live row to ask.
-    """
-    count = _checked(matrix, rows, [kind for kind in kinds if kind != "exact"], at, sample_queries)
-    exact = Searcher(matrix[:count], None if alive is None else alive[:count])
-    if not exact.alive.any():
-        raise SettingsError("there is no place to ask for; add some before measuring the search")
-    questions = Questions.sample(exact, count, sample_queries, at, seed)
-    trials: list[Trial] = []
-    for kind in kinds:
-        if kind == "exact":
-            trials.append(measure(exact, questions, answered=False))
-        elif count < FEWEST_ROWS[kind]:
-            report(Note(f"{kind} is left out: it needs at least {FEWEST_ROWS[kind]:,} places"))
-        else:
-            structure, seconds, megabytes = _built(kind, matrix, count, seed, threads, report)
-            efforts = list(_efforts(structure, at))
-            for done, effort in enumerate(efforts, start=1):
-                tried = Searcher(exact.matrix, exact.alive, structure.with_effort(*effort))
-                trial = measure(tried, questions)
-                trials.append(dataclasses.replace(trial, build_s=seconds, megabytes=megabytes))
-                report(Progress(f"Measuring {kind}", done, len(efforts), unit="settings"))
-            del structure
-    return trials
-
-
 def _ever_harder(
     structure: Structure, exact: Searcher, questions: Questions, target: float
 ) -> Iterator[tuple[Structure, Trial]]:
     """Trials of rising effort, until the target is reached or everything is visited."""
     at = questions.distances.shape[1]
-    breadth, rescored = next(_efforts(structure, at))
+    breadth, rescored = next(efforts(structure, at))
     missing = np.inf
     while True:
         tried = structure.with_effort(breadth, rescored)
@@ -191,7 +137,7 @@ def _ever_harder(
         missing = 1.0 - trial.recall
 
 
-def _efforts(structure: Structure, at: int) -> Iterator[tuple[int, int]]:
+def efforts(structure: Structure, at: int) -> Iterator[tuple[int, int]]:
     """(breadth, re-scored candidates) from quick to thorough."""
     if structure.kind == "hnsw":
         # The codes are fine enough that twice as many candidates as asked for hold the answer.
@@ -218,7 +164,7 @@ def _built(
     return structure, seconds, structure.size_bytes() / 1e6
 
 
-def _checked(
+def checked_rows(
     matrix: NDArray[np.floating],
     rows: int | None,
     kinds: Sequence[str],

@@ -5,7 +5,7 @@ import cyclopts
 from netvlad.cli.commands.index_build import add, build
 from netvlad.cli.commands.index_calibrate import calibrate
 from netvlad.cli.commands.index_contents import info, remove
-from netvlad.cli.commands.index_upkeep import bench, optimize, verify
+from netvlad.cli.commands.index_upkeep import optimize, verify
 
 index = cyclopts.App(
     name="index",
@@ -21,5 +21,5 @@ index = cyclopts.App(
     ```""",
 )
 
-for command in (build, add, remove, info, verify, optimize, bench, calibrate):
+for command in (build, add, remove, info, verify, optimize, calibrate):
     index.command(command)

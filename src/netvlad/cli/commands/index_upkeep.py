@@ -1,21 +1,13 @@
-"""``netvlad index verify``, ``optimize`` and ``bench``: looking after an index folder."""
+"""``netvlad index verify`` and ``optimize``: looking after an index folder."""
 
 import sys
-from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from netvlad.cli.console import reporting, show
 from netvlad.cli.index_names import index_folder
 from netvlad.cli.index_tables import trial_table
-from netvlad.cli.json_output import show_json
-from netvlad.errors import SettingsError
 from netvlad.index.optimizing import KINDS, optimize_folder
-from netvlad.index.stores import FolderStore
 from netvlad.index.stores import verify as verify_folder
-from netvlad.reports.search_plot import write_search_plot
-from netvlad.search.tuning import bench_structures
 from netvlad.types import Note
 
 
@@ -86,45 +78,3 @@ def optimize(
         f"{index}: {done.kind} search, {done.dim} dimensions"
         + (f", dropped {done.dropped} rows of removed photos" if done.dropped else "")
     )
-
-
-def bench(
-    *,
-    index: str,
-    kinds: str = "exact,hnsw,ivf-pq",
-    plot: Path | None = None,
-    json: bool = False,
-) -> None:
-    """Measure recall and time of each way to search an index, against exact search.
-
-    ```
-    netvlad index bench --index my.index --plot bench.svg
-    ```
-
-    Parameters
-    ----------
-    index
-        The index folder; it is not changed.
-    kinds
-        Which ways, separated by commas.
-    plot
-        Draw recall over time to this SVG file.
-    json
-        Print the figures as JSON.
-    """
-    wanted = tuple(kind.strip() for kind in kinds.split(","))
-    unknown = [kind for kind in wanted if kind not in KINDS[1:]]
-    if unknown:
-        raise SettingsError(f"--kinds {unknown[0]}: choose of {', '.join(KINDS[1:])}")
-    folder = index_folder(index, "bench")
-    with reporting() as report, FolderStore.open(folder) as store:
-        alive = np.zeros(len(store.matrix), np.bool_)
-        alive[store.rows] = True
-        trials = bench_structures(store.matrix, kinds=wanted, alive=alive, report=report)
-    if json:
-        show_json([trial.to_json() for trial in trials])
-    else:
-        show(trial_table(f"Search in {index}: {store.manifest.count} places", trials))
-    if plot is not None:
-        write_search_plot(plot, trials)
-        print(f"- plot written to {plot}", file=sys.stderr)
