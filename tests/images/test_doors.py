@@ -1,6 +1,7 @@
 """One picture gives the same pixels by whichever door it comes in: a path, Pillow, numpy, torch."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from tests.made_photos import mosaic
 
 import netvlad
-from netvlad.images import read_image
+from netvlad.images import images_in, left_out_notes, list_images, listing, read_image
 from netvlad.models import ModelSpec, build_model
 from netvlad.models.image_inputs import image_pixels
 
@@ -123,3 +124,34 @@ def test_locating_and_re_ranking_are_the_same_by_every_door(mode, index, tmp_pat
             (p.image, p.inliers) for p in by_path.places
         ]
         assert answer.places[0].score == pytest.approx(by_path.places[0].score, abs=1e-6)
+
+
+def test_every_kind_that_is_listed_is_read(tmp_path):
+    """A folder as people have them: HEIC of iPhones, AVIF, GIF and JPEG 2000 among JPEGs."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    shown = Image.fromarray(mosaic(2, 0))
+    kinds = ("jpg", "mpo", "png", "webp", "bmp", "tif", "ppm", "jp2", "gif", "avif", "heic", "HEIF")
+    for kind in kinds:
+        shown.save(tmp_path / f"a.{kind}")
+    del Image.OPEN["HEIF"]  # as in a process that nobody has prepared
+    assert images_in(tmp_path) == sorted(f"a.{kind}" for kind in kinds)
+    for kind in kinds:
+        pixels = read_image(tmp_path / f"a.{kind}").astype(int)
+        assert np.abs(pixels - np.asarray(shown)).mean() < (25 if kind == "gif" else 12), kind
+
+
+def test_heic_without_its_extra_names_it(tmp_path, monkeypatch):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.fromarray(mosaic(2, 0)).save(tmp_path / "a.heic")
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(listing, "SUFFIXES", (".jpg",))
+    with pytest.raises(netvlad.NetvladError, match=r"a\.heic: is a HEIC .*pip install 'netvlad\[h"):
+        read_image(tmp_path / "a.heic")
+    names, left_out = list_images(tmp_path)
+    assert names == []
+    assert left_out_notes(left_out) == [
+        "1 file is left out, of kinds that are not read: 1 .heic; pip install 'netvlad[heif]' "
+        "reads those of iPhones"
+    ]

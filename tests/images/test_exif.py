@@ -8,7 +8,8 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from netvlad.images.exif import PhotoFacts, read_photo_facts
+from netvlad.images.exif import PhotoFacts
+from netvlad.images.photo_facts import read_photo_facts
 
 GPS, BASE, IFD = ExifTags.GPS, ExifTags.Base, ExifTags.IFD
 NAMES = ("latitude", "longitude", "altitude", "heading", "time")

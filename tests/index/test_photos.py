@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import os
 import time
@@ -239,3 +240,36 @@ def test_cambridge(shared):
     known = collection.places.has_position
     assert np.abs(collection.places.latitude[known] - 52.2).max() < 0.1
     assert np.abs(collection.places.longitude[known] - 0.1).max() < 0.1
+
+
+def test_where_positions_come_from_is_told(tmp_path):
+    photo(tmp_path / "exif.jpg", 50)
+    for name in ("json1.jpg", "json2.jpg", "nothing.jpg"):
+        photo(tmp_path / name)
+    for name in ("json1.jpg", "json2.jpg"):
+        content = {"geoData": {"latitude": 52.0, "longitude": 0.5}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    half = photo(tmp_path / "half.jpg", 50, GPSLatitudeRef="")
+    collection = collect_photos(tmp_path)
+    assert (collection.from_exif, collection.from_sidecars, collection.without_position) == (
+        1,
+        2,
+        2,
+    )
+    assert collection.notes == (
+        "positions of photos: 2 from JSON files beside the photos, 1 from EXIF",
+        "1 of 5 photos have degrees in EXIF without N or S, or E or W, which are no position "
+        f"(the first is {half})",
+        f"2 of 5 photos have no position (the first is {half})",
+    )
+
+
+def test_pictures_that_are_not_read_are_counted(tmp_path):
+    photo(tmp_path / "a.jpg", 50)
+    for name in ("b.dng", "c.DNG", "d.mov", "e.txt", "f.json", ".g.dng"):
+        (tmp_path / name).touch()
+    told = "3 files are left out, of kinds that are not read: 2 .dng, 1 .mov"
+    assert collect_photos(tmp_path).notes == (told,)
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"has no images.*; 3 files are left out"):
+        collect_photos(tmp_path)

@@ -236,3 +236,30 @@ def test_cambridge(shared: Path):
     assert np.abs(table.longitude - 0.1).max() < 0.1
     assert np.isfinite(table.heading).all()
     assert table.heading[:3].tolist() == [0, 60, 120]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("image", ["image", "filename", "file", "name", "Path"])
+@pytest.mark.parametrize(
+    ("latitude", "longitude"),
+    [("lat", "lon"), ("Lat", "lng"), ("LATITUDE", "long"), ("gps_latitude", "GPSLongitude")],
+)
+def test_columns_by_other_usual_names(tmp_path, suffix, image, latitude, longitude):
+    header = (image, latitude, longitude, "alt", "bearing", "timestamp")
+    file = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        file.write_text(f"{','.join(header)}\na.jpg,52,0.5,9,270,77\n")
+    else:
+        values = ("a.jpg", 52.0, 0.5, 9.0, 270.0, 77.0)
+        columns = {name: [value] for name, value in zip(header, values, strict=True)}
+        pq.write_table(pa.table(columns), file)
+    table = read_position_table(file)
+    assert table.images == ("a.jpg",)
+    found = (table.latitude, table.longitude, table.altitude, table.heading, table.time)
+    assert [column[0] for column in found] == [52, 0.5, 9, 270, 77]
+
+
+def test_a_columns_own_name_comes_first(tmp_path):
+    (tmp_path / "t.csv").write_text("name,image,lat,latitude,lon\nBridge,a.jpg,1,52,0.5\n")
+    table = read_position_table(tmp_path / "t.csv")
+    assert (table.images, table.latitude[0], table.longitude[0]) == (("a.jpg",), 52, 0.5)

@@ -14,7 +14,7 @@ from netvlad.descriptors.rows import (
     storage_dtype,
 )
 from netvlad.errors import DataError, ModelError
-from netvlad.images import SUFFIXES, images_in
+from netvlad.images import left_out_notes, list_images, no_images
 from netvlad.models import Describer
 from netvlad.types import ImageSet, Reporter, silent
 
@@ -119,10 +119,10 @@ def image_set(images: ImageSet | str | Path | Iterable[str | Path]) -> ImageSet:
 
 
 def _names_in(folder: Path) -> tuple[str, ...]:
-    names = tuple(images_in(folder))
+    names, missed = list_images(folder)
     if not names:
-        raise DataError(f"{folder}: has no images (looked for {' '.join(SUFFIXES)})")
-    return names
+        raise DataError("; ".join([no_images(folder), *left_out_notes(missed)]))
+    return tuple(names)
 
 
 def _refused(given: object) -> str:

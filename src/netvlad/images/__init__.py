@@ -9,7 +9,7 @@ from netvlad.images.decoding import (
     size_after,
     upright_rgb,
 )
-from netvlad.images.listing import SUFFIXES, images_in
+from netvlad.images.listing import SUFFIXES, images_in, left_out_notes, list_images, no_images
 from netvlad.images.loading import Batch, Unreadable, load_batches
 
 __all__ = [
@@ -21,7 +21,10 @@ __all__ = [
     "Unreadable",
     "check_resize",
     "images_in",
+    "left_out_notes",
+    "list_images",
     "load_batches",
+    "no_images",
     "read_image",
     "size_after",
     "upright_rgb",

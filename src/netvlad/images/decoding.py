@@ -17,7 +17,9 @@ MAX_PIXELS = 50_000_000
 MAX_PIXELS_TO_RESIZE = 500_000_000
 
 # Photographs only. Among the other formats that Pillow knows is EPS, which runs a program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF", "HEIF")
+# Of pictures in a HEIF container that are neither AVIF nor a video.
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -154,6 +156,8 @@ def _open_image(file: IO[bytes], path: Path | str) -> Image.Image:
     if not prefix:
         raise ImageError(path, "is an empty file (0 bytes)")
     Image.init()
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        _register_heif(path)
     reason = "is not an image that can be read"
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
@@ -167,6 +171,21 @@ def _open_image(file: IO[bytes], path: Path | str) -> Image.Image:
         except (SyntaxError, IndexError, TypeError, struct.error):
             reason = f"starts like {name} but is truncated, damaged or of an unusual kind"
     raise ImageError(path, reason)
+
+
+def _register_heif(path: Path | str) -> None:
+    """Teach Pillow HEIF, which it does not know by itself, where the extra is installed.
+
+    Raises:
+        ImageError: it is not.
+    """
+    if "HEIF" in Image.OPEN:
+        return
+    try:
+        import pillow_heif  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImageError(path, "is a HEIC picture; pip install 'netvlad[heif]' reads it") from error
+    pillow_heif.register_heif_opener()
 
 
 def _check_pixels(image: Image.Image, path: Path | str, resize: Resize) -> None:

@@ -8,7 +8,7 @@ import math
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +40,9 @@ class PhotoFacts:
             from magnetic north is kept as it is.
         time: seconds since 1970 (UTC). The GPS time if it is whole, else the camera's clock; a
             clock that does not say its offset from UTC is read as if it showed UTC.
+        source: where the position is from: ``"EXIF"``, ``"XMP"`` or ``"JSON"``; empty without one.
+        without_reference: whether EXIF has a position that does not say north or south, or east or
+            west, and so is none.
     """
 
     latitude: float = math.nan
@@ -47,9 +50,28 @@ class PhotoFacts:
     altitude: float = math.nan
     heading: float = math.nan
     time: float = math.nan
+    source: str = ""
+    without_reference: bool = False
+
+    def completed_by(self, other: "PhotoFacts", source: str) -> "PhotoFacts":
+        """This, with what only ``other`` knows; a position and its altitude stay together."""
+        facts = self
+        if math.isnan(self.latitude) and not math.isnan(other.latitude):
+            facts = replace(
+                facts,
+                latitude=other.latitude,
+                longitude=other.longitude,
+                altitude=other.altitude,
+                source=source,
+            )
+        return replace(
+            facts,
+            heading=other.heading if math.isnan(self.heading) else self.heading,
+            time=other.time if math.isnan(self.time) else self.time,
+        )
 
 
-def read_photo_facts(path: Path | str) -> PhotoFacts:
+def read_exif(path: Path | str) -> tuple[PhotoFacts, str]:
     """Read the position, the direction and the time from the EXIF metadata of a photo.
 
     Reads headers only, never pixels, of JPEG, PNG, WEBP and TIFF files. A latitude or longitude
@@ -60,54 +82,62 @@ def read_photo_facts(path: Path | str) -> PhotoFacts:
     Args:
         path: the file. One that is missing, is no image, has no metadata or damaged ones is no
             error: what cannot be read is unknown.
+
+    Returns:
+        the facts, and the XMP packet of a JPEG, ``""`` without one.
     """
+    xmp = ""
     try:
         # Opening a pipe would wait for a writer.
         if not stat.S_ISREG(Path(path).stat().st_mode):
-            return PhotoFacts()
+            return PhotoFacts(), xmp
         with Path(path).open("rb") as file:
-            exif = _read_exif(file)
+            exif, xmp = _exif_and_xmp(file)
             if exif is None:
-                return PhotoFacts()
+                return PhotoFacts(), xmp
             camera, gps = (
                 _directory(exif, ExifTags.IFD.Exif),
                 _directory(exif, ExifTags.IFD.GPSInfo),
             )
             clock = {int(_EXIF.DateTime): exif.get(_EXIF.DateTime)}
     except Exception:  # metadata are anything but well-formed, and Pillow raises what it meets
-        return PhotoFacts()
+        return PhotoFacts(), xmp
     gps_time = _gps_time(gps)
     latitude, longitude = _position(gps, has_time=not math.isnan(gps_time))
+    known = not math.isnan(latitude)
     return PhotoFacts(
         latitude=latitude,
         longitude=longitude,
         altitude=_altitude(gps),
         heading=_heading(gps),
         time=gps_time if not math.isnan(gps_time) else _clock_time({**clock, **camera}),
-    )
+        source="EXIF" if known else "",
+        without_reference=not known and _lacks_reference(gps),
+    ), xmp
 
 
-def _read_exif(file: IO[bytes]) -> Image.Exif | None:
+def _exif_and_xmp(file: IO[bytes]) -> tuple[Image.Exif | None, str]:
     # Not Image.open: it refuses images above a limit of pixels, decodes a PNG to find what lies
     # behind its pixels, copies a WEBP whole, and logs what it dislikes about a TIFF.
     start = file.read(12)
     file.seek(0)
     if start.startswith(b"\xff\xd8\xff"):
-        return JpegImageFile(file).getexif()
+        image = JpegImageFile(file)
+        return image.getexif(), image.info.get("xmp", b"").decode("utf-8", "replace")
     exif = Image.Exif()
     if start.startswith(_TIFF_STARTS):
         exif.load_from_fp(file)
-        return exif
+        return exif, ""
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         content = _chunk(file, 8, b"eXIf", byteorder="big")
     elif start.startswith(b"RIFF") and start.endswith(b"WEBP"):
         content = _chunk(file, 12, b"EXIF", byteorder="little")
     else:
-        return None
+        return None, ""
     if content is None:
-        return None
+        return None, ""
     exif.load(content)
-    return exif
+    return exif, ""
 
 
 def _chunk(file: IO[bytes], offset: int, wanted: bytes, *, byteorder: str) -> bytes | None:
@@ -141,6 +171,18 @@ def _position(gps: _Tags, *, has_time: bool) -> tuple[float, float]:
     if unknown or (latitude == longitude == 0 and not has_fix):
         return math.nan, math.nan
     return latitude, longitude
+
+
+def _lacks_reference(gps: _Tags) -> bool:
+    """Whether there are degrees that would be a position if they said on which half they lie."""
+    pairs = (
+        (_GPS.GPSLatitude, _GPS.GPSLatitudeRef, "NS", 90),
+        (_GPS.GPSLongitude, _GPS.GPSLongitudeRef, "EW", 180),
+    )
+    missing = [(_text(gps.get(ref)).upper() or "?") not in refs for _, ref, refs, _ in pairs]
+    assumed: _Tags = {**gps, **{int(ref): refs[0] for _, ref, refs, _ in pairs}}
+    sizes = [_degrees(assumed, *pair) for pair in pairs]
+    return any(missing) and not any(map(math.isnan, sizes)) and any(sizes)
 
 
 def _degrees(gps: _Tags, tag: int, ref_tag: int, refs: str, limit: float) -> float:

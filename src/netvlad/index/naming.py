@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError
 from netvlad.images.exif import PhotoFacts
-from netvlad.index.photos import collect_photos
+from netvlad.images.photo_facts import read_photo_facts
 from netvlad.index.places import Places
+from netvlad.index.utm_named import read_utm_named
 
 
 def find_places(places: Places, images: Iterable[str | Path]) -> NDArray[np.int64]:
@@ -46,7 +46,11 @@ def missing_photos(places: Places) -> NDArray[np.int64]:
 
 
 def photo_facts(photo: Path) -> PhotoFacts:
-    """What a query's file name and EXIF data say, as they do for the index's own photos."""
-    row = collect_photos([photo], threads=0).places.row(0)
-    known = (row[f.name] for f in fields(PhotoFacts))
-    return PhotoFacts(*(np.nan if value is None else value for value in known))
+    """What a query's file name and EXIF data say, as for the index's own photos."""
+    named = read_utm_named([photo], None)
+    facts = PhotoFacts()
+    if len(named.rows):
+        latitude, longitude = named.degrees[0].tolist()
+        heading, time = float(named.heading[0]), float(named.time[0])
+        facts = PhotoFacts(latitude, longitude, heading=heading, time=time)
+    return facts.completed_by(read_photo_facts(photo), "EXIF")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone
-from netvlad.images import SUFFIXES, images_in
-from netvlad.images.exif import read_photo_facts
+from netvlad.images import left_out_notes, list_images, no_images
+from netvlad.images.exif import PhotoFacts
+from netvlad.images.photo_facts import read_photo_facts
 from netvlad.index.places import Places
 from netvlad.index.position_table import match, read_position_table
 from netvlad.index.utm_named import read_utm_named
@@ -43,7 +45,8 @@ class Collection:
         from_table: how many photos have their position from the table,
         from_names: from their ``@utm@`` file names,
         from_exif: from their EXIF metadata,
-        without_position: and from nowhere. The four add up to N.
+        from_sidecars: from XMP, or JSON beside them,
+        without_position: and from nowhere. The five add up to N.
     """
 
     places: Places
@@ -51,6 +54,7 @@ class Collection:
     from_table: int
     from_names: int
     from_exif: int
+    from_sidecars: int
     without_position: int
 
 
@@ -64,7 +68,7 @@ def find_photos(photos: Photos) -> tuple[Path, ...]:
     """The image files that folders and files stand for.
 
     Args:
-        photos: folders, walked as :func:`netvlad.images.images_in` does, and files, taken as they
+        photos: folders, walked as :func:`netvlad.images.list_images` does, and files, taken as they
             are whatever their suffix.
 
     Returns:
@@ -88,7 +92,8 @@ def collect_photos(
     """Find photos, and where, in which direction and when each was taken.
 
     The position with its altitude, the heading, and the time each come from the first source that
-    knows them: the table, then a file name like ``@easting@northing@zone@band@…@.jpg``, then EXIF.
+    knows them: the table, then a file name like ``@easting@northing@zone@band@…@.jpg``, then EXIF,
+    XMP, and JSON files beside the photos (:func:`~netvlad.images.photo_facts.read_photo_facts`).
     Tags come from the table. A time stamp in a file name is read when it is a date such as 201307
     or 20130731_120000 (UTC), or seconds since 1970. See :func:`read_photo_facts` for the times that
     cameras note without saying in which zone.
@@ -114,18 +119,31 @@ def collect_photos(
     from_names, notes_on_names = _read_names(found.files, zone)
     known, _ = _combined([from_table, from_names])
     incomplete = np.logical_or.reduce(np.isnan(known[:, [0, 3, 4]]), axis=1)
-    sizes, from_exif = _read_files(found.files, incomplete, threads, report)
-    facts, origins = _combined([from_table, from_names, from_exif])
+    sizes, from_files, told = _read_files(found.files, incomplete, threads, report)
+    facts, origins = _combined([from_table, from_names, from_files])
     columns: dict[str, NDArray[Any]] = {name: facts[:, i] for i, name in enumerate(_COLUMNS)}
     columns |= {"size_bytes": sizes[:, 0], "mtime_ns": sizes[:, 1]}
     missing = np.flatnonzero(origins == -1)
-    no_position = _some(missing, found.files, "photos have no position")
+    sources = np.array([fact.source for fact in told], str)
+    sources[origins != 2] = ""
+    no_reference = origins == -1
+    no_reference &= np.array([fact.without_reference for fact in told], np.bool_)
+    notes = [
+        *_sources(sources),
+        *_some(
+            np.flatnonzero(no_reference),
+            found.files,
+            "photos have degrees in EXIF without N or S, or E or W, which are no position",
+        ),
+        *_some(missing, found.files, "photos have no position"),
+    ]
     return Collection(
         places=Places.of([str(file) for file in found.files], columns, tags=tags),
-        notes=(*found.notes, *notes_on_table, *notes_on_names, *no_position),
+        notes=(*found.notes, *notes_on_table, *notes_on_names, *notes),
         from_table=int((origins == 0).sum()),
         from_names=int((origins == 1).sum()),
-        from_exif=int((origins == 2).sum()),
+        from_exif=int((sources == "EXIF").sum()),
+        from_sidecars=int(np.isin(sources, ("XMP", "JSON")).sum()),
         without_position=len(missing),
     )
 
@@ -136,19 +154,21 @@ def _find(photos: Photos) -> _Found:
         raise DataError("no photos are given; name folders or image files")
     files: dict[str, None] = {}
     folders, empty = [], []
+    left_out: Counter[str] = Counter()
     for path in given:
         absolute = Path(os.path.normpath(Path(path).absolute()))
         if not _is_folder(absolute):
             files[str(absolute)] = None
             continue
         folders.append(absolute)
-        names = images_in(absolute)
+        names, missed = list_images(absolute)
+        left_out.update(missed)
         files.update((str(absolute / name), None) for name in names)
         if not names:
-            empty.append(f"{path}: has no images (looked for {' '.join(SUFFIXES)})")
+            empty.append(no_images(path))
     named = [Path(file) for file in files if _is_utf8(file)]
     unnamed = [file for file in files if not _is_utf8(file)]
-    notes = list(empty)
+    notes = [*empty, *left_out_notes(left_out)]
     if unnamed:
         shown = unnamed[0].encode(errors="replace").decode()
         notes.append(
@@ -156,7 +176,7 @@ def _find(photos: Photos) -> _Found:
             f"(the first is {shown}); rename them"
         )
     if not named:
-        raise DataError(notes[0])
+        raise DataError("; ".join(notes))
     return _Found(tuple(named), tuple(folders), tuple(notes))
 
 
@@ -240,10 +260,11 @@ def _combined(sources: Sequence[_Facts]) -> tuple[_Facts, NDArray[np.int64]]:
 
 def _read_files(
     files: Sequence[Path], wanted: NDArray[np.bool_], threads: int, report: Reporter
-) -> tuple[NDArray[np.int64], _Facts]:
-    """Sizes and times of change (N, 2), and what EXIF says of the files where it is wanted."""
+) -> tuple[NDArray[np.int64], _Facts, list[PhotoFacts]]:
+    """Sizes and times of change (N, 2), and what metadata say of the files where it is wanted."""
     sizes = np.full((len(files), 2), -1, np.int64)
     facts = np.full((len(files), len(_COLUMNS)), np.nan)
+    told = [PhotoFacts()] * len(files)
     starts = range(0, len(files), _FILES_AT_ONCE)
     blocks = [slice(start, min(start + _FILES_AT_ONCE, len(files))) for start in starts]
 
@@ -254,7 +275,7 @@ def _read_files(
                 status = files[i].stat()
                 sizes[i] = status.st_size, status.st_mtime_ns
             if wanted[i]:
-                found = read_photo_facts(files[i])
+                found = told[i] = read_photo_facts(files[i])
                 facts[i] = [getattr(found, column) for column in _COLUMNS]
 
     stage = "Reading positions"
@@ -264,7 +285,7 @@ def _read_files(
             for block in blocks:
                 read(block)
                 report(Progress(stage, block.stop, len(files)))
-            return sizes, facts
+            return sizes, facts, told
         pool = ThreadPoolExecutor(threads, thread_name_prefix="netvlad-exif")
         try:
             for block, future in [(block, pool.submit(read, block)) for block in blocks]:
@@ -273,7 +294,7 @@ def _read_files(
         finally:
             # Reached on Ctrl-C, too: nobody waits for the rest.
             pool.shutdown(wait=False, cancel_futures=True)
-    return sizes, facts
+    return sizes, facts, told
 
 
 @contextlib.contextmanager
@@ -282,6 +303,16 @@ def _without_pillows_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         yield
+
+
+def _sources(sources: NDArray[np.str_]) -> list[str]:
+    """A note on where positions come from, where that is not EXIF alone."""
+    places = {"XMP": "XMP metadata", "JSON": "JSON files beside the photos", "EXIF": "EXIF"}
+    counts = {words: int((sources == name).sum()) for name, words in places.items()}
+    if counts["EXIF"] == sum(counts.values()):
+        return []
+    found = [f"{count} from {words}" for words, count in counts.items() if count]
+    return [f"positions of photos: {', '.join(found)}"]
 
 
 def _some(which: NDArray[np.int64], names: Sequence[Path | str], trouble: str) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.csv_rows import read_rows
+from netvlad.datasets.readers.csv_rows import read_rows, usual_names
 from netvlad.datasets.readers.table_row import TableRow
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_wgs84
@@ -88,8 +88,9 @@ class _Entry(NamedTuple):
 def read_position_table(path: Path, *, utm_zone: str | None = None) -> PositionTable:
     """Read a table of positions.
 
-    Columns are found by their name in any case; others are ignored. A CSV file has its cells
-    separated by commas, semicolons or tabs; with the latter two, numbers may have decimal commas.
+    Columns are found by their name in any case, or by a usual other one (``lat``, ``lng``,
+    ``filename``, see :data:`~netvlad.datasets.readers.csv_rows.OTHER_NAMES`); others are ignored. A
+    CSV file has its cells separated by commas, semicolons or tabs; with the latter two, numbers may have decimal commas.
     A row may say nothing about the position, and half a position is none. Where a row has degrees
     and metres, the degrees count. Times are seconds since 1970, or ISO 8601 dates (in UTC unless
     they say otherwise). Tags are words separated by ``;``, ``,`` or ``|``, or a list in Parquet.
@@ -201,13 +202,14 @@ def _parquet_rows(path: Path) -> tuple[list[str], list[TableRow]]:
         with path.open("rb") as file:
             parquet = pq.ParquetFile(file)
             names = [str(name) for name in parquet.schema_arrow.names]
-            wanted = [name for name in names if name.strip().lower() in _COLUMNS]
+            usual = usual_names([name.strip().lower() for name in names], _COLUMNS)
+            wanted = [name for name, ours in zip(names, usual, strict=True) if ours in _COLUMNS]
             table = parquet.read(columns=wanted, use_threads=False)
             columns = [[_text(value) for value in _plain(c).to_pylist()] for c in table.columns]
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(f"{path}: cannot be read as Parquet ({reason})") from error
-    header = [str(name).strip().lower() for name in table.column_names]
+    header = [ours for ours in usual if ours in _COLUMNS]
     for name in header:
         if header.count(name) > 1:
             raise DataError(f"{path}: has two columns called {name}")
@@ -215,7 +217,7 @@ def _parquet_rows(path: Path) -> tuple[list[str], list[TableRow]]:
         TableRow(path, f"row {i + 1}", dict(zip(header, cells, strict=True)), decimal_comma=True)
         for i, cells in enumerate(zip(*columns, strict=True))
     ]
-    return [name.strip().lower() for name in names], rows
+    return usual, rows
 
 
 def _plain(column: Any) -> Any:

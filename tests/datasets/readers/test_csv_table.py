@@ -127,7 +127,7 @@ def test_times_are_numbers_or_dates(tmp_path):
     ("old", "new", "message"),
     [
         ("easting", "east", "needs the columns .* it has image, east, northing, heading, role"),
-        ("image", "file", "needs the columns"),
+        ("image", "photo", "needs the columns"),
         ("role", "kind", "needs the columns"),
         ("photographer", "image", "two columns called image"),
         ("110.5", "far", r"val\.csv, line 3: easting is 'far', which is not a number"),

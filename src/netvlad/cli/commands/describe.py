@@ -1,6 +1,8 @@
 """``netvlad describe``: photos in, a matrix of descriptors out."""
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +11,7 @@ from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import ComputeFlags
 from netvlad.compute import Compute
 from netvlad.errors import DataError, SettingsError
-from netvlad.images import SUFFIXES, images_in
+from netvlad.images import SUFFIXES, left_out_notes, list_images, no_images
 from netvlad.loading import load_model
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note
@@ -59,11 +61,12 @@ def describe(
     strict
         Exit with 1 when a photo could not be used.
     """
-    listed, left_out = _listed(photos)
+    listed, left_out, missed = _listed(photos)
     names_file = _names_file(names, output)
     with reporting() as report:
-        if left_out:
-            report(Note(_names_left_out(left_out)))
+        named = [_names_left_out(left_out)] if left_out else []
+        for note in (*named, *left_out_notes(missed)):
+            report(Note(note))
         if model is None:
             report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
         network = load_model(model or DEFAULT_MODEL, ckpt=ckpt, report=report)
@@ -81,34 +84,40 @@ def describe(
     show(f"{output}: {count} photos × {dim} {described.values.dtype}, names in {names_file}")
     if described.unreadable:
         show(f"{len(described.unreadable)} photos could not be used; their rows are zero")
-    unused = len(described.unreadable) + len(left_out)
+    unused = len(described.unreadable) + len(left_out) + sum(missed.values())
     if strict and unused:
         print(f"netvlad: {unused} photos could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
 
 
-def _listed(photos: list[Path]) -> tuple[list[str], list[str]]:
+def _listed(photos: list[Path]) -> tuple[list[str], list[str], Mapping[str, int]]:
     """The photos under the names that were typed, each once; those of a folder sorted.
 
     Returns:
-        those that a list of names can hold, a line each, and the others.
+        those that a list of names can hold, a line each; the others; and how many pictures of
+        kinds that are not read there are, by suffix.
 
     Raises:
         DataError: a path does not exist, or there is no photo at all.
     """
     found: dict[str, None] = {}
+    missed: Counter[str] = Counter()
     for path in photos:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; name photos, or folders of photos")
-        files = [path / name for name in images_in(path)] if path.is_dir() else [path]
-        found.update((str(file), None) for file in files)
+        if path.is_dir():
+            names, others = list_images(path)
+            missed.update(others)
+            found.update((str(path / name), None) for name in names)
+        else:
+            found[str(path)] = None
     if not found:
-        raise DataError(f"{photos[0]}: has no images (looked for {' '.join(SUFFIXES)})")
+        raise DataError("; ".join([no_images(photos[0]), *left_out_notes(missed)]))
     listed = [name for name in found if _fits_a_line(name)]
     left_out = [name for name in found if not _fits_a_line(name)]
     if not listed:
         raise DataError(_names_left_out(left_out))
-    return listed, left_out
+    return listed, left_out, missed
 
 
 def _fits_a_line(name: str) -> bool:

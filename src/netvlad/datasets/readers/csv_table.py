@@ -45,7 +45,8 @@ class _Image(NamedTuple):
 def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
     """Open ``<root>/<split>.csv``, one row per image.
 
-    Columns are found by their name in any case; others become labels of that name, such as
+    Columns are found by their name in any case, or by a usual other one (``lat``, ``filename``, see
+    :data:`~netvlad.datasets.readers.csv_rows.OTHER_NAMES`); others become labels, such as
     ``condition`` or ``sequence``. Cells are separated by commas,
     semicolons or tabs; with the latter two, numbers may have decimal commas. Paths are relative to
     the table, or absolute. An image without position is kept, but never counts as correct. Where

@@ -1,6 +1,7 @@
 """Folders of photos whose cameras noted where they were taken."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError
 from netvlad.geography import to_utm
-from netvlad.images import images_in
-from netvlad.images.exif import PhotoFacts, read_photo_facts
+from netvlad.images import left_out_notes, list_images
+from netvlad.images.exif import PhotoFacts
+from netvlad.images.photo_facts import read_photo_facts
 from netvlad.types import ImageSet, PlaceDataset
 
 LAYOUT = "<split>/{database,queries}/ (or {database,queries}/) with photos that carry GPS positions"
@@ -35,7 +37,10 @@ def read_photos(root: Path, split: str, *, utm_zone: str | None = None) -> Place
         SettingsError: ``utm_zone`` is not a zone.
     """
     prefix = f"{split}/" if (root / split / "database").is_dir() else ""
-    database, queries = (_names(root, f"{prefix}{role}") for role in ("database", "queries"))
+    left_out: Counter[str] = Counter()
+    database, queries = (
+        _names(root, f"{prefix}{role}", left_out) for role in ("database", "queries")
+    )
     names = (*database, *queries)
     facts = _read_facts([root / name for name in names])
     try:
@@ -54,6 +59,7 @@ def read_photos(root: Path, split: str, *, utm_zone: str | None = None) -> Place
         for folder, which in (("database", unknown[:count]), ("queries", unknown[count:]))
         if which.any()
     ]
+    notes += left_out_notes(left_out)
     return PlaceDataset(
         name="photos",
         split=split,
@@ -63,10 +69,11 @@ def read_photos(root: Path, split: str, *, utm_zone: str | None = None) -> Place
     )
 
 
-def _names(root: Path, folder: str) -> tuple[str, ...]:
+def _names(root: Path, folder: str, left_out: Counter[str]) -> tuple[str, ...]:
     if not (root / folder).is_dir():
         raise DataError(f"{root / folder}: no such folder; expected {LAYOUT}")
-    names = images_in(root / folder)
+    names, missed = list_images(root / folder)
+    left_out.update(missed)
     if not names:
         raise DataError(f"{root / folder}: has no images; expected {LAYOUT}")
     return tuple(f"{folder}/{name}" for name in names)
