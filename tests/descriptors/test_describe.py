@@ -186,10 +186,12 @@ def test_images_by_whatever_names_them(model, tiny_data, tmp_path):
         iter([str(files[0]), str(tmp_path / "few")]),
     ):
         described = netvlad.describe(model, several)
-        np.testing.assert_array_equal(described.values, expected)
-    np.testing.assert_array_equal(netvlad.describe(model, str(files[0])).values, expected[:1])
+        np.testing.assert_allclose(described.values, expected, atol=1e-6)
+    single = netvlad.describe(model, str(files[0]))
+    # Batches of another size round differently.
+    np.testing.assert_allclose(single.values, expected[:1], atol=1e-6)
     in_folder = netvlad.describe(model, tmp_path / "few")
-    np.testing.assert_array_equal(in_folder.values, expected[1:])
+    np.testing.assert_allclose(in_folder.values, expected[1:], atol=1e-6)
     assert len(netvlad.describe(model, []).values) == 0
 
 

@@ -90,7 +90,8 @@ def read_position_table(path: Path, *, utm_zone: str | None = None) -> PositionT
 
     Columns are found by their name in any case, or by a usual other one (``lat``, ``lng``,
     ``filename``, see :data:`~netvlad.datasets.readers.csv_rows.OTHER_NAMES`); others are ignored. A
-    CSV file has its cells separated by commas, semicolons or tabs; with the latter two, numbers may have decimal commas.
+    CSV file has its cells separated by commas, semicolons or tabs; with the latter two, numbers may
+    have decimal commas.
     A row may say nothing about the position, and half a position is none. Where a row has degrees
     and metres, the degrees count. Times are seconds since 1970, or ISO 8601 dates (in UTC unless
     they say otherwise). Tags are words separated by ``;``, ``,`` or ``|``, or a list in Parquet.
