@@ -16,7 +16,7 @@ from netvlad.cli.evaluation_tables import (
     evaluation_table,
 )
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import Competitor, contest
+from netvlad.evaluation.comparison import Competitor, compare_evaluations
 
 NAMES = ("off-the-shelf average", "off-the-shelf [NetVLAD]", "trained NetVLAD")
 
@@ -135,6 +135,6 @@ def test_what_is_not_known_is_not_shown():
     assert errors == ["∞", "1 km"]
     odd = b"caf\xe9\n".decode("utf-8", "surrogateescape")
     dataset = line_dataset(6)
-    named = contest([(Competitor(odd), line_evaluation(dataset, np.zeros(6)))])
+    named = compare_evaluations([(Competitor(odd), line_evaluation(dataset, np.zeros(6)))])
     (cell,) = column(evaluation_table(named), "model")
     assert isinstance(cell, Text) and cell.plain == "caf\\udce9"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.evaluation.contest import Competitor, Contest, contest
+from netvlad.evaluation.comparison import Comparison, Competitor, compare_evaluations
 from netvlad.evaluation.evaluate import Evaluation, evaluate
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.recall import CUTOFFS
@@ -75,9 +75,9 @@ def line_contest(
     protocol: Protocol | str | None = None,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
-) -> Contest:
+) -> Comparison:
     """Models by name."""
-    return contest(
+    return compare_evaluations(
         [
             (Competitor(name, f"runs/{name}"), line_evaluation(dataset, their, protocol))
             for name, their in jumps.items()

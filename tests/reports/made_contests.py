@@ -12,7 +12,7 @@ from PIL import Image
 from netvlad.evaluation import evaluate
 from netvlad.evaluation.applying import apply
 from netvlad.evaluation.by_protocol import ProtocolResult
-from netvlad.evaluation.contest import Competitor, Contest, contest
+from netvlad.evaluation.comparison import Comparison, Competitor, compare_evaluations
 from netvlad.evaluation.evaluate import Evaluation
 from netvlad.evaluation.protocols import PROTOCOLS
 from netvlad.evaluation.recall import first_correct, recall_at
@@ -66,7 +66,7 @@ def contest_of(
     hits: Mapping[str, Sequence[bool]],
     unreadable: Sequence[int] = (),
     settings: Mapping[str, object] | None = None,
-) -> Contest:
+) -> Comparison:
     """A model for each entry, right at first where it says so; without answer where unreadable."""
     entries = []
     for name, right in hits.items():
@@ -81,10 +81,10 @@ def contest_of(
         found = replace(found, seconds={"describe": 2.0, "search": 0.5}, described=200)
         competitor = Competitor(name, f"runs/{name}", "fedcba9876543210", settings)
         entries.append((competitor, found))
-    return contest(entries)
+    return compare_evaluations(entries)
 
 
-def large_contest(folder: Path, files: int, queries: int, models: int) -> Contest:
+def large_contest(folder: Path, files: int, queries: int, models: int) -> Comparison:
     """Random answers of several models; no search, whose time is no concern of a page."""
     random = np.random.default_rng(0)
     images = ImageSet(
@@ -110,7 +110,7 @@ def large_contest(folder: Path, files: int, queries: int, models: int) -> Contes
         )
         evaluation = Evaluation(result, 128, 512, {"describe": 1.0, "search": 1.0}, queries)
         entries.append((Competitor(f"model {number}"), evaluation))
-    return contest(entries)
+    return compare_evaluations(entries)
 
 
 class Page(HTMLParser):

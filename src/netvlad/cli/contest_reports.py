@@ -8,7 +8,7 @@ from netvlad.cli.entrants import Entrant
 from netvlad.cli.provenance import provenance
 from netvlad.compute import Compute
 from netvlad.errors import ImageError, StorageError
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 from netvlad.models.place_model import PlaceModel
 from netvlad.reports.evaluation_cards import Overlay
 from netvlad.reports.evaluation_files import write_results
@@ -36,7 +36,7 @@ def prepare_folder(folder: Path) -> None:
 
 def write_report(
     folder: Path,
-    contests: Sequence[Contest],
+    contests: Sequence[Comparison],
     entrants: Sequence[Entrant],
     compute: Compute,
     report: Reporter,
@@ -58,7 +58,7 @@ def write_report(
     return [page, *written]
 
 
-def unreadable_in(contests: Sequence[Contest]) -> int:
+def unreadable_in(contests: Sequence[Comparison]) -> int:
     """How many images could not be used, each counted once a contest."""
     return sum(
         len({line for trial in one.trials for line in trial.evaluation.unreadable})

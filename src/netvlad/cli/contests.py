@@ -14,7 +14,7 @@ from netvlad.compute import Compute
 from netvlad.errors import StorageError
 from netvlad.evaluation.applying import PreparedEvaluation, apply
 from netvlad.evaluation.by_protocol import Rows
-from netvlad.evaluation.contest import Competitor, Contest, contest
+from netvlad.evaluation.comparison import Comparison, Competitor, compare_evaluations
 from netvlad.evaluation.evaluate import Evaluation, Sides, describe_sides, evaluate_rows
 from netvlad.evaluation.places import places_of
 from netvlad.evaluation.protocol_record import Protocol
@@ -56,7 +56,7 @@ def run_contests(
     report: Reporter,
     *,
     called: Sequence[str] = (),
-) -> list[Contest]:
+) -> list[Comparison]:
     """Every entrant on every data set by every protocol that is for it.
 
     All rules are tried before an image is read: what cannot be done is said at once.
@@ -97,8 +97,10 @@ def run_contests(
     return contests
 
 
-def _measured(entries: Sequence[tuple[Competitor, Evaluation]], work: Work, called: str) -> Contest:
-    return contest(entries, place_label=work.place_label, called=called)
+def _measured(
+    entries: Sequence[tuple[Competitor, Evaluation]], work: Work, called: str
+) -> Comparison:
+    return compare_evaluations(entries, place_label=work.place_label, called=called)
 
 
 class _Stage:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import Competitor
+from netvlad.evaluation.comparison import Competitor
 from netvlad.models.describer import Describer
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.place_model import PlaceModel

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.intervals import Interval
 from netvlad.evaluation.measures import ONE_PERCENT
 
@@ -16,10 +16,10 @@ MARK = "*"
 """Stands behind a figure that is beyond doubt the best of its column."""
 
 
-def evaluation_table(contest: Contest) -> Table:
+def evaluation_table(contest: Comparison) -> Table:
     """The figures of each model, a row each; legible at 100 columns.
 
-    A recall is bold and marked where :meth:`netvlad.evaluation.contest.Contest.best` says that its
+    A recall is bold and marked where :meth:`netvlad.evaluation.comparison.Comparison.best` says that its
     model is the best. The first recall has its 95 % interval over places.
     """
     prepared, trials = contest.prepared, contest.trials
@@ -55,7 +55,7 @@ def evaluation_table(contest: Contest) -> Table:
     return table
 
 
-def count_lines(contest: Contest) -> list[str]:
+def count_lines(contest: Comparison) -> list[str]:
     """What lowers every recall for reasons that are no model's merit, a line each; often none."""
     recalls = [trial.evaluation.recalls for trial in contest.trials]
     # Images that one model cannot use (too small, say) may be another's answers.
@@ -70,7 +70,7 @@ def count_lines(contest: Contest) -> list[str]:
     return [f"{_counted(count, words)} {what}" for count, words, what in found if count]
 
 
-def comparison_lines(contest: Contest) -> list[str]:
+def comparison_lines(contest: Comparison) -> list[str]:
     """Every two models at the smallest N of recall@N, a line each, in words.
 
     The p-values are of each test by itself; marks in the table allow for their number.
@@ -88,7 +88,7 @@ def comparison_lines(contest: Contest) -> list[str]:
     return lines
 
 
-def condition_table(contest: Contest, label: str) -> Table:
+def condition_table(contest: Comparison, label: str) -> Table:
     """The smallest recall@N of each model with its interval, a row for each word of a label.
 
     Raises:
@@ -127,7 +127,7 @@ def _table(title: str) -> Table:
     )
 
 
-def _recall_cells(trial: Trial, cutoffs: Sequence[int], marked: int | None) -> list[Text]:
+def _recall_cells(trial: Entry, cutoffs: Sequence[int], marked: int | None) -> list[Text]:
     cells = []
     for place, n in enumerate(cutoffs):
         recall = trial.measures.recall[str(n)]

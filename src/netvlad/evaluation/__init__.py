@@ -1,7 +1,7 @@
 """How good answers are, and by which rules."""
 
 from netvlad.evaluation.applying import PreparedEvaluation, apply
-from netvlad.evaluation.contest import Competitor, Contest, Trial, contest
+from netvlad.evaluation.comparison import Comparison, Competitor, Entry, compare_evaluations
 from netvlad.evaluation.evaluate import Evaluation, evaluate
 from netvlad.evaluation.measures import Measures, QueryOutcomes, measure, measure_by, outcomes_of
 from netvlad.evaluation.protocol_record import Frames, LabelFilter, Listed, Protocol, Radius
@@ -12,8 +12,9 @@ from netvlad.evaluation.sequences import SequenceSearch
 __all__ = [
     "CUTOFFS",
     "PROTOCOLS",
+    "Comparison",
     "Competitor",
-    "Contest",
+    "Entry",
     "Evaluation",
     "Frames",
     "LabelFilter",
@@ -24,9 +25,8 @@ __all__ = [
     "QueryOutcomes",
     "Radius",
     "SequenceSearch",
-    "Trial",
     "apply",
-    "contest",
+    "compare_evaluations",
     "evaluate",
     "find_protocol",
     "measure",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 from netvlad.reports.chart_style import SERIES
 from netvlad.reports.evaluation_words import counted
 from netvlad.reports.pictures import Picture, small_picture
@@ -87,7 +87,7 @@ class CardPainter:
 
     def __init__(
         self,
-        contest: Contest,
+        contest: Comparison,
         names: Sequence[str],
         overlays: Sequence[Overlay | None],
         top: int,

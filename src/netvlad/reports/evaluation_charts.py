@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.intervals import share_intervals
 from netvlad.evaluation.precision import precision_recall
 from netvlad.evaluation.protocol_record import Radius
@@ -41,7 +41,7 @@ class Chart:
     svg: Markup
 
 
-def charts_of(contest: Contest) -> list[Chart]:
+def charts_of(contest: Comparison) -> list[Chart]:
     """The charts of a contest, those first that tell most."""
     names, n = names_of(contest), contest.lead_cutoff
     best = contest.best
@@ -80,7 +80,7 @@ def charts_of(contest: Contest) -> list[Chart]:
     ]
 
 
-def _curve(name: str, trial: Trial) -> Series:
+def _curve(name: str, trial: Entry) -> Series:
     """Recall at every N, with intervals over places as in the table."""
     outcomes = trial.outcomes
     limits = np.arange(1, min(DEEPEST, outcomes.depth) + 1)
@@ -95,12 +95,12 @@ def _curve(name: str, trial: Trial) -> Series:
     )
 
 
-def _precision(name: str, trial: Trial) -> Series:
+def _precision(name: str, trial: Entry) -> Series:
     curve = precision_recall(trial.outcomes.confidences, trial.outcomes.correct)
     return Series(name, curve.recall, curve.precision)
 
 
-def _errors(contest: Contest, names: list[str]) -> list[Chart]:
+def _errors(contest: Comparison, names: list[str]) -> list[Chart]:
     errors = {
         name: trial.outcomes.errors_m
         for name, trial in zip(names, contest.trials, strict=True)
@@ -124,7 +124,7 @@ def _errors(contest: Contest, names: list[str]) -> list[Chart]:
     ]
 
 
-def _conditions(contest: Contest, names: list[str], n: int) -> list[Chart]:
+def _conditions(contest: Comparison, names: list[str], n: int) -> list[Chart]:
     """A chart for each label, with the words of all models in alphabetical order."""
     labels = dict.fromkeys(label for trial in contest.trials for label in trial.conditions)
     charts = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.comparison import Comparison, Entry
 
 QUERY_COLUMNS = (
     "dataset",
@@ -87,7 +87,7 @@ def _result_rows(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def write_queries_csv(path: Path, contests: Sequence[Contest]) -> None:
+def write_queries_csv(path: Path, contests: Sequence[Comparison]) -> None:
     """A row for each data set, protocol, model and query, with :data:`QUERY_COLUMNS`.
 
     A column more for each label that queries of any contest have. A label called like another
@@ -130,8 +130,8 @@ def _label_columns(labels: Sequence[str]) -> list[str]:
 
 
 def _query_rows(
-    contest: Contest,
-    trial: Trial,
+    contest: Comparison,
+    trial: Entry,
     part: slice,
     counts: NDArray[np.int64],
     labels: Sequence[str],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.evaluate import Evaluation
 from netvlad.reports.evaluation_csv import write_queries_csv, write_results_csv
 from netvlad.reports.evaluation_latex import latex_table
@@ -19,7 +19,7 @@ TABLE_TEX = "table.tex"
 
 
 def write_results(
-    folder: Path, contests: Sequence[Contest], provenance: Mapping[str, str]
+    folder: Path, contests: Sequence[Comparison], provenance: Mapping[str, str]
 ) -> list[Path]:
     """Write all figures, the outcome of every query, and a table for a paper.
 
@@ -52,12 +52,14 @@ def write_results(
     return paths
 
 
-def contests_to_json(contests: Sequence[Contest], provenance: Mapping[str, str]) -> dict[str, Any]:
+def contests_to_json(
+    contests: Sequence[Comparison], provenance: Mapping[str, str]
+) -> dict[str, Any]:
     """All figures as strict JSON types.
 
     What is no finite number is null: an error that is unknown, or infinite because queries have no
     answer. ``best`` marks the model that is beyond doubt the best, if one is
-    (:attr:`netvlad.evaluation.contest.Contest.best`).
+    (:attr:`netvlad.evaluation.comparison.Comparison.best`).
 
     Args:
         contests: a data set under a protocol each.
@@ -69,7 +71,7 @@ def contests_to_json(contests: Sequence[Contest], provenance: Mapping[str, str])
     return content
 
 
-def _contest(contest: Contest) -> dict[str, Any]:
+def _contest(contest: Comparison) -> dict[str, Any]:
     prepared = contest.prepared
     return {
         "dataset": contest.dataset_name,
@@ -98,7 +100,7 @@ def _contest(contest: Contest) -> dict[str, Any]:
     }
 
 
-def _model(trial: Trial, best: bool) -> dict[str, Any]:
+def _model(trial: Entry, best: bool) -> dict[str, Any]:
     competitor, evaluation = trial.competitor, trial.evaluation
     return {
         "name": competitor.name,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 from netvlad.reports.evaluation_cards import CardPainter, Overlay, QueryCard
 from netvlad.reports.evaluation_words import counted, joined, names_of
 from netvlad.reports.printable import printable
@@ -88,7 +88,7 @@ def pattern_title(right: Sequence[bool], names: Sequence[str]) -> str:
 
 
 def gallery(
-    contest: Contest,
+    contest: Comparison,
     *,
     pictures: int,
     overlays: Mapping[str, Overlay] | None = None,
@@ -136,7 +136,7 @@ def _room(pictures: int, models: int, overlays: int) -> tuple[int, int]:
     return top, cards
 
 
-def _chosen(contest: Contest, patterns: Sequence[Pattern], room: int) -> list[NDArray[np.int64]]:
+def _chosen(contest: Comparison, patterns: Sequence[Pattern], room: int) -> list[NDArray[np.int64]]:
     """The queries of each pattern that get a card: each pattern in turn, while there is room."""
     has_positive = contest.prepared.positives.counts() > 0
     # Little is to be seen in a query that no model could have got right.
@@ -155,7 +155,7 @@ def _spread(length: int, count: int) -> NDArray[np.int64]:
     return ((np.arange(count) + 0.5) * length / max(count, 1)).astype(np.int64)
 
 
-def _text(contest: Contest, pattern: Pattern, cards: int) -> str:
+def _text(contest: Comparison, pattern: Pattern, cards: int) -> str:
     total = len(contest.prepared.queries)
     number = len(pattern.queries)
     text = f"{counted(number, 'query', 'queries')} of {total:,}"

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 
 PAPER_CUTOFFS = (1, 5, 10)
 
@@ -51,11 +51,11 @@ _ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u0304\u0307", "`'^~\"=.", st
 _ACCENTS |= dict(zip("\u030a\u030c\u0327\u0306\u030b", "rvcuH", strict=True))
 
 
-def latex_table(contests: Sequence[Contest], provenance: Mapping[str, str]) -> str:
+def latex_table(contests: Sequence[Comparison], provenance: Mapping[str, str]) -> str:
     """A ``table`` environment: models as rows, recall@1, @5 and @10 of each data set as columns.
 
     Per cent with one decimal. A figure is bold where its model is beyond doubt the best
-    (:attr:`netvlad.evaluation.contest.Contest.best`), so that a column may have none. Needs
+    (:attr:`netvlad.evaluation.comparison.Comparison.best`), so that a column may have none. Needs
     ``\\usepackage{booktabs}`` and nothing else; all of it but comments is ASCII.
 
     Args:
@@ -101,12 +101,12 @@ def _command(character: str) -> str:
     return "?"
 
 
-def _shown(contest: Contest) -> tuple[int, ...]:
+def _shown(contest: Comparison) -> tuple[int, ...]:
     usual = tuple(n for n in PAPER_CUTOFFS if n in contest.cutoffs)
     return usual or contest.cutoffs[: len(PAPER_CUTOFFS)]
 
 
-def _heads(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+def _heads(contests: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
     titles, rules, start = [], [], 2
     split_of = [_split(contest) for contest in contests]
     for contest, split, shown in zip(contests, split_of, cutoffs, strict=True):
@@ -120,7 +120,7 @@ def _heads(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> l
     return ["".join(titles).strip() + r" \\", " ".join(rules), rf"Model{names} \\"]
 
 
-def _rows(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+def _rows(contests: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
     """A row for each model, whatever number of the contests it took part in."""
     # Two models of one contest may have one name; they are told apart by their order.
     found: dict[tuple[str, int], dict[int, int]] = {}
@@ -141,13 +141,13 @@ def _rows(contests: Sequence[Contest], cutoffs: Sequence[tuple[int, ...]]) -> li
     return lines
 
 
-def _cell(contest: Contest, trial: int, cutoff: int) -> str:
+def _cell(contest: Comparison, trial: int, cutoff: int) -> str:
     value = f"{100 * contest.trials[trial].measures.recall[str(cutoff)].value:.1f}"
     best = contest.best == trial and cutoff == contest.lead_cutoff
     return rf"\textbf{{{value}}}" if best else value
 
 
-def _caption(contests: Sequence[Contest]) -> str:
+def _caption(contests: Sequence[Comparison]) -> str:
     parts = [
         f"{_split(contest)}: protocol {contest.prepared.protocol.name}, "
         f"{len(contest.prepared.queries)} queries, {len(contest.prepared.database)} database images"
@@ -162,7 +162,7 @@ def _caption(contests: Sequence[Contest]) -> str:
     return escaped(words)
 
 
-def _split(contest: Contest) -> str:
+def _split(contest: Comparison) -> str:
     return contest.data
 
 

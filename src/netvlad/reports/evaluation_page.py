@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import SIGNIFICANCE, Contest
+from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
 from netvlad.reports.chart_style import MARKS, SERIES
 from netvlad.reports.charts import CHART_CSS
 from netvlad.reports.evaluation_cards import Overlay
@@ -123,7 +123,7 @@ class Identity:
 
 def write_evaluation_page(
     path: Path,
-    contests: Sequence[Contest],
+    contests: Sequence[Comparison],
     *,
     provenance: Mapping[str, str],
     overlays: Mapping[str, Overlay] | None = None,
@@ -173,7 +173,7 @@ def write_evaluation_page(
 
 def _section(
     number: int,
-    contest: Contest,
+    contest: Comparison,
     pictures: int,
     overlays: Mapping[str, Overlay],
     report: Reporter,
@@ -209,7 +209,7 @@ def _section(
     )
 
 
-def _unreadable(contest: Contest) -> list[str]:
+def _unreadable(contest: Comparison) -> list[str]:
     """What was wrong with each image, once for all models; of many the first."""
     found = dict.fromkeys(
         printable(text) for trial in contest.trials for text in trial.evaluation.unreadable
@@ -218,7 +218,7 @@ def _unreadable(contest: Contest) -> list[str]:
     return list(found)[:_MOST_UNREADABLE] + ([f"and {more:,} more"] if more > 0 else [])
 
 
-def _counts(contest: Contest) -> list[tuple[str, str]]:
+def _counts(contest: Comparison) -> list[tuple[str, str]]:
     """What was asked of what; images that one model could not read may be another's answers."""
     recalls = [trial.evaluation.recalls for trial in contest.trials]
     first = recalls[0]
@@ -241,7 +241,7 @@ def _counts(contest: Contest) -> list[tuple[str, str]]:
     return [(f"{count:,}", one if count == 1 else many) for count, one, many in kept]
 
 
-def _maps(contest: Contest, anchor: str) -> list[MapFigure]:
+def _maps(contest: Comparison, anchor: str) -> list[MapFigure]:
     prepared = contest.prepared
     names = names_of(contest)
     database, queries = prepared.dataset.database.positions, prepared.dataset.queries.positions
@@ -270,7 +270,7 @@ def _map_text(drawing: OutcomeMap) -> str:
     return text + "."
 
 
-def _identities(contests: Sequence[Contest]) -> list[Identity]:
+def _identities(contests: Sequence[Comparison]) -> list[Identity]:
     """Every model of the page once, though it took part in several contests."""
     found = [
         Identity(

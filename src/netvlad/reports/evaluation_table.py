@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netvlad.evaluation.contest import Contest, Trial
+from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.measures import ONE_PERCENT
 from netvlad.reports.chart_style import SERIES
 from netvlad.reports.evaluation_words import (
@@ -78,8 +78,8 @@ class Table:
     marked: bool
 
 
-def table_of(contest: Contest) -> Table:
-    """The figures of all models, marked where :attr:`Contest.best` says so and nowhere else."""
+def table_of(contest: Comparison) -> Table:
+    """The figures of all models, marked where :attr:`Comparison.best` says so and nowhere else."""
     with_percent = any(ONE_PERCENT in trial.measures.recall for trial in contest.trials)
     with_errors = any(trial.outcomes.errors_m is not None for trial in contest.trials)
     rows = tuple(
@@ -140,7 +140,7 @@ def _blocks(
     return [*blocks, ("Descriptor and time", cost)]
 
 
-def _recalls(trial: Trial, cutoffs: Sequence[int], best: Sequence[bool]) -> list[Cell]:
+def _recalls(trial: Entry, cutoffs: Sequence[int], best: Sequence[bool]) -> list[Cell]:
     found = [trial.measures.recall[str(n)] for n in cutoffs]
     return [
         Cell(share(one.value), interval(one), marked)
@@ -148,12 +148,12 @@ def _recalls(trial: Trial, cutoffs: Sequence[int], best: Sequence[bool]) -> list
     ]
 
 
-def _one_percent(trial: Trial) -> Cell:
+def _one_percent(trial: Entry) -> Cell:
     found = trial.measures.recall.get(ONE_PERCENT)
     return Cell(UNKNOWN) if found is None else Cell(share(found.value), interval(found))
 
 
-def _answers(trial: Trial) -> list[Cell]:
+def _answers(trial: Entry) -> list[Cell]:
     measures = trial.measures
     return [
         Cell(share(measures.average_precision)),
@@ -162,12 +162,12 @@ def _answers(trial: Trial) -> list[Cell]:
     ]
 
 
-def _errors(trial: Trial) -> list[Cell]:
+def _errors(trial: Entry) -> list[Cell]:
     measures = trial.measures
     return [Cell(metres(measures.median_error_m)), Cell(metres(measures.p90_error_m))]
 
 
-def _cost(trial: Trial) -> list[Cell]:
+def _cost(trial: Entry) -> list[Cell]:
     evaluation = trial.evaluation
     seconds = evaluation.seconds
     return [

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netvlad.evaluation.contest import SIGNIFICANCE, Contest
+from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol
 from netvlad.reports.evaluation_words import (
     counted,
@@ -41,7 +41,7 @@ class PairRow:
     verdict: str
 
 
-def verdict(contest: Contest) -> str:
+def verdict(contest: Comparison) -> str:
     """The result at R@1 in one sentence, without a full stop."""
     names = names_of(contest)
     if len(names) == 1:
@@ -52,7 +52,7 @@ def verdict(contest: Contest) -> str:
     return _of_two(contest, names) if len(names) == 2 else _of_many(contest, names)
 
 
-def _of_two(contest: Contest, names: Sequence[str]) -> str:
+def _of_two(contest: Comparison, names: Sequence[str]) -> str:
     n, where = contest.lead_cutoff, data_name(contest)
     first, second = _by_recall(contest)
     ahead, behind = (_recall(contest, i) for i in (first, second))
@@ -70,7 +70,7 @@ def _of_two(contest: Contest, names: Sequence[str]) -> str:
     )
 
 
-def _of_many(contest: Contest, names: Sequence[str]) -> str:
+def _of_many(contest: Comparison, names: Sequence[str]) -> str:
     n, where = contest.lead_cutoff, data_name(contest)
     leader, *others = _by_recall(contest)
     ahead = _recall(contest, leader)
@@ -96,18 +96,18 @@ def _of_many(contest: Contest, names: Sequence[str]) -> str:
     )
 
 
-def _recall(contest: Contest, trial: int) -> str:
+def _recall(contest: Comparison, trial: int) -> str:
     return share(contest.trials[trial].measures.recall[str(contest.lead_cutoff)].value)
 
 
-def _by_recall(contest: Contest) -> list[int]:
-    """The trials, highest recall first, equal ones in their order (as ``Contest.best`` leads)."""
+def _by_recall(contest: Comparison) -> list[int]:
+    """The trials, highest recall first, equal ones in their order (as ``Comparison.best`` leads)."""
     n = str(contest.lead_cutoff)
     recalls = [trial.measures.recall[n].value for trial in contest.trials]
     return sorted(range(len(recalls)), key=lambda i: -recalls[i])
 
 
-def summary(contests: Sequence[Contest]) -> str:
+def summary(contests: Sequence[Comparison]) -> str:
     """The result of all contests in one sentence, without a full stop."""
     if len(contests) == 1:
         return verdict(contests[0])
@@ -125,7 +125,7 @@ def summary(contests: Sequence[Contest]) -> str:
     return f"Beyond doubt the best at R@{n}: {joined(told)} evaluations{tail}"
 
 
-def pair_rows(contest: Contest) -> list[PairRow]:
+def pair_rows(contest: Comparison) -> list[PairRow]:
     """The paired tests at R@1 (or the least N), a row for every two models."""
     rows = []
     for first, second, test in contest.pairs(contest.lead_cutoff):

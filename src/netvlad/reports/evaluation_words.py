@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 from netvlad.evaluation.intervals import Interval
 from netvlad.reports.printable import printable
 
 UNKNOWN = "–"
 
 
-def names_of(contest: Contest) -> list[str]:
+def names_of(contest: Comparison) -> list[str]:
     """A name for each model that no other one has; models of one name are numbered."""
     names: list[str] = []
     for number, trial in enumerate(contest.trials, 1):
@@ -22,7 +22,7 @@ def names_of(contest: Contest) -> list[str]:
     return names
 
 
-def data_name(contest: Contest) -> str:
+def data_name(contest: Comparison) -> str:
     """The data set and its split."""
     return printable(contest.data)
 

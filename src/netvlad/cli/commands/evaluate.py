@@ -26,7 +26,7 @@ from netvlad.cli.provenance import provenance
 from netvlad.cli.settings import parse_resize, tell
 from netvlad.datasets import DATASETS, open_dataset
 from netvlad.errors import SettingsError
-from netvlad.evaluation.contest import Contest
+from netvlad.evaluation.comparison import Comparison
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
 from netvlad.loading import load_model
 from netvlad.models.checkpoints import Ckpt
@@ -188,7 +188,7 @@ def evaluate(
         sys.exit(1)
 
 
-def _show(one: Contest) -> None:
+def _show(one: Comparison) -> None:
     show(evaluation_table(one))
     for line in (*count_lines(one), *comparison_lines(one)):
         show(line)

@@ -18,7 +18,7 @@ from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.evaluation import Evaluation, evaluate
-from netvlad.evaluation.contest import contest
+from netvlad.evaluation.comparison import compare_evaluations
 from netvlad.loading import load_model
 from netvlad.models.checkpoints import model_of
 from netvlad.models.describer import Describer
@@ -132,7 +132,7 @@ def test(
         if report is not None:
             name = named or (settings.model["arch"] if resume is None else resume.name)
             entrant = model_entrant(network, name, str(resume or name))
-            held = contest([(entrant.competitor, evaluation)])
+            held = compare_evaluations([(entrant.competitor, evaluation)])
             page = write_report(report, [held], [entrant], machine.compute(), tell_user)[0]
             tell_user(Note(f"look at {page}"))
     _show(evaluation, f"{dataset.name} {split}")

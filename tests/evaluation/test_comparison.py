@@ -10,7 +10,7 @@ import pytest
 from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
 
 from netvlad.errors import DataError
-from netvlad.evaluation.contest import Competitor, condition_labels, contest
+from netvlad.evaluation.comparison import Competitor, compare_evaluations, condition_labels
 
 
 def sign_test(ours, theirs, places):
@@ -118,11 +118,11 @@ def test_other_data_or_other_rules_are_refused():
         line_evaluation(dataset, jumps, "radius-10"),
     ):
         with pytest.raises(DataError, match="b answered other queries, or by other rules, than a"):
-            contest([first, (Competitor("b"), other)])
+            compare_evaluations([first, (Competitor("b"), other)])
     same = line_evaluation(dataset, jumps, "radius-25")
-    assert len(contest([first, (Competitor("b"), same)]).trials) == 2
+    assert len(compare_evaluations([first, (Competitor("b"), same)]).trials) == 2
     with pytest.raises(DataError, match="at least one model"):
-        contest([])
+        compare_evaluations([])
 
 
 def test_conditions_are_labels_of_a_few_words():

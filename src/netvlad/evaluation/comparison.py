@@ -45,7 +45,7 @@ class Competitor:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Entry:
     """One model's part in a contest.
 
     Attributes:
@@ -64,7 +64,7 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class Comparison:
     """All models under one protocol on one data set.
 
     Attributes:
@@ -75,7 +75,7 @@ class Contest:
     """
 
     prepared: PreparedEvaluation
-    trials: tuple[Trial, ...]
+    trials: tuple[Entry, ...]
     cutoffs: tuple[int, ...] = CUTOFFS
     called: str = ""
 
@@ -162,13 +162,13 @@ class Contest:
         return hits
 
 
-def contest(
+def compare_evaluations(
     entries: Sequence[tuple[Competitor, Evaluation]],
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     place_label: str | None = None,
     called: str = "",
-) -> Contest:
+) -> Comparison:
     """Measure every model, over all queries and by condition.
 
     Args:
@@ -195,7 +195,7 @@ def contest(
     for competitor, evaluation in entries:
         outcomes = outcomes_of(evaluation.result, place_label=place_label)
         trials.append(
-            Trial(
+            Entry(
                 competitor=competitor,
                 evaluation=evaluation,
                 outcomes=outcomes,
@@ -206,7 +206,7 @@ def contest(
                 },
             )
         )
-    return Contest(prepared, tuple(trials), tuple(cutoffs), called)
+    return Comparison(prepared, tuple(trials), tuple(cutoffs), called)
 
 
 def condition_labels(labels: Mapping[str, NDArray[np.str_]]) -> list[str]:
