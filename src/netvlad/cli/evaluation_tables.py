@@ -19,8 +19,8 @@ MARK = "*"
 def evaluation_table(contest: Comparison) -> Table:
     """The figures of each model, a row each; legible at 100 columns.
 
-    A recall is bold and marked where :meth:`netvlad.evaluation.comparison.Comparison.best` says that its
-    model is the best. The first recall has its 95 % interval over places.
+    A recall is bold and marked where ``Comparison.best`` says that its model is the best.
+    The first recall has its 95 % interval over places.
     """
     prepared, trials = contest.prepared, contest.trials
     counts = f"{len(prepared.queries):,} queries, {len(prepared.database):,} database images"

@@ -101,7 +101,7 @@ def _recall(contest: Comparison, trial: int) -> str:
 
 
 def _by_recall(contest: Comparison) -> list[int]:
-    """The trials, highest recall first, equal ones in their order (as ``Comparison.best`` leads)."""
+    """The trials, highest recall first, equal ones in their order."""
     n = str(contest.lead_cutoff)
     recalls = [trial.measures.recall[n].value for trial in contest.trials]
     return sorted(range(len(recalls)), key=lambda i: -recalls[i])
