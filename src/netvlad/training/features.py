@@ -5,7 +5,7 @@ again and again.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.compute import Compute
+from netvlad.errors import StorageError
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import PlaceModel
 from netvlad.models.describer import evaluating
@@ -258,3 +259,45 @@ class TrunkFeatures:
             with self.compute.autocast(self.model.device):
                 features = self.model.trunk(images if change is None else change(images))
             yield FeatureBatch(batch.indices, features)
+
+
+def cache_folder(wanted: str | Path, run: Path) -> Path | None:
+    """Where trunk caches are kept: ``"auto"`` is beside the run folder, ``"off"`` nowhere."""
+    if wanted == "off":
+        return None
+    return run.parent / "cache" if wanted == "auto" else Path(wanted)
+
+
+def prepare_caches(
+    features: Mapping[str, TrunkFeatures | None], *, optional: bool, changed: bool, report: Reporter
+) -> None:
+    """Open or build the trunk cache of each of a training's image sets.
+
+    Args:
+        features: by what they are of (``"training"``), for the progress bar.
+        optional: whether a cache that there is no room for is done without.
+        changed: whether steps change their images, which a note then explains.
+        report: receives notes.
+
+    Raises:
+        StorageError: a cache cannot be written, and is not optional.
+    """
+    if changed:
+        report(
+            Note(
+                "the trunk cache serves refreshes and validation only: --augment images changes "
+                "the images of every step, so steps run the whole network"
+            )
+        )
+    for what, part in features.items():
+        if part is None:
+            continue
+        if part.model.encoder.cut == 0:
+            report(Note("no trunk cache: every layer is trained, so there is no frozen trunk"))
+            return
+        try:
+            part.prepare(stage=f"Frozen trunk, {what} images", keep_unfinished=not optional)
+        except StorageError as error:
+            if not optional:
+                raise
+            report(Note(f"no trunk cache ({error}): computing its content anew each time"))

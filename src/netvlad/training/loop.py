@@ -23,8 +23,7 @@ from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
 from netvlad.training.averaging import WeightAverage
-from netvlad.training.caching import Caching
-from netvlad.training.features import TrunkFeatures
+from netvlad.training.features import TrunkFeatures, cache_folder, prepare_caches
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
@@ -79,7 +78,8 @@ class Trainer:
                 f"{train.name} {train.split}: no query has a database image within "
                 f"{train.train_radius_m:g} m to learn from"
             )
-        self.caching = Caching(trunk_cache, self.run_folder, recipe, report)
+        self._cache_is_optional = trunk_cache == "auto"
+        self._cache_folder = cache_folder(trunk_cache, self.run_folder)
         self.average = WeightAverage(model, recipe.average_from)
         self.train_features = self._features_of(train, model)
         self.val_features = None if val is None else self._features_of(val, self.average.model)
@@ -89,7 +89,7 @@ class Trainer:
         return TrunkFeatures(
             model,
             dataset.database.joined(dataset.queries),
-            cache=self.caching.folder,
+            cache=self._cache_folder,
             compute=self.compute,
             report=self.report,
         )
@@ -133,9 +133,12 @@ class Trainer:
         # Points after the one that a run is resumed at are dropped.
         purged = self.state.step + 1 if self.state.step else None
         with SummaryWriter(str(self.run_folder), purge_step=purged) as curves:
-            if not self.state.finished:
-                self.caching.prepare(
-                    {"training": self.train_features, "validation": self.val_features}
+            if not self.state.finished and self._cache_folder is not None:
+                prepare_caches(
+                    {"training": self.train_features, "validation": self.val_features},
+                    optional=self._cache_is_optional,
+                    changed=self.recipe.augment == "images",
+                    report=self.report,
                 )
             while not self.state.finished:
                 started = time.perf_counter()
