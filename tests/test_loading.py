@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+import netvlad
 from netvlad.cli.main import main
 from netvlad.errors import ClusterError, SettingsError
 from netvlad.fitting import Clusters, read_clusters, write_clusters
 from netvlad.loading import load_model, load_place_model
-from netvlad.models import ModelSpec, build_model
+from netvlad.models import AGGREGATORS, BACKBONES, ModelSpec, build_model
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
 from netvlad.models.fingerprints import model_fingerprint
 
@@ -229,3 +230,16 @@ def test_a_cluster_file_that_is_none(tmp_path):
     for name, message in (("gone.hdf5", "no cluster file"), ("text.hdf5", "not a readable HDF5")):
         with pytest.raises(ClusterError, match=message):
             load_model(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["vgg16-avg"], torch.nn.Identity()])
+def test_what_is_no_name_is_one_clear_line(wrong):
+    with pytest.raises(SettingsError, match="give its name or path"):
+        load_model(wrong)
+
+
+def test_every_listed_model_is_one_that_can_be_named():
+    for name in netvlad.list_models():
+        arch, _, pooling = name.rpartition("-")
+        assert arch in BACKBONES and pooling in AGGREGATORS and pooling != "netvlad"
+    assert load_model("efficientnet-lite0-gem").spec.pooling == "gem"

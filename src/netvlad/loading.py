@@ -72,6 +72,10 @@ def load_place_model(
             centres, or a Python file is named.
         WeightsError: the backbone's weights cannot be had.
     """
+    if not isinstance(name, str | Path):
+        raise SettingsError(
+            f"cannot load a {type(name).__name__} as a model; give its name or path"
+        )
     text, path = str(name), Path(name)
     if is_python_file(text):
         raise SettingsError(

@@ -238,3 +238,8 @@ def test_a_folder_that_has_no_images_or_is_not_there(model, tmp_path):
     ):
         with pytest.raises(NetvladError, match=words):
             netvlad.describe(model, wrong)
+
+
+def test_what_is_no_record_of_how_to_compute_is_one_clear_line(model, images):
+    with pytest.raises(SettingsError, match=r"compute is 'cpu'; give a netvlad\.Compute"):
+        netvlad.describe(model, images, compute="cpu")

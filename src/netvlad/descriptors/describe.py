@@ -13,7 +13,7 @@ from netvlad.descriptors.rows import (
     describe_in_file,
     storage_dtype,
 )
-from netvlad.errors import DataError, ModelError
+from netvlad.errors import DataError, ModelError, SettingsError
 from netvlad.images import left_out_notes, list_images, no_images
 from netvlad.models import Describer
 from netvlad.types import ImageSet, Reporter, silent
@@ -63,6 +63,10 @@ def describe(
         raise ModelError(
             f"cannot describe with a {type(model).__name__}; give netvlad.load_model(NAME), or a "
             "torch module in netvlad.ExternalModel"
+        )
+    if not isinstance(compute, Compute):
+        raise SettingsError(
+            f"compute is {compute!r}; give a netvlad.Compute, such as Compute('cpu')"
         )
     images = image_set(images)
     started = time.perf_counter()
