@@ -256,7 +256,7 @@ def evaluate_ours(folder: Path, shape: Shape, threads: int) -> dict[str, Any]:
         netvlad.ImageSet(Path(), tuple(f"q{i}.jpg" for i in range(shape.queries)), asked),
     )
     started = time.perf_counter()
-    found = netvlad.evaluate(dataset, database_descriptors=database, query_descriptors=queries)
+    found = netvlad.evaluate((database, queries), dataset)
     return finished(folder / "evaluate.npy", started, found.matches.indices)
 
 

@@ -49,7 +49,7 @@ def run_demo(
         model = _runs(runs)[-1].rename(runs / "demo")
         shelf = ("--model", f"{centres}", "--name", "off the shelf")
         trained = ("--model", f"{model}", "--name", "trained", "--ckpt", "best")
-        _command("evaluate", *shelf, *trained, *data, "--report", f"{report}")
+        _command("evaluate", *shelf, *trained, *data, "--split", "test", "--output", f"{report}")
     with (report / "results.csv").open(encoding="utf-8", newline="") as file:
         before, after = (float(row["recall@1"]) for row in csv.DictReader(file))
     return report / "index.html", before, after

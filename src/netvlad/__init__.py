@@ -21,6 +21,9 @@ _PUBLIC = {
     "list_models": "netvlad.loading",
     "load_model": "netvlad.loading",
     "describe": "netvlad.descriptors",
+    "Comparison": "netvlad.evaluation.comparison",
+    "Evaluation": "netvlad.evaluation.evaluate",
+    "compare": "netvlad.evaluation.compare",
     "evaluate": "netvlad.evaluation",
     "PlaceIndex": "netvlad.index",
     "Answer": "netvlad.index",
@@ -28,7 +31,9 @@ _PUBLIC = {
 }
 __all__ = [
     "Answer",
+    "Comparison",
     "Compute",
+    "Evaluation",
     "ExternalModel",
     "ImageSet",
     "Matches",
@@ -39,6 +44,7 @@ __all__ = [
     "Recalls",
     "Where",
     "__version__",
+    "compare",
     "describe",
     "evaluate",
     "list_models",
@@ -52,7 +58,9 @@ if TYPE_CHECKING:
     from netvlad.datasets import open_dataset
     from netvlad.descriptors import describe
     from netvlad.errors import NetvladError
-    from netvlad.evaluation import evaluate
+    from netvlad.evaluation.compare import compare
+    from netvlad.evaluation.comparison import Comparison
+    from netvlad.evaluation.evaluate import Evaluation, evaluate
     from netvlad.index import Answer, PlaceIndex, Where
     from netvlad.loading import list_models, load_model
     from netvlad.models import ExternalModel, PlaceModel, register_model

@@ -34,6 +34,7 @@ def described(tiny_data, quick_model, tmp_path_factory):
 def evaluate(tiny_data, capsys):
     def run(*arguments, data=True):
         where = ("--dataset", "csv", "--data-dir", tiny_data) if data else ()
+        where += () if "--split" in arguments else ("--split", "test")
         main(["evaluate", *map(str, (*where, *arguments))])
         return capsys.readouterr()
 
@@ -48,19 +49,19 @@ def test_a_model_and_its_descriptors_are_equally_good(evaluate, described, tiny_
     dataset = netvlad.open_dataset("csv", tiny_data, "test")
     expected = netvlad.evaluate(quick_model, dataset).recalls.at
     out = evaluate("--model", MODEL, *pair(described / "good"), "--json").out
-    (contest,) = json.loads(out)["contests"]
+    (contest,) = json.loads(out)["comparisons"]
     assert [model["name"] for model in contest["models"]] == [MODEL, "good"]
     assert contest["protocol"]["name"] == "radius-25"
     for model in contest["models"]:
         recalls = model["measures"]["recall"]
         found = {n: recalls[str(n)]["value"] for n in expected}
         assert found == pytest.approx(expected)
-    assert all(c["a_better"] == c["b_better"] == 0 for c in contest["comparisons"])
+    assert all(c["a_better"] == c["b_better"] == 0 for c in contest["tests"])
 
 
 def test_the_better_one_is_marked(evaluate, described):
     both = (*pair(described / "perfect"), *pair(described / "mixed"))
-    (contest,) = json.loads(evaluate(*both, "--json").out)["contests"]
+    (contest,) = json.loads(evaluate(*both, "--json").out)["comparisons"]
     perfect, mixed = contest["models"]
     assert perfect["measures"]["recall"]["1"]["value"] == 1
     assert mixed["measures"]["recall"]["1"]["value"] < 0.4
@@ -76,7 +77,7 @@ def test_protocols_and_data_sets_multiply(evaluate, described, tiny_data, quick_
         *flags, "--split", "test", "--split", "val", *rules, "--model", MODEL, "--json",
         "--keep", tmp_path, data=False,
     )  # fmt: skip
-    contests = json.loads(out.out)["contests"]
+    contests = json.loads(out.out)["comparisons"]
     assert [(c["split"], c["protocol"]["name"]) for c in contests] == [
         (split, rule) for split in ("test", "val") for rule in ("radius-25", "radius-1")
     ]
@@ -90,7 +91,7 @@ def test_protocols_and_data_sets_multiply(evaluate, described, tiny_data, quick_
 
 def test_the_report(evaluate, described, tmp_path):
     report = tmp_path / "out"
-    out = evaluate("--model", MODEL, *pair(described / "mixed"), "--report", report).out
+    out = evaluate("--model", MODEL, *pair(described / "mixed"), "--output", report).out
     assert f"Look at {report / 'index.html'}" in out
     page = (report / "index.html").read_text()
     assert MODEL in page
@@ -105,7 +106,7 @@ def test_the_report(evaluate, described, tmp_path):
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(evaluate, tmp_path, capsys):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(SystemExit):
-        evaluate("--model", MODEL, "--report", tmp_path / "taken")
+        evaluate("--model", MODEL, "--output", tmp_path / "taken")
     told = capsys.readouterr().err
     assert "taken: cannot be written: File exists" in told
     assert "describing" not in told
@@ -144,7 +145,7 @@ def test_descriptors_that_do_not_fit(evaluate, described, tmp_path, capsys):
     for name, message in (
         ("few.npy", "12"),
         ("flat.npy", "descriptors are an (n, D) matrix of floats"),
-        ("narrow.npy", "give two files of the same model"),
+        ("narrow.npy", "give two of the same model"),
     ):
         with pytest.raises(SystemExit):
             evaluate("--descriptors", good, tmp_path / name)
@@ -152,19 +153,17 @@ def test_descriptors_that_do_not_fit(evaluate, described, tmp_path, capsys):
 
 
 def test_test_is_the_same_for_one_model(evaluate, described, tiny_data, tmp_path, capsys):
-    found = tmp_path / "found.json"
     where = ["--dataset", "csv", "--data-dir", str(tiny_data), "--split", "test"]
     rules = ["--protocol", "radius-1"]
-    report = ["--report", str(tmp_path / "out")]
-    main(["test", "--model", MODEL, *where, *rules, "--json", str(found), *report])
-    capsys.readouterr()
-    (contest,) = json.loads(evaluate("--model", MODEL, *rules, "--json").out)["contests"]
-    figures = json.loads(found.read_text())
-    measures = contest["models"][0]["measures"]["recall"]
-    assert figures["recalls"] == {n: measures[n]["value"] for n in figures["recalls"]}
-    assert figures["protocol"]["name"] == "radius-1"
-    assert figures["data_fingerprint"] == contest["data_fingerprint"]
-    (reported,) = json.loads((tmp_path / "out/results.json").read_text())["contests"]
+    report = ["--output", str(tmp_path / "out")]
+    main(["test", "--model", MODEL, *where, *rules, "--json", *report])
+    (tested,) = json.loads(capsys.readouterr().out)["comparisons"]
+    (contest,) = json.loads(evaluate("--model", MODEL, *rules, "--json").out)["comparisons"]
+    for of_test, of_evaluate in zip(tested["models"], contest["models"], strict=True):
+        assert of_test["measures"] == of_evaluate["measures"]
+    assert tested["protocol"]["name"] == "radius-1"
+    assert tested["data_fingerprint"] == contest["data_fingerprint"]
+    (reported,) = json.loads((tmp_path / "out/results.json").read_text())["comparisons"]
     assert reported["models"][0]["fingerprint"] == contest["models"][0]["fingerprint"]
     with pytest.raises(SystemExit):
         main(["test", "--model", MODEL, *where, "--arch", "vgg16"])
@@ -173,5 +172,5 @@ def test_test_is_the_same_for_one_model(evaluate, described, tiny_data, tmp_path
 
 def test_sequences_take_part_beside_single_images(evaluate, described):
     out = evaluate(*pair(described / "good"), "--sequence-length", "3", "--json").out
-    (contest,) = json.loads(out)["contests"]
+    (contest,) = json.loads(out)["comparisons"]
     assert [model["name"] for model in contest["models"]] == ["good", "good, sequences of 3"]

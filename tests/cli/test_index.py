@@ -70,7 +70,15 @@ def test_locate_for_people_and_as_a_page(
 ) -> None:
     page = tmp_path / "out.html"
     main(
-        ["locate", str(photos / "queries"), "--index", str(built), "--html", str(page), "--rerank"]
+        [
+            "locate",
+            str(photos / "queries"),
+            "--index",
+            str(built),
+            "--output",
+            str(page),
+            "--rerank",
+        ]
     )
     told = capsys.readouterr()
     assert f"{photos}/queries/03.jpg" in told.out and "inliers" in told.out
@@ -86,7 +94,7 @@ def test_a_query_of_a_place_that_is_not_there(
     query = str(photos / "queries/07.jpg")
     main(["locate", query, "--index", str(built), "--min-probability", "1"])
     assert "not a place in this index (probability" in capsys.readouterr().out
-    main(["locate", query, "--index", str(built), "--bbox", "0,0,1,1"])
+    main(["locate", query, "--index", str(built), "--bbox", "0", "0", "1", "1"])
     assert "no place of the index may be returned" in capsys.readouterr().out
 
 
@@ -126,7 +134,7 @@ def test_pairs(
     output, features = tmp_path / "pairs.txt", tmp_path / "global.h5"
     arguments = ["pairs", "--index", str(built), "--output", str(output), "-k", "4"]
     arguments += ["--queries", str(photos / "queries"), "--format", format]
-    main([*arguments, "--descriptors", str(features)])
+    main([*arguments, "--hloc-descriptors", str(features)])
     pairs = [line.split() for line in output.read_text().splitlines()]
     assert len(pairs) == 160 and pairs[0][0] == "queries/00.jpg"
     assert all((photos / name).is_file() for pair in pairs for name in pair)
@@ -144,7 +152,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     query, index = str(photos / "queries/07.jpg"), ["--index", str(built)]
     assert "nowhere.jpg: no such file" in refused(capsys, "locate", "nowhere.jpg", *index)
-    assert "--bbox 1,2,3" in refused(capsys, "locate", query, *index, "--bbox", "1,2,3")
+    assert "--bbox" in refused(capsys, "locate", query, *index, "--bbox", "1", "2", "3")
     assert "netvlad index build" in refused(
         capsys, "locate", query, "--index", str(tmp_path / "none")
     )

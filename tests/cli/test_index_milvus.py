@@ -71,11 +71,11 @@ def test_locate_and_a_page(
     built: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query, page = str(photos / "queries/07.jpg"), tmp_path / "out.html"
-    main(["locate", query, "--index", built, "-k", "3", "--json", "--html", str(page)])
+    main(["locate", query, "--index", built, "-k", "3", "--json", "--output", str(page)])
     answer = json.loads(capsys.readouterr().out)[0]
     assert [Path(p["image"]).name[:3] for p in answer["places"]][:2] == ["07_", "07_"]
     assert built in page.read_text()
-    main(["locate", query, "--index", built, "--bbox", "0,0,1,1"])
+    main(["locate", query, "--index", built, "--bbox", "0", "0", "1", "1"])
     assert "no place of the index may be returned" in capsys.readouterr().out
 
 
@@ -87,7 +87,7 @@ def test_pairs_are_those_of_a_folder(
     written = []
     for index, name in ((built, "a"), (folder, "b")):
         arguments = ["pairs", "--index", index, "--queries", str(photos / "queries"), "-k", "4"]
-        arguments += ["--format", "hloc", "--descriptors", str(tmp_path / f"{name}.h5")]
+        arguments += ["--format", "hloc", "--hloc-descriptors", str(tmp_path / f"{name}.h5")]
         main([*arguments, "--output", str(tmp_path / name)])
         written.append([line.split() for line in (tmp_path / name).read_text().splitlines()])
     assert len(written[0]) == 160

@@ -74,7 +74,7 @@ def test_locate_re_ranks_by_a_learned_matcher(
     kept = index.folder / "features"
     assert len(list(kept.iterdir())) == 8
     page = str(tmp_path / "out.html")
-    main(["locate", query, "--index", folder, "--matcher", DISK, "--json", "--html", page])
+    main(["locate", query, "--index", folder, "--matcher", DISK, "--json", "--output", page])
     told = capsys.readouterr()
     places = json.loads(told.out)[0]["places"]
     assert Path(places[0]["image"]).name.startswith("03_") and places[0]["inliers"] > 0

@@ -61,10 +61,12 @@ def line_evaluation(
     places = len(dataset.database) - MARGIN
     shown = np.repeat(np.arange(places), len(dataset.queries) // places)
     return evaluate(
+        (
+            np.arange(len(dataset.database), dtype=np.float32)[:, None],
+            (shown + np.asarray(jumps) + 0.1).astype(np.float32)[:, None],
+        ),
         dataset,
         protocol=protocol,
-        database_descriptors=np.arange(len(dataset.database), dtype=np.float32)[:, None],
-        query_descriptors=(shown + np.asarray(jumps) + 0.1).astype(np.float32)[:, None],
         one_percent=one_percent,
     )
 

@@ -100,7 +100,7 @@ def test_all_rules_at_once_equal_a_loop(seed):
 
 def test_plain_rules_give_what_evaluate_gives():
     dataset, database, queries = made_up(300, 60, 7)
-    plain = evaluate(dataset, database_descriptors=database, query_descriptors=queries)
+    plain = evaluate((database, queries), dataset)
     result = evaluate_descriptors(PROTOCOLS["radius-25"], dataset, database, queries)
     assert result.recalls == plain.recalls
     np.testing.assert_array_equal(result.matches.indices, plain.matches.indices)

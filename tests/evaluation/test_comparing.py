@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netvlad.errors import DataError
-from netvlad.evaluation.comparing import compare_paired
+from netvlad.evaluation.comparison import compare_paired
 
 
 def p_value(a, b):

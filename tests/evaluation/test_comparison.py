@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
 
+import netvlad
 from netvlad.errors import DataError
 from netvlad.evaluation.comparison import Competitor, compare_evaluations, condition_labels
 
@@ -165,3 +166,33 @@ CONTESTS = {
     n: cache(lambda dataset, n=n: line_contest(dataset, {str(i): np.zeros(60) for i in range(n)}))
     for n in (2, 3, 4, 6)
 }
+
+
+def test_comparing_models_is_one_call(quick_model, tiny_data):
+    dataset = netvlad.open_dataset("csv", tiny_data, "test")
+    rows = tuple(
+        netvlad.describe(quick_model, side).values for side in (dataset.database, dataset.queries)
+    )
+    noise = np.random.default_rng(0).normal(size=(2, 24, 8)).astype(np.float32)
+    found = netvlad.compare(
+        {"mine": quick_model, "same": rows, "noise": (noise[0], noise[1, :12])},
+        dataset,
+        "radius-25",
+    )
+    assert isinstance(found, netvlad.Comparison)
+    alone = netvlad.evaluate(quick_model, dataset, "radius-25")
+    mine, same, _ = found.to_json()["models"]
+    for model in (mine, same):
+        recall = model["measures"]["recall"]
+        assert {n: recall[str(n)]["value"] for n in alone.recalls.at} == alone.recalls.at
+    # What is printed says the same: by hand from the recalls.
+    title, head, *table = str(found).splitlines()
+    assert title == "csv test · radius-25: 12 queries, 24 database images"
+    assert head.split() == ["R@1", "R@5", "R@10", "R@20"]
+    shown = [f"{value:.3f}" for value in alone.recalls.at.values()]
+    assert table[0].split() == ["mine", *shown] and table[1].split() == ["same", *shown]
+    assert found.best is None and "*" not in str(found)
+    with pytest.raises(DataError, match="at least one model"):
+        netvlad.compare({}, dataset)
+    with pytest.raises(DataError, match="descriptors of 3 dimensions"):
+        netvlad.compare({"odd": (noise[0], noise[1, :12, :3])}, dataset)

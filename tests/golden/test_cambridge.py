@@ -61,7 +61,7 @@ def test_equals_pytorch_netvlad(shared, dataset, descriptors, pooling):
     database, queries = descriptors[pooling]
     np.testing.assert_allclose(database[:8], golden["database_descriptors_first_8"], atol=1e-4)
     np.testing.assert_allclose(queries[:8], golden["query_descriptors_first_8"], atol=1e-4)
-    evaluation = evaluate(dataset, database_descriptors=database, query_descriptors=queries)
+    evaluation = evaluate((database, queries), dataset)
     same = np.mean(evaluation.matches.indices == golden["predictions"])
     assert same >= 0.995
     recalls = json.loads((shared / "golden/recalls.json").read_text())[

@@ -72,11 +72,7 @@ def contest_of(
     for name, right in hits.items():
         queries = right_where(right)
         queries[list(unreadable)] = np.nan
-        found = evaluate(
-            dataset,
-            database_descriptors=np.eye(len(right), dtype=np.float32),
-            query_descriptors=queries,
-        )
+        found = evaluate((np.eye(len(right), dtype=np.float32), queries), dataset)
         # As if a network had taken two seconds for all images.
         found = replace(found, seconds={"describe": 2.0, "search": 0.5}, described=200)
         competitor = Competitor(name, f"runs/{name}", "fedcba9876543210", settings)

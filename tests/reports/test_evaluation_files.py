@@ -11,8 +11,9 @@ import pytest
 from tests.evaluation.made_contests import line_contest, line_dataset
 
 from netvlad.errors import DataError, StorageError
+from netvlad.evaluation.comparison import comparisons_to_json
 from netvlad.reports.evaluation_csv import write_queries_csv
-from netvlad.reports.evaluation_files import contests_to_json, write_results
+from netvlad.reports.evaluation_files import write_results
 from netvlad.reports.evaluation_latex import escaped
 
 ODD = 'a,b"&_%$'
@@ -55,9 +56,9 @@ def rows_of(path):
 def test_json_has_the_figures(contests, written):
     text = written["json"].read_text(encoding="utf-8")
     content = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
-    assert content == contests_to_json(contests, PROVENANCE)
+    assert content == comparisons_to_json(contests, PROVENANCE)
     assert content["provenance"] == PROVENANCE
-    first, second = content["contests"]
+    first, second = content["comparisons"]
     assert (first["dataset"], first["split"], first["num_queries"]) == ("line", "test", 30)
     assert first["protocol"] == contests[0].prepared.protocol.to_json()
     assert first["queries_without_positives"] == 0
@@ -70,17 +71,17 @@ def test_json_has_the_figures(contests, written):
     assert average["unreadable_queries"] == 1
     assert [model["name"] for model in second["models"]] == ["average"]
     assert second["models"][0]["measures"]["median_error_m"] is None
-    assert second["models"][0]["conditions"] == {} and second["comparisons"] == []
+    assert second["models"][0]["conditions"] == {} and second["tests"] == []
 
 
 def test_json_has_the_tests(contests, written):
-    first = json.loads(written["json"].read_text(encoding="utf-8"))["contests"][0]
-    at_one = first["comparisons"][0]
+    first = json.loads(written["json"].read_text(encoding="utf-8"))["comparisons"][0]
+    at_one = first["tests"][0]
     assert (at_one["a"], at_one["b"], at_one["cutoff"]) == (ODD, "average", 1)
     # Of the nine places and the unreadable query the other misses, the first misses one.
     assert (at_one["trials"], at_one["a_better"], at_one["b_better"]) == (30, 9, 0)
     assert at_one["p_value"] == pytest.approx(2 / 2**9)
-    assert [test["cutoff"] for test in first["comparisons"]] == [1, 5, 10, 20]
+    assert [test["cutoff"] for test in first["tests"]] == [1, 5, 10, 20]
     # Rank 4 is among the first five, and rank 6 is not; later only one query differs.
     assert [model["best"] for model in first["models"]] == [True, False]
 
@@ -88,7 +89,7 @@ def test_json_has_the_tests(contests, written):
 def test_results_rows_are_the_json_s(written):
     content = json.loads(written["json"].read_text(encoding="utf-8"))
     rows = rows_of(written["csv"])
-    models = [(one, model) for one in content["contests"] for model in one["models"]]
+    models = [(one, model) for one in content["comparisons"] for model in one["models"]]
     assert [row["model"] for row in rows] == [ODD, "average", "average"]
     for row, (one, model) in zip(rows, models, strict=True):
         assert row["dataset"] == one["dataset"] and row["protocol"] == one["protocol"]["name"]
@@ -139,7 +140,7 @@ def test_errors_that_are_unknown_or_infinite_are_empty(contests, tmp_path):
     assert [r["error_m"] for r in rows_of(tmp_path / "queries.csv")[:3]] == ["", "", "3.0"]
     text = (tmp_path / "results.json").read_text()
     assert not re.search("NaN|Infinity", text)
-    assert json.loads(text)["contests"][0]["models"][0]["measures"]["median_error_m"] is None
+    assert json.loads(text)["comparisons"][0]["models"][0]["measures"]["median_error_m"] is None
 
 
 def test_any_file_name_survives(contests, tmp_path):
@@ -155,7 +156,7 @@ def test_any_file_name_survives(contests, tmp_path):
     found = [row["query"] for row in rows_of(tmp_path / "queries.csv")[:30]]
     assert found == [*names[:-1], "caf\\udce9.jpg"]
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert content["contests"][0]["notes"][0] == "no caf\\udce9.jpg"
+    assert content["comparisons"][0]["notes"][0] == "no caf\\udce9.jpg"
 
 
 def test_rows_are_written_as_they_are_made(tmp_path):

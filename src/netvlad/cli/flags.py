@@ -16,6 +16,9 @@ MODEL = Group("Model", sort_key=2)
 TRAINING = Group("Training", sort_key=3)
 MACHINE = Group("Machine", sort_key=4)
 
+DEFAULT_SPLIT = "val"
+"""Of every command that takes --split, as of pytorch-NetVlad: test is for the last run."""
+
 
 @Parameter(name="*", group=DATA)
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """Models that answered the same queries by the same rules, and which of them is better."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from netvlad.errors import DataError
 from netvlad.evaluation.applying import PreparedEvaluation
-from netvlad.evaluation.comparing import PairedComparison, compare_paired
+from netvlad.evaluation.by_protocol import Rows
 from netvlad.evaluation.evaluate import Evaluation
 from netvlad.evaluation.measures import (
     Measures,
@@ -21,13 +23,14 @@ from netvlad.evaluation.measures import (
     outcomes_of,
 )
 from netvlad.evaluation.recall import CUTOFFS
+from netvlad.models.describer import Describer
 
 SIGNIFICANCE = 0.05
 MOST_WORDS = 12
 """A label with more different words is no condition but a name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Competitor:
     """A model as a report names it.
 
@@ -36,12 +39,73 @@ class Competitor:
         source: as it was typed: a run folder, a backbone, two files of descriptors.
         fingerprint: 16 hex digits for its weights and settings, or for the descriptors.
         settings: everything else that is needed to make it again, as JSON types.
+        model: the model itself; None for descriptors.
+        rows: (N, D) of the database and (Q, D) of the queries; None for a model.
     """
 
     name: str
     source: str = ""
     fingerprint: str = ""
     settings: Mapping[str, Any] | None = None
+    model: Describer | None = None
+    rows: tuple[Rows, Rows] | None = None
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two models on the same trials: queries, or places.
+
+    Attributes:
+        trials: how many.
+        a_better: trials in which only the first model is right (places: more often right).
+        b_better: trials in which only the second is.
+        p_value: how likely so uneven a split of these, or a more uneven one, is if neither is
+            better (two-sided, exact); 1 where they never differ.
+    """
+
+    trials: int
+    a_better: int
+    b_better: int
+    p_value: float
+
+
+def compare_paired(
+    correct_a: NDArray[np.bool_],
+    correct_b: NDArray[np.bool_],
+    *,
+    places: NDArray[np.integer] | None = None,
+) -> PairedComparison:
+    """McNemar's test in its exact form, or the sign test over places.
+
+    Trials in which both models do equally well say nothing; the others are tosses of a fair coin
+    if neither is better (McNemar, Psychometrika 12, 1947; exact by the binomial distribution).
+
+    Args:
+        correct_a: (Q,) whether the first model is right at each query.
+        correct_b: (Q,) likewise the second, on the same queries in the same order.
+        places: (Q,) numbers; queries with one number are one trial, won by the model that is right
+            more often there. Queries of one place are not independent, so that the test over
+            queries finds differences that are none. None makes every query a trial.
+
+    Raises:
+        DataError: the lengths differ.
+    """
+    if correct_a.shape != correct_b.shape or correct_a.ndim != 1:
+        raise DataError(
+            f"models answered {correct_a.shape} and {correct_b.shape} queries; a paired test needs "
+            "the same ones"
+        )
+    difference = correct_a.astype(np.int64) - correct_b.astype(np.int64)
+    if places is not None:
+        if places.shape != difference.shape:
+            raise DataError(f"{len(difference)} queries but places of shape {places.shape}")
+        numbers = np.unique(places, return_inverse=True)[1]
+        # Sums of integers, which bincount's floats hold exactly.
+        difference = np.bincount(numbers, weights=difference).astype(np.int64)
+    a_better, b_better = int(np.sum(difference > 0)), int(np.sum(difference < 0))
+    decided = a_better + b_better
+    p_value = float(binomtest(a_better, decided, 0.5).pvalue) if decided else 1.0
+    return PairedComparison(len(difference), a_better, b_better, p_value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +216,60 @@ class Comparison:
             (a, b, self.compare(a, b, cutoff)) for a, b in combinations(range(len(self.trials)), 2)
         ]
 
+    def to_json(self) -> dict[str, Any]:
+        """All figures as strict JSON types.
+
+        What is no finite number is null: an error that is unknown, or infinite because queries have
+        no answer. ``best`` marks the model that is beyond doubt the best, if one is.
+        """
+        prepared = self.prepared
+        tests = [(cutoff, *pair) for cutoff in self.cutoffs for pair in self.pairs(cutoff)]
+        content = {
+            "dataset": self.dataset_name,
+            "layout": prepared.dataset.name,
+            "split": prepared.dataset.split,
+            "data_fingerprint": prepared.data_fingerprint,
+            "protocol": prepared.protocol.to_json(),
+            "num_queries": len(prepared.queries),
+            "num_database": len(prepared.database),
+            "queries_without_positives": int((prepared.positives.counts() == 0).sum()),
+            "notes": [*prepared.dataset.notes, *prepared.notes],
+            "models": [_model(entry, self.best == i) for i, entry in enumerate(self.trials)],
+            "tests": [
+                {
+                    "a": self.trials[a].competitor.name,
+                    "b": self.trials[b].competitor.name,
+                    "cutoff": cutoff,
+                    "trials": test.trials,
+                    "a_better": test.a_better,
+                    "b_better": test.b_better,
+                    "p_value": test.p_value,
+                }
+                for cutoff, a, b, test in tests
+            ],
+        }
+        return cast(dict[str, Any], _strict(content))
+
+    def __str__(self) -> str:
+        width = max(len(entry.competitor.name) for entry in self.trials)
+        lines = [
+            f"{self.title}: {len(self.prepared.queries):,} queries, "
+            f"{len(self.prepared.database):,} database images",
+            " ".join([" " * width, *(f"{f'R@{n}':>6} " for n in self.cutoffs)]).rstrip(),
+        ]
+        for i, entry in enumerate(self.trials):
+            cells = [f"{entry.measures.recall[str(n)].value:6.3f} " for n in self.cutoffs]
+            if i == self.best:
+                place = self.cutoffs.index(self.lead_cutoff)
+                cells[place] = cells[place].rstrip() + "*"
+            lines.append(" ".join([f"{entry.competitor.name:{width}}", *cells]).rstrip())
+        if self.best is not None:
+            lines.append(
+                f"* better than each other model at R@{self.lead_cutoff} (exact paired tests over "
+                f"{self.trial_words[1]}, 5 % in all)"
+            )
+        return "\n".join(lines)
+
     def _hits(self, trial: int, cutoff: int) -> NDArray[np.bool_]:
         """(Q,) whether a correct answer is among the first ``cutoff``."""
         outcomes = self.trials[trial].outcomes
@@ -181,7 +299,7 @@ def compare_evaluations(
         DataError: there is none, or they are not of the same data by the same rules.
     """
     if not entries or not cutoffs:
-        raise DataError("a contest needs at least one model and one cutoff")
+        raise DataError("a comparison needs at least one model and one cutoff")
     prepared = entries[0][1].result.prepared
     for competitor, evaluation in entries:
         other = evaluation.result.prepared
@@ -212,3 +330,63 @@ def compare_evaluations(
 def condition_labels(labels: Mapping[str, NDArray[np.str_]]) -> list[str]:
     """The labels that part the queries into a few groups: a season, a city, a camera."""
     return [label for label, words in labels.items() if 1 < len(np.unique(words)) <= MOST_WORDS]
+
+
+def comparisons_to_json(
+    comparisons: Sequence[Comparison], provenance: Mapping[str, str]
+) -> dict[str, Any]:
+    """Several comparisons, each as :meth:`Comparison.to_json` gives it, and how to repeat them.
+
+    Args:
+        comparisons: a data set under a protocol each.
+        provenance: command, versions, machine, date.
+    """
+    told = {"provenance": provenance, "comparisons": [one.to_json() for one in comparisons]}
+    return cast(dict[str, Any], _strict(told))
+
+
+def _model(trial: Entry, best: bool) -> dict[str, Any]:
+    competitor, evaluation = trial.competitor, trial.evaluation
+    return {
+        "name": competitor.name,
+        "source": competitor.source,
+        "fingerprint": competitor.fingerprint,
+        "settings": competitor.settings or {},
+        "measures": trial.measures.to_json(),
+        "conditions": {
+            label: {word: measures.to_json() for word, measures in words.items()}
+            for label, words in trial.conditions.items()
+        },
+        "descriptor_dim": evaluation.descriptor_dim,
+        "descriptor_bytes": evaluation.descriptor_bytes,
+        "seconds": evaluation.seconds,
+        **_milliseconds(evaluation),
+        "unreadable": evaluation.unreadable,
+        "unreadable_queries": evaluation.recalls.unreadable_queries,
+        "unreadable_database": evaluation.recalls.unreadable_database,
+        "best": best,
+    }
+
+
+def _milliseconds(evaluation: Evaluation) -> dict[str, float | None]:
+    """Wall time for an image and for a query; None for what was not done."""
+    described, asked = evaluation.described, evaluation.recalls.num_queries
+    return {
+        "ms_per_image_described": (
+            1000 * evaluation.seconds["describe"] / described if described else None
+        ),
+        "ms_per_query_searched": 1000 * evaluation.seconds["search"] / asked,
+    }
+
+
+def _strict(value: Any) -> Any:
+    """Lists and dictionaries without NaN, infinities and what UTF-8 cannot hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_strict(str(key)): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return value

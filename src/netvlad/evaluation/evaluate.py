@@ -66,14 +66,17 @@ class Evaluation:
         return self.result.matches
 
 
+Evaluated = Describer | tuple[Rows | str | Path, Rows | str | Path]
+"""A model; or descriptors made elsewhere, of the database and of the queries: matrices (N, D) and
+(Q, D), or the .npy files that hold them."""
+
+
 def evaluate(
-    model_or_dataset: Describer | PlaceDataset,
-    dataset: PlaceDataset | None = None,
-    *,
+    model: Evaluated,
+    dataset: PlaceDataset,
     protocol: Protocol | str | None = None,
-    database_descriptors: NDArray[np.floating[Any]] | None = None,
-    query_descriptors: NDArray[np.floating[Any]] | None = None,
-    descriptors: Path | None = None,
+    *,
+    keep: str | Path | None = None,
     storage: str = "32",
     cutoffs: Sequence[int] = CUTOFFS,
     one_percent: bool = False,
@@ -81,22 +84,18 @@ def evaluate(
     compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> Evaluation:
-    """Recall@N by exact search: ``evaluate(model, dataset)``, or with descriptors made elsewhere.
-
-    ``evaluate(dataset, database_descriptors=(N, D), query_descriptors=(Q, D))`` takes the rows in
-    the order of ``dataset.database`` and ``dataset.queries``; a row that is not finite stands for
-    an image without descriptor: never returned, and missed.
+    """Recall@N by exact search, of a model or of descriptors made elsewhere.
 
     Args:
-        model_or_dataset: the model, or the data set when descriptors are given.
-        dataset: the data set when a model is given.
+        model: describes the images; or ``(database, queries)``, rows in the order of the data set's
+            images: (N, D) and (Q, D) matrices or the .npy files that hold them. A row that is not
+            finite stands for an image without descriptor: never returned, and missed.
+        dataset: the images, and what counts as right.
         protocol: the rules, or their name (``netvlad protocols`` lists them); None for the data
             set's own list or radius, all queries, one index.
-        database_descriptors: (N, D), with ``query_descriptors`` (Q, D).
-        query_descriptors: see above.
-        descriptors: a folder for ``database.npy`` and ``queries.npy``; memory then stays bounded
-            whatever the number of images, and a run that was killed goes on. None keeps the
-            descriptors in memory.
+        keep: a folder for ``database.npy`` and ``queries.npy``; memory then stays bounded whatever
+            the number of images, and a run that was killed is resumed. None keeps the descriptors
+            in memory.
         storage: ``"32"`` or ``"16"``: how the descriptors are kept.
         cutoffs: the N of recall@N.
         one_percent: whether there are to be answers enough for recall@1 %.
@@ -109,25 +108,23 @@ def evaluate(
             whose counts do not fit it.
         SettingsError: there is no such protocol, it is for other data sets, or it resizes images as
             the loader cannot.
-        StorageError: ``descriptors`` holds those of something else, or cannot be written.
+        StorageError: ``keep`` holds descriptors of something else, or cannot be written.
     """
+    if not isinstance(dataset, PlaceDataset):
+        raise DataError(
+            f"evaluate takes a model and a data set (netvlad.open_dataset), not a "
+            f"{type(dataset).__name__}"
+        )
     rules = find_protocol(protocol) if isinstance(protocol, str) else protocol
-    if isinstance(model_or_dataset, PlaceDataset):
-        if database_descriptors is None or query_descriptors is None:
-            raise DataError("evaluate(dataset) needs database_descriptors and query_descriptors")
-        prepared = apply(rules or protocol_for(model_or_dataset), model_or_dataset)
-        sides: tuple[Rows, Rows] = (database_descriptors, query_descriptors)
+    prepared = apply(rules or protocol_for(dataset), dataset)
+    if isinstance(model, tuple):
+        sides = given_rows(model)
     else:
-        if dataset is None:
-            raise DataError("evaluate needs a data set: evaluate(model, dataset)")
-        if database_descriptors is not None or query_descriptors is not None:
-            raise DataError("give evaluate a model or descriptors, not both")
-        prepared = apply(rules or protocol_for(dataset), dataset)
         described = describe_sides(
-            model_or_dataset,
+            model,
             prepared.needed(),
             prepared.protocol,
-            folder=descriptors,
+            folder=None if keep is None else Path(keep),
             storage=storage,
             compute=compute,
             report=report,
@@ -142,6 +139,42 @@ def evaluate(
         compute=compute,
         report=report,
     )
+
+
+def given_rows(descriptors: tuple[Rows | str | Path, Rows | str | Path]) -> tuple[Rows, Rows]:
+    """The (N, D) and (Q, D) rows of descriptors made elsewhere; files are mapped, not read.
+
+    Raises:
+        DataError: one is no (n, D) matrix of numbers, or they differ in D.
+    """
+    database, queries = (
+        _matrix(Path(part)) if isinstance(part, str | Path) else part for part in descriptors
+    )
+    dims = [_values(side).shape[-1] for side in (database, queries)]
+    if dims[0] != dims[1]:
+        names = [str(p) if isinstance(p, str | Path) else "the matrix" for p in descriptors]
+        raise DataError(
+            f"{names[1]}: descriptors of {dims[1]} dimensions, but those of {names[0]} have "
+            f"{dims[0]}; give two of the same model"
+        )
+    return database, queries
+
+
+def _values(rows: Rows) -> NDArray[np.floating[Any]]:
+    return rows.values if isinstance(rows, Descriptors) else rows
+
+
+def _matrix(path: Path) -> NDArray[np.floating[Any]]:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a .npy matrix: {error}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
+        what = getattr(values, "dtype", "an archive"), getattr(values, "shape", "")
+        raise DataError(
+            f"{path}: holds {what[0]} {what[1]}; descriptors are an (n, D) matrix of floats"
+        )
+    return values
 
 
 def describe_sides(
@@ -160,7 +193,7 @@ def describe_sides(
         model: what describes.
         dataset: the images, all or those that count.
         protocol: its resizing is used, nothing else of it.
-        folder: as ``descriptors`` of :func:`evaluate`; likewise the others.
+        folder: as ``keep`` of :func:`evaluate`; likewise the others.
         storage: see there.
         compute: see there.
         report: see there.
@@ -218,7 +251,7 @@ def evaluate_rows(
         report=report,
     )
     described = [side for side in (database, queries) if isinstance(side, Descriptors)]
-    values = queries.values if isinstance(queries, Descriptors) else queries
+    values = _values(queries)
     return Evaluation(
         result=result,
         descriptor_dim=int(values.shape[1]),

@@ -52,7 +52,7 @@ def write_results_csv(path: Path, content: dict[str, Any]) -> None:
 
     Args:
         path: the file.
-        content: what :func:`netvlad.reports.evaluation_files.contests_to_json` gives.
+        content: what :func:`netvlad.evaluation.comparison.comparisons_to_json` gives.
     """
     rows = list(_result_rows(content))
     # Models differ in their columns: answers may be too few for recall@1 %.
@@ -64,7 +64,7 @@ def write_results_csv(path: Path, content: dict[str, Any]) -> None:
 
 
 def _result_rows(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for contest in content["contests"]:
+    for contest in content["comparisons"]:
         for model in contest["models"]:
             measures = dict(model["measures"])
             recall = measures.pop("recall")

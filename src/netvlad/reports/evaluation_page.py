@@ -1,4 +1,4 @@
-"""The page that ``netvlad evaluate --report`` writes: which model is better, on what evidence."""
+"""The page that ``netvlad evaluate --output`` writes: which model is better, on what evidence."""
 
 import json
 from collections.abc import Mapping, Sequence

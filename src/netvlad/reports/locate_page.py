@@ -1,4 +1,4 @@
-"""The page that ``netvlad locate --html`` writes: queries, their positions and their places."""
+"""The page that ``netvlad locate --output`` writes: queries, their positions and their places."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -10,27 +10,29 @@ from typing import Annotated, Literal, TypeVar
 from cyclopts import Group, Parameter
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.contest_reports import prepare_folder, unreadable_in, write_report
-from netvlad.cli.contests import Work, run_contests
-from netvlad.cli.entrants import Entrant, descriptor_entrant, model_entrant
+from netvlad.cli.evaluation_reports import (
+    prepare_folder,
+    provenance,
+    unreadable_in,
+    write_report,
+)
 from netvlad.cli.evaluation_tables import (
     comparison_lines,
     condition_table,
     count_lines,
     evaluation_table,
 )
-from netvlad.cli.flags import MachineFlags
+from netvlad.cli.flags import DEFAULT_SPLIT, ComputeFlags
 from netvlad.cli.json_output import show_json
-from netvlad.cli.protocol_choice import find_protocols
-from netvlad.cli.provenance import provenance
 from netvlad.cli.settings import parse_resize, tell
+from netvlad.compute import Compute
 from netvlad.datasets import DATASETS, open_dataset
 from netvlad.errors import SettingsError
-from netvlad.evaluation.comparison import Comparison
+from netvlad.evaluation.compare import Comparing, compare_all, competitor, find_protocols
+from netvlad.evaluation.comparison import Comparison, Competitor, comparisons_to_json
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
 from netvlad.loading import load_model
 from netvlad.models.checkpoints import Ckpt
-from netvlad.reports.evaluation_files import contests_to_json
 from netvlad.types import PlaceDataset, Reporter
 
 T = TypeVar("T")
@@ -78,8 +80,8 @@ class DataSetFlags:
     data_dir: Annotated[tuple[Path, ...], NO_DEFAULT] = ()
     """The folder it lies in; once for each, or once for all of them."""
 
-    split: Annotated[tuple[str, ...], NO_DEFAULT] = ("test",)
-    """train, val, test, ...; once for each, or once for all of them [default: test]."""
+    split: Annotated[tuple[str, ...], NO_DEFAULT] = (DEFAULT_SPLIT,)
+    """train, val, test, ...; once for each, or once for all of them [default: val]."""
 
     utm_zone: str | None = None
     """UTM zone such as 31N, where a format does not say."""
@@ -107,7 +109,7 @@ class RuleFlags:
     """Database frames per query frame that are tried [default: 0.8 0.9 1 1.1 1.2]."""
 
 
-DEFAULTS = (EntrantFlags(), DataSetFlags(), RuleFlags(), MachineFlags())
+DEFAULTS = (EntrantFlags(), DataSetFlags(), RuleFlags())
 
 
 def evaluate(
@@ -115,8 +117,8 @@ def evaluate(
     entrants: EntrantFlags = DEFAULTS[0],
     data: DataSetFlags = DEFAULTS[1],
     rules: RuleFlags = DEFAULTS[2],
-    machine: MachineFlags = DEFAULTS[3],
-    report: Path | None = None,
+    compute: ComputeFlags = Compute(),
+    output: Path | None = None,
     json: bool = False,
     keep: Path | None = None,
     storage: Literal["32", "16"] = "32",
@@ -126,7 +128,7 @@ def evaluate(
 
     ```
     netvlad evaluate --model efficientnet-lite0-avg --model runs/mine \\
-        --dataset pitts30k --data-dir ~/pittsburgh --report out
+        --dataset pitts30k --data-dir ~/pittsburgh --output out
     ```
 
     Prints recalls with 95 % intervals; a model is marked as better only where an exact paired test
@@ -135,10 +137,10 @@ def evaluate(
 
     Parameters
     ----------
-    report
+    output
         Write the report into this folder.
     json
-        Print JSON instead of tables.
+        Print the figures as JSON, and nothing else.
     keep
         Keep the descriptors in this folder: what was stopped goes on where it was, and another
         evaluation of the same models takes them from there.
@@ -147,42 +149,34 @@ def evaluate(
     strict
         Exit with 1 when an image could not be used.
     """
-    if report is not None:
-        prepare_folder(report)
-    with reporting() as tell_user:
-        datasets = _datasets(data, tell_user)
+    if output is not None:
+        prepare_folder(output)
+    with reporting() as report:
+        datasets = _datasets(data, report)
         protocols = find_protocols(rules.protocol, datasets)
-        taking_part = _entrants(entrants, tell_user)
+        competitors = _competitors(entrants, report)
         sequences = None
         if rules.sequence_length is not None:
             sequences = SequenceSearch(rules.sequence_length, rules.sequence_speeds)
-        contests = run_contests(
-            taking_part,
-            datasets,
-            protocols,
-            Work(
-                machine.compute(),
-                folder=keep,
-                storage=storage,
-                temporary=report or Path("runs"),
-                one_percent=rules.one_percent,
-                sequences=sequences,
-                place_label=rules.place_label,
-            ),
-            tell_user,
-            called=_called(data),
+        how = Comparing(
+            one_percent=rules.one_percent,
+            sequences=sequences,
+            place_label=rules.place_label,
+            keep=keep,
+            storage=storage,
+            temporary=output or Path("runs"),
         )
-        written = []
-        if report is not None:
-            written = write_report(report, contests, taking_part, machine.compute(), tell_user)
+        called = _called(data)
+        found = compare_all(competitors, datasets, protocols, how, compute, report, called=called)
+        written = [] if output is None else write_report(output, found, compute, report)
     if json:
-        show_json(contests_to_json(contests, provenance(machine.compute())))
+        show_json(comparisons_to_json(found, provenance(compute)))
     else:
-        for one in contests:
+        for one in found:
             _show(one)
         if written:
             show(f"\nLook at {written[0]}; beside it {', '.join(p.name for p in written[1:])}")
-    unusable = unreadable_in(contests)
+    unusable = unreadable_in(found)
     if strict and unusable:
         print(f"netvlad: {unusable} images could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
@@ -226,7 +220,7 @@ def _one_each(flag: str, given: Sequence[T], count: int) -> Sequence[T]:
     return given if len(given) == count else list(given) * count
 
 
-def _entrants(flags: EntrantFlags, report: Reporter) -> list[Entrant]:
+def _competitors(flags: EntrantFlags, report: Reporter) -> list[Competitor]:
     count = len(flags.model) + len(flags.descriptors)
     if count == 0:
         raise SettingsError("--model is missing: name a model, or --descriptors DATABASE QUERIES")
@@ -244,9 +238,9 @@ def _entrants(flags: EntrantFlags, report: Reporter) -> list[Entrant]:
     for source, name in zip(flags.model, names, strict=False):
         network = load_model(source, ckpt=flags.ckpt, report=report)
         network = network if resize is None else network.resized(resize)
-        found.append(model_entrant(network, name, source))
+        found.append(competitor(name, network, source))
     for pair, name in zip(flags.descriptors, names[len(flags.model) :], strict=True):
-        found.append(descriptor_entrant(*pair, name))
+        found.append(competitor(name, pair, " ".join(map(str, pair))))
     return found
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.flags import ComputeFlags
+from netvlad.cli.flags import DEFAULT_SPLIT, ComputeFlags
 from netvlad.cli.index_tables import confidence_table
 from netvlad.compute import Compute
 from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
@@ -21,7 +21,7 @@ def calibrate(
     index: str,
     dataset: str,
     data_dir: Path,
-    split: str = "val",
+    split: str = DEFAULT_SPLIT,
     utm_zone: str | None = None,
     radius_m: float = 25.0,
     rerank: bool = False,

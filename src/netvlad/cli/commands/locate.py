@@ -30,8 +30,8 @@ FILTERS = Group("Which places", sort_key=2)
 class FilterFlags:
     """Which places a query may be answered with."""
 
-    bbox: str | None = None
-    """Only places inside SOUTH,WEST,NORTH,EAST, in degrees."""
+    bbox: tuple[float, float, float, float] | None = None
+    """Only places inside this box: SOUTH WEST NORTH EAST, in degrees."""
 
     after: str | None = None
     """Only places taken at or after this time: 2024-05-31, 2024-05-31T12:00 (UTC), or seconds."""
@@ -55,7 +55,7 @@ class FilterFlags:
             SettingsError: one of them makes no sense.
         """
         return Where(
-            bounding_box=None if self.bbox is None else _box(self.bbox),
+            bounding_box=self.bbox,
             after=None if self.after is None else _seconds("--after", self.after),
             before=None if self.before is None else _seconds("--before", self.before),
             tags=tuple(self.tag or ()),
@@ -76,7 +76,7 @@ def locate(
     radius_m: float = 25.0,
     min_probability: float | None = None,
     json: bool = False,
-    html: Path | None = None,
+    output: Path | None = None,
     filters: FilterFlags = DEFAULTS[0],
     compute: ComputeFlags = DEFAULTS[1],
     strict: bool = False,
@@ -111,8 +111,8 @@ def locate(
         Below this probability a query is not a place of this index [default: the index's own].
     json
         Print a list with an object for each query, and nothing else.
-    html
-        Write a page with pictures and maps to this file.
+    output
+        Write a page with pictures and maps to this file (.html).
     strict
         Exit with 1 when a query could not be used.
     """
@@ -129,11 +129,11 @@ def locate(
         answers = opened.locate_all(
             as_typed(queries), question, heading=filters.heading, report=report
         )
-        if html is not None:
+        if output is not None:
             name, pictures = question.matcher, None
             if name is not None:
                 pictures = match_pictures(answers, matcher=opened.matcher(name))
-            write_locate_page(html, answers, index=opened.name, matches=pictures)
+            write_locate_page(output, answers, index=opened.name, matches=pictures)
     if json:
         show_json([answer.to_json() for answer in answers])
     else:
@@ -195,14 +195,6 @@ def _cells(place: Place) -> list[str]:
     if place.inliers is not None:
         cells.append(f"{place.inliers} inliers")
     return [*cells, place.image]
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    try:
-        south, west, north, east = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise SettingsError(f"--bbox {text}: give SOUTH,WEST,NORTH,EAST in degrees") from error
-    return south, west, north, east
 
 
 def _seconds(flag: str, text: str) -> float:

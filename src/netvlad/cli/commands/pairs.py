@@ -41,7 +41,7 @@ def pairs(
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 20,
     format: Literal["colmap", "hloc"] = "colmap",
     root: Path | None = None,
-    descriptors: Path | None = None,
+    hloc_descriptors: Path | None = None,
     compute: ComputeFlags = DEFAULT,
 ) -> None:
     """Write the pairs of images that structure from motion or localisation should match.
@@ -69,7 +69,7 @@ def pairs(
         colmap: a pair once, in whatever order; hloc: query first, every query with all its places.
     root
         The image folder that names are relative to [default: the deepest that holds all images].
-    descriptors
+    hloc_descriptors
         Also write hloc's HDF5 file of global descriptors, of the index and the queries.
     """
     with reporting() as report:
@@ -86,11 +86,11 @@ def pairs(
         matches = _among_places(store, store.search(rows, k + 1))
         found = pair_lists(asked_names, names, matches, k, unordered=format == "colmap")
         write_pairs(output, found)
-        if descriptors is not None:
+        if hloc_descriptors is not None:
             own = set(names)
             others = [i for i, name in enumerate(asked_names) if name not in own]
             write_hloc_descriptors(
-                descriptors,
+                hloc_descriptors,
                 [*names, *(asked_names[i] for i in others)],
                 _blocks(store, rows[others]),
             )

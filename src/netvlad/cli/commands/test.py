@@ -9,20 +9,19 @@ import numpy as np
 from cyclopts import Parameter
 
 from netvlad.cli.console import recall_table, reporting, show
-from netvlad.cli.contest_reports import prepare_folder, write_report
-from netvlad.cli.contests import descriptor_folder
-from netvlad.cli.entrants import model_entrant
-from netvlad.cli.flags import DataFlags, MachineFlags, ModelFlags
+from netvlad.cli.evaluation_reports import prepare_folder, provenance, write_report
+from netvlad.cli.flags import DEFAULT_SPLIT, DataFlags, MachineFlags, ModelFlags
+from netvlad.cli.json_output import show_json
 from netvlad.cli.models import fit_to_clusters, open_run, untrained
-from netvlad.cli.protocol_choice import find_protocols
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
 from netvlad.evaluation import Evaluation, evaluate
-from netvlad.evaluation.comparison import compare_evaluations
+from netvlad.evaluation.compare import competitor, descriptor_folder, find_protocols
+from netvlad.evaluation.comparison import compare_evaluations, comparisons_to_json
 from netvlad.loading import load_model
 from netvlad.models.checkpoints import model_of
 from netvlad.models.describer import Describer
-from netvlad.storage import write_json, written_beside
+from netvlad.storage import written_beside
 from netvlad.types import Note
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
@@ -33,17 +32,17 @@ def test(
     data: DataFlags = DEFAULTS[0],
     model: ModelFlags = DEFAULTS[1],
     machine: MachineFlags = DEFAULTS[2],
-    split: str = "val",
+    split: str = DEFAULT_SPLIT,
     protocol: str | None = None,
     named: Annotated[str | None, Parameter(name="--model")] = None,
     resume: Path | None = None,
     ckpt: Literal["latest", "best"] = "latest",
     clusters: Path | None = None,
     runs_dir: Path = Path("runs"),
-    json: Path | None = None,
+    json: bool = False,
+    output: Path | None = None,
     predictions: Path | None = None,
-    report: Path | None = None,
-    descriptors: Path | None = None,
+    keep: Path | None = None,
     storage: Literal["32", "16"] = "32",
     strict: bool = False,
 ) -> None:
@@ -79,12 +78,12 @@ def test(
     runs_dir
         Where runs and centroids are kept.
     json
-        Write the figures to this file.
+        Print the figures as JSON, and nothing else.
+    output
+        Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
     predictions
         Write the first 20 database indices of every query to this .npy file.
-    report
-        Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
-    descriptors
+    keep
         Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
         stopped is resumed, and another test of the same model takes them from there.
     storage
@@ -93,49 +92,50 @@ def test(
         Exit with 1 when an image could not be used.
     """
     typed = typed_flags(data, model, machine)
-    if report is not None:
-        prepare_folder(report)
-    with reporting() as tell_user:
+    if output is not None:
+        prepare_folder(output)
+    with reporting() as report:
         if named is not None:
             _refuse_beside_model(typed_flags(model) | {"resume": resume, "clusters": clusters})
-        settings, checkpoint = open_run(resume, ckpt, typed, tell_user)
-        dataset = tell(settings.open(split), tell_user)
+        settings, checkpoint = open_run(resume, ckpt, typed, report)
+        dataset = tell(settings.open(split), report)
         rules = None if protocol is None else find_protocols([protocol], [dataset])[0]
         network: Describer
         if named is not None:
-            network = load_model(named, ckpt=ckpt, report=tell_user)
+            network = load_model(named, ckpt=ckpt, report=report)
             if settings.model["resize"] is not None:
                 network = network.resized(settings.model["resize"])
         elif checkpoint is not None and resume is not None:
             network = model_of(checkpoint, resume)
         else:
             settings, centres = fit_to_clusters(settings, typed, clusters, runs_dir)
-            network = untrained(settings, centres, tell_user)
+            network = untrained(settings, centres, report)
         count = len(dataset.database) + len(dataset.queries)
         size = count * network.descriptor_dim * int(storage) // 8
-        with descriptor_folder(descriptors, size, runs_dir, tell_user) as folder:
+        with descriptor_folder(keep, size, runs_dir, report) as folder:
             evaluation = evaluate(
                 network,
                 dataset,
-                protocol=rules,
-                descriptors=folder,
+                rules,
+                keep=folder,
                 storage=storage,
                 compute=machine.compute(),
-                report=tell_user,
+                report=report,
             )
-        if json is not None:
-            write_json(json, figures(evaluation))
         if predictions is not None:
             # A handle, because numpy would append .npy to a name that lacks it.
             with written_beside(predictions) as temporary, temporary.open("wb") as file:
                 np.save(file, evaluation.matches.indices)
-        if report is not None:
-            name = named or (settings.model["arch"] if resume is None else resume.name)
-            entrant = model_entrant(network, name, str(resume or name))
-            held = compare_evaluations([(entrant.competitor, evaluation)])
-            page = write_report(report, [held], [entrant], machine.compute(), tell_user)[0]
-            tell_user(Note(f"look at {page}"))
-    _show(evaluation, f"{dataset.name} {split}")
+        name = named or (settings.model["arch"] if resume is None else resume.name)
+        one = competitor(name, network, str(resume or name))
+        compared = compare_evaluations([(one, evaluation)])
+        if output is not None:
+            page = write_report(output, [compared], machine.compute(), report)[0]
+            report(Note(f"look at {page}"))
+    if json:
+        show_json(comparisons_to_json([compared], provenance(machine.compute())))
+    else:
+        _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:
         count = len(evaluation.unreadable)
         print(f"netvlad: {count} images could not be used (--strict)", file=sys.stderr)
@@ -150,37 +150,16 @@ def _refuse_beside_model(others: Mapping[str, Any]) -> None:
         )
 
 
-def figures(evaluation: Evaluation) -> dict[str, object]:
-    """What ``--json`` writes: recalls as fractions in [0, 1], counts, seconds, by which rules."""
-    recalls = evaluation.recalls
-    prepared = evaluation.result.prepared
-    return {
-        "recalls": {str(n): value for n, value in recalls.at.items()},
-        "num_queries": recalls.num_queries,
-        "num_database": recalls.num_database,
-        "queries_without_positives": recalls.queries_without_positives,
-        "unreadable_queries": recalls.unreadable_queries,
-        "unreadable_database": recalls.unreadable_database,
-        "descriptor_dim": evaluation.descriptor_dim,
-        "seconds": {name: round(value, 4) for name, value in evaluation.seconds.items()},
-        "protocol": {
-            "name": prepared.protocol.name,
-            "fingerprint": prepared.protocol.fingerprint,
-        },
-        "data_fingerprint": prepared.data_fingerprint,
-    }
-
-
 def _show(evaluation: Evaluation, title: str) -> None:
     recalls = evaluation.recalls
     show(recall_table(f"Recall on {title}", {f"{recalls.num_queries} queries": recalls}))
     extras = [f"{evaluation.descriptor_dim} dimensions"]
     extras += [f"{name} {value:.1f} s" for name, value in evaluation.seconds.items()]
-    for count, what in (
-        (recalls.queries_without_positives, "queries without a positive"),
-        (recalls.unreadable_queries, "unreadable queries, counted as missed"),
-        (recalls.unreadable_database, "unreadable database images, never returned"),
+    for count, one, several, what in (
+        (recalls.queries_without_positives, "query", "queries", "without a positive"),
+        (recalls.unreadable_queries, "unreadable query", "unreadable queries", "counted as missed"),
+        (recalls.unreadable_database, "unreadable image", "unreadable images", "never returned"),
     ):
         if count:
-            extras.append(f"{count} {what}")
+            extras.append(f"{count} {one if count == 1 else several}, {what}")
     show(" · ".join(extras))

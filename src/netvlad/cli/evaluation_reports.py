@@ -1,11 +1,17 @@
-"""Writing what contests came to: a page, and beside it JSON, CSV and LaTeX."""
+"""What an evaluation leaves in its folder: a page, and beside it JSON, CSV and LaTeX."""
 
+import os
+import platform
+import shlex
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from netvlad.cli.entrants import Entrant
-from netvlad.cli.provenance import provenance
+import torch
+
 from netvlad.compute import Compute
 from netvlad.errors import ImageError, StorageError
 from netvlad.evaluation.comparison import Comparison
@@ -17,6 +23,7 @@ from netvlad.reports.pictures import Picture
 from netvlad.reports.saliency_picture import saliency_picture
 from netvlad.types import Reporter
 
+_PACKAGES = ("netvlad", "torch", "numpy", "scipy", "opencv-python-headless", "Pillow", "simplejpeg")
 _OVERLAY_SIDE = 220  # pixels; shown at half of that
 
 
@@ -37,7 +44,6 @@ def prepare_folder(folder: Path) -> None:
 def write_report(
     folder: Path,
     contests: Sequence[Comparison],
-    entrants: Sequence[Entrant],
     compute: Compute,
     report: Reporter,
 ) -> list[Path]:
@@ -52,7 +58,7 @@ def write_report(
         folder / "index.html",
         contests,
         provenance=told,
-        overlays=_overlays(entrants),
+        overlays=_overlays(contests),
         report=report,
     )
     return [page, *written]
@@ -66,7 +72,7 @@ def unreadable_in(contests: Sequence[Comparison]) -> int:
     )
 
 
-def _overlays(entrants: Sequence[Entrant]) -> Mapping[str, Overlay]:
+def _overlays(contests: Sequence[Comparison]) -> Mapping[str, Overlay]:
     """For each NetVLAD model, which parts of a query made it similar to its first answer."""
 
     def of(model: PlaceModel) -> Overlay:
@@ -79,8 +85,33 @@ def _overlays(entrants: Sequence[Entrant]) -> Mapping[str, Overlay]:
 
         return overlay
 
+    found = [trial.competitor for one in contests for trial in one.trials]
     return {
-        entrant.competitor.name: of(entrant.model)
-        for entrant in entrants
-        if isinstance(entrant.model, PlaceModel) and entrant.model.spec.pooling == "netvlad"
+        one.name: of(one.model)
+        for one in found
+        if isinstance(one.model, PlaceModel) and one.model.spec.pooling == "netvlad"
     }
+
+
+def provenance(compute: Compute) -> dict[str, str]:
+    """The command, versions, machine and date, by what a person calls them."""
+    device = compute.torch_device()
+    processor = platform.processor() or platform.machine()
+    found = {
+        "command": shlex.join(["netvlad", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "system": platform.platform(),
+        "processor": f"{processor}, {os.cpu_count()} logical cores, {torch.get_num_threads()} used",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "precision": compute.precision,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
