@@ -4,6 +4,8 @@ All derive from :class:`NetvladError`. A message names the file or the field, sa
 what to do about it, in one line: the command line prints it as it is.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -51,3 +53,24 @@ class ClusterError(NetvladError):
 
 class StorageError(NetvladError):
     """A file or a folder cannot be written, locked or trusted."""
+
+
+class ExtraError(NetvladError):
+    """What is asked for needs a package that is not installed: one of the extras."""
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import the packages of an extra in this block: where one is missing, a line says the remedy.
+
+    Args:
+        name: of the extra, as ``pip install 'netvlad[NAME]'`` has it.
+
+    Raises:
+        ExtraError: a package is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        missing = (error.name or str(error)).partition(".")[0]
+        raise ExtraError(f"{missing} is not installed: pip install 'netvlad[{name}]'") from error

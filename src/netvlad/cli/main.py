@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     debug = DEBUG in tokens
     tokens = [token for token in tokens if token != DEBUG]
-    _show_whole_help(tokens)
     try:
+        _show_whole_help(tokens)
         app(
             tokens,
             result_action="return_value",

@@ -10,7 +10,7 @@ import torch
 from netvlad.cli.runs import stored_settings
 from netvlad.cli.settings import SPEC_NAMES, Settings, resolve
 from netvlad.compute import Compute
-from netvlad.errors import ClusterError, SettingsError
+from netvlad.errors import ClusterError, SettingsError, extra
 from netvlad.fitting import Clusters, compute_clusters, initialise, read_clusters, write_clusters
 from netvlad.models import PlaceModel, build_model
 from netvlad.models.checkpoints import Checkpoint, Ckpt, load_checkpoint
@@ -114,6 +114,8 @@ def make_clusters(
         ClusterError: there are fewer features than clusters.
         StorageError: the file cannot be written.
     """
+    with extra("train"):  # before minutes of work that could not be written
+        import h5py  # noqa: F401, PLC0415
     clusters = compute_clusters(
         network,
         train_set.database,

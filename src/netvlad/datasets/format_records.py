@@ -7,7 +7,7 @@ from netvlad.datasets.readers import (
     patch_netvlad,
     photos,
     utm_names,
-    video_later,
+    video,
 )
 from netvlad.datasets.record import DatasetRecord
 
@@ -64,9 +64,9 @@ FORMAT_RECORDS = (
     DatasetRecord(
         name="video",
         splits=(),
-        read=video_later.read_video_later,
+        read=video.read_video,
         description="any videos with GPX tracks: a frame every few metres",
-        layout=video_later.LAYOUT,
+        layout=video.LAYOUT,
     ),
 )
 """Records of :data:`netvlad.datasets.DATASETS`."""

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import faiss
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from netvlad.compute import Compute
-from netvlad.errors import ClusterError
+from netvlad.errors import ClusterError, extra
 from netvlad.images import Unreadable, load_batches
 from netvlad.models import NetVLAD, PlaceModel
 from netvlad.models.describer import evaluating
@@ -192,6 +191,8 @@ def write_clusters(path: str | Path, clusters: Clusters) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
+    with extra("train"):
+        import h5py  # noqa: PLC0415 - an extra
     with written_beside(Path(path)) as temporary, h5py.File(temporary, "w") as file:
         file["descriptors"] = clusters.descriptors.astype(np.float32)
         file["centroids"] = clusters.centroids.astype(np.float32)
@@ -210,6 +211,8 @@ def read_clusters(path: str | Path) -> Clusters:
         raise ClusterError(
             f"{path}: no cluster file; make it with `netvlad cluster` or name one with --clusters"
         )
+    with extra("train"):
+        import h5py  # noqa: PLC0415 - an extra
     try:
         with h5py.File(path, "r") as file:
             centroids = np.asarray(file["centroids"], dtype=np.float32)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.errors import DataError
+from netvlad.errors import DataError, extra
 from netvlad.storage import written_beside
 from netvlad.types import Matches
 
@@ -81,6 +80,8 @@ def write_hloc_descriptors(
         StorageError: the file cannot be written.
     """
     waiting = iter(names)
+    with extra("colmap"):
+        import h5py  # noqa: PLC0415 - an extra
     with written_beside(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         for block in blocks:
             for row in block:

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.tensorboard.writer import SummaryWriter
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
-from netvlad.errors import CheckpointError, DataError
+from netvlad.errors import CheckpointError, DataError, extra
 from netvlad.evaluation.by_protocol import evaluate_descriptors
 from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
@@ -29,6 +28,9 @@ from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
 from netvlad.training.stepping import Stepper, make_fabric
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
+
+with extra("train"):
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 ORDER, MINING, STEPS = range(3)  # what random numbers are drawn for
 

@@ -7,12 +7,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision, Precision
 from torch import Tensor, nn
 
 from netvlad.compute import Compute
-from netvlad.errors import DataError, ModelError
+from netvlad.errors import DataError, ModelError, extra
 from netvlad.models import PlaceModel
 from netvlad.training.augmentation import FeatureWindows, ImageChanges
 from netvlad.training.batches import PlaceViews, TupleBatch, tuple_batches
@@ -26,6 +24,10 @@ from netvlad.training.losses import (
 from netvlad.training.mining import MinedQuery, positive_radius_m
 from netvlad.training.recipes import Recipe
 from netvlad.types import PlaceDataset
+
+with extra("train"):
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision, Precision
 
 NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
 

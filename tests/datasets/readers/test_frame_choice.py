@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from tests.made_videos import START, write_track
 
-from netvlad.datasets.readers.frame_choice import FrameChoice
-from netvlad.datasets.readers.gpx_track import read_track
+from netvlad.datasets.readers.gpx_track import FrameChoice, read_track
 from netvlad.errors import SettingsError
 
 

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from netvlad.cli.console import reporting, show
-from netvlad.datasets.readers.frame_choice import FrameChoice
-from netvlad.datasets.readers.frame_request import FrameRequest
 from netvlad.datasets.readers.frame_table import TABLE_NAME
-from netvlad.datasets.readers.gpx_track import MAX_GAP_S
+from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video import EVERY_M
-from netvlad.datasets.readers.video_frames import write_frames
+from netvlad.datasets.readers.video_frames import FrameRequest, write_frames
 
 
 def frames(

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.frame_choice import FrameChoice
-from netvlad.datasets.readers.frame_request import FrameRequest
-from netvlad.datasets.readers.gpx_track import MAX_GAP_S
+from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video_file import SUFFIXES
-from netvlad.datasets.readers.video_frames import Frames, write_frames
-from netvlad.datasets.readers.video_later import LAYOUT
+from netvlad.datasets.readers.video_frames import FrameRequest, Frames, write_frames
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
+
+LAYOUT = "<split>/{database,queries}/NAME.mp4 (or avi, mov, mkv, webm) with NAME.gpx beside it"
 
 SETTINGS_NAME = "video.json"
 """What may lie beside the videos: which frames to take, and when each video began."""
@@ -37,7 +36,7 @@ def read_video(
     videos; then they are found there until a video (its size or date), its track or the choice
     changes. ``video.json`` in the folder of the videos may choose otherwise: ``{"every_m": 5,
     "offset_s": {"ride.mp4": 2.5}}``, also ``every_s`` and ``max_gap_s``, see
-    :class:`netvlad.datasets.readers.frame_request.FrameRequest`. ``times`` are seconds since 1970;
+    :class:`netvlad.datasets.readers.video_frames.FrameRequest`. ``times`` are seconds since 1970;
     the labels are ``sequence``, the video's name without suffix, and ``frame``, the number of the
     frame in its video, from 0.
 

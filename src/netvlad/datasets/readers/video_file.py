@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +37,8 @@ class VideoFile:
         """
         if not path.is_file():
             raise DataError(f"{path}: no such file; lay the video there")
+        import cv2  # noqa: PLC0415 - takes a while, and few open videos
+
         self.path = path
         with _silent_opencv():
             # An absolute path: "a:b.mp4" would be taken for an address.
@@ -71,6 +72,8 @@ class VideoFile:
         Raises:
             DataError: the first frame cannot be read; or there are neither times nor a frame rate.
         """
+        import cv2  # noqa: PLC0415 - as above
+
         number, seconds = 0, 0.0
         while self._capture.grab():
             told = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
@@ -106,6 +109,8 @@ def _silent_opencv() -> Iterator[None]:
     """Let nobody but the error of this package say that a file is no video."""
     # FFmpeg's own messages: read once, when the first video is opened. Whoever wants them sets it.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2  # noqa: PLC0415 - as above
+
     logging = cv2.utils.logging
     before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     try:
