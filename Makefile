@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test test-golden bench bench-index bench-epoch bench-growth bench-plots bench-gpu lint clean
+.PHONY: help demo test docs test-golden bench bench-index bench-epoch bench-growth bench-plots bench-gpu lint clean
 
 help:
 	@echo "make demo         set up, then cluster, train and test on a small drawn town (minutes)"
 	@echo "make test         set up, then lint, type-check and run the tests"
+	@echo "make docs         build the site of docs/ into build/site"
 	@echo "make test-golden  compare whole evaluations with pytorch-NetVlad's own (minutes; real data)"
 	@echo "make bench        time ours against pytorch-NetVlad's way (NETVLAD_BENCH_DATA, NETVLAD_BENCH_WEIGHTS)"
 	@echo "make bench-epoch  one whole epoch each way (hours; goes on where it was interrupted)"
@@ -31,6 +32,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/commands.py > docs/reference/commands.md
+	$(BIN)/zensical build --strict --config-file mkdocs.yml
 
 test-golden: $(VENV)/.installed-dev
 	$(BIN)/pytest -q -m golden

@@ -38,7 +38,7 @@ def radius_neighbours(
         SettingsError: the radius is negative or not a finite number.
         DataError: an array is not (·, 2).
 
-    Example:
+    Examples:
         >>> near = radius_neighbours(np.array([[0.0, 0]]), np.array([[3.0, 4], [30, 40]]), 5)
         >>> near.row(0)
         array([0])
@@ -101,7 +101,7 @@ def parse_utm_zone(text: str, *, letter_is_band: bool = False) -> UtmZone:
     Raises:
         SettingsError: it is not a UTM zone.
 
-    Example:
+    Examples:
         >>> parse_utm_zone("17S").name, parse_utm_zone("17S", letter_is_band=True).name
         ('17S', '17N')
     """

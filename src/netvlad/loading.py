@@ -39,7 +39,7 @@ def load_model(
         NetvladError: as :func:`load_place_model`.
         SettingsError: the Python file is not there, fails, or registers no such model.
 
-    Example:
+    Examples:
         >>> load_model("efficientnet-lite0-avg").descriptor_dim
         112
     """
@@ -112,7 +112,7 @@ def load_place_model(
 def list_models() -> list[str]:
     """The names of models with published weights: a backbone and a pooling each.
 
-    Example:
+    Examples:
         >>> [name for name in list_models() if name.startswith("vgg16")]
         ['vgg16-max', 'vgg16-avg', 'vgg16-gem']
     """

@@ -76,7 +76,7 @@ def test_onnxruntime_gives_the_descriptors_of_any_batch_and_size(lite):
 
 
 def test_the_snippet_of_the_manual_describes_a_photo(lite, tmp_path, monkeypatch, capsys):
-    manual = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    manual = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
     (snippet,) = [
         code for code in re.findall(r"```python\n(.*?)```", manual, re.S) if "onnx" in code
     ]

@@ -43,6 +43,7 @@ app = cyclopts.App(
     # What is not typed is false or empty: no flag is needed to say so.
     default_parameter=cyclopts.Parameter(negative_iterable=(), negative_bool=()),
 )
+app.register_install_completion_command(help="Complete commands and flags in this shell.")
 for place, (name, summary) in enumerate(COMMANDS.items()):
     app.command(f"netvlad.cli.commands.{name}:{name}", name=name, help=summary, sort_key=place)
 

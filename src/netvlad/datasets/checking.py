@@ -109,7 +109,7 @@ def are_apart(first: str, second: str) -> bool:
     Splits of one use may share places, and so may those whose names tell no use, such as the
     traverses of one route.
 
-    Example:
+    Examples:
         >>> are_apart("train", "test-night"), are_apart("test", "test250k")
         (True, False)
     """

@@ -23,7 +23,7 @@ DATASETS: dict[str, DatasetRecord] = {
 
 def open_dataset(
     name: str,
-    data_dir: Path,
+    data_dir: str | Path,
     split: str,
     *,
     utm_zone: str | None = None,

@@ -111,7 +111,7 @@ def expected_calibration_error(
         DataError: shapes differ, there is nothing, or a probability is outside [0, 1].
         SettingsError: ``bins`` is below 1.
 
-    Example:
+    Examples:
         >>> expected_calibration_error(np.array([0.75, 0.75]), np.array([True, False]))
         0.25
     """

@@ -67,7 +67,7 @@ def precision_recall(
     Raises:
         DataError: shapes differ, a confidence is NaN, or fewer are possible than right.
 
-    Example:
+    Examples:
         >>> curve = precision_recall(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
         >>> curve.recall_at_full_precision, round(curve.average_precision, 4)
         (0.5, 0.8333)

@@ -122,7 +122,7 @@ def check_resize(resize: Resize) -> None:
 def size_after(resize: Resize, height: int, width: int) -> tuple[int, int]:
     """The (height, width) that an upright image of ``height`` by ``width`` pixels is brought to.
 
-    Example:
+    Examples:
         >>> size_after(512, 3000, 4000), size_after(512, 240, 320), size_after((2, 3), 240, 320)
         ((384, 512), (240, 320), (2, 3))
     """

@@ -70,7 +70,7 @@ def stamp_to_seconds(stamp: float) -> float:
     Returns:
         the beginning of that month, day, minute or second; NaN for any other number.
 
-    Example:
+    Examples:
         >>> stamp_to_seconds(197001), stamp_to_seconds(19700102.0), stamp_to_seconds(2024.0)
         (0.0, 86400.0, nan)
     """

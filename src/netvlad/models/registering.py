@@ -69,7 +69,7 @@ def register_model(
 ) -> Callable[[Build], Build]:
     """Decorate a function that builds a module: its file can then be named as a model.
 
-    Example:
+    Examples:
         >>> @register_model("colours", resize=(64, 64))
         ... def colours() -> nn.Module:
         ...     return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())

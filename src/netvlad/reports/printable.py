@@ -9,7 +9,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def printable(text: str) -> str:
     """The text, a replacement character for each byte that is no UTF-8.
 
-    Example:
+    Examples:
         >>> printable("caf\\udce9.jpg") == "caf\\N{REPLACEMENT CHARACTER}.jpg"
         True
     """

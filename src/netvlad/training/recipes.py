@@ -1,7 +1,7 @@
 """How to train: one frozen record of settings per architecture.
 
 The values of ``vgg16`` and ``alexnet`` are pytorch-NetVlad's. Those of ``efficientnet-lite0`` were
-chosen on held-out streets; docs/training.md tells how.
+chosen on held-out streets; docs/experiments.md tells how.
 """
 
 import dataclasses

@@ -170,7 +170,7 @@ def _read_folder(root: Path, folder: Path, layout: str) -> _Folder:
 def parse_utm_name(name: str) -> UtmName | None:
     """Read the fields of a file name; None when it does not begin with @easting@northing@.
 
-    Example:
+    Examples:
         >>> parse_utm_name("@585001.5@4476900@17@T@.jpg").zone
         '17N'
     """
