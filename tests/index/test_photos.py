@@ -157,7 +157,7 @@ def test_rows_and_photos_that_match_nothing(tmp_path):
     assert collection.notes == (
         "2 of 5 rows of table.csv match no photo (the first is gone.jpg)",
         f"1 of 3 photos are not in table.csv (the first is {second})",
-        "1 of 5 rows of table.csv are void because a later row names the same photo "
+        "1 of 5 rows of table.csv do not count because a later row names the same photo "
         "(the first is 1.jpg)",
         f"1 of 3 photos have no position (the first is {second})",
     )

@@ -64,7 +64,7 @@ def get_dataset(
     report: Reporter = silent,
     wait_s: float = 2.0,
 ) -> Got:
-    """Fetch and unpack what is open of a data set; repeat the call to go on where it stopped.
+    """Fetch and unpack what is open of a data set; repeat the call to resume where it stopped.
 
     Args:
         name: the data set.

@@ -116,7 +116,7 @@ def evaluate_prepared(
 ) -> ProtocolResult:
     """Search and count what :func:`netvlad.evaluation.applying.apply` has prepared.
 
-    The database is walked through once for each group of queries: once under most protocols, once
+    The database is read through once for each group of queries: once under most protocols, once
     for each city with an index per city, once for each time stamp where the query's own is left
     out.
 
@@ -206,7 +206,7 @@ class _Sides:
             shape = (len(group.queries), k)
             return Matches(np.full(shape, -1), np.full(shape, np.inf, np.float32))
         asked = self.query_rows[group.queries]
-        # Only the part of the matrix between the first and the last of them is walked through.
+        # Only the part of the matrix between the first and the last of them is read through.
         part = slice(int(at[0]), int(at[-1]) + 1)
         mask = np.zeros(part.stop - part.start, np.bool_)
         mask[at - part.start] = True

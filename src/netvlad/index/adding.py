@@ -22,7 +22,7 @@ from netvlad.models import OneImage, PlaceModel
 from netvlad.types import Reporter
 
 Photos = str | Path | Sequence[str | Path]
-"""Files, and folders that are walked."""
+"""Files, and folders with all below them."""
 
 
 def are_paths(images: object) -> bool:

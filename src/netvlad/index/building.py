@@ -76,7 +76,7 @@ def build_folder(
 ) -> Change:
     """Make an index folder of photos.
 
-    A build that was killed goes on with the photos it had described, when it is repeated.
+    A build that was killed keeps the photos it had described, when it is repeated.
 
     Args:
         folder: the index to be; must not hold one yet.

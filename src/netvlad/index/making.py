@@ -59,7 +59,7 @@ def make_index(
     Args:
         model: describes them; None fits the default model to them
             (:func:`~netvlad.index.default_model.default_model`).
-        photos: files, and folders that are walked.
+        photos: files, and folders with all below them.
         output: the folder to make, or an address in Milvus
             (:func:`~netvlad.index.stores.milvus_address.milvus_address`); None keeps the index
             in memory, see :func:`save_index`.

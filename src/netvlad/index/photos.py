@@ -68,7 +68,7 @@ def find_photos(photos: Photos) -> tuple[Path, ...]:
     """The image files that folders and files stand for.
 
     Args:
-        photos: folders, walked as :func:`netvlad.images.list_images` does, and files, taken as they
+        photos: folders, listed as :func:`netvlad.images.list_images` does, and files, taken as they
             are whatever their suffix.
 
     Returns:
@@ -225,7 +225,7 @@ def _look_up(
         *_some(
             matched.overridden,
             table.images,
-            f"rows of {name} are void because a later row names the same photo",
+            f"rows of {name} do not count because a later row names the same photo",
         ),
     ]
     return tags, facts, notes

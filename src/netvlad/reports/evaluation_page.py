@@ -36,7 +36,7 @@ _MOST_UNREADABLE = 20
 
 @dataclass(frozen=True)
 class MapFigure:
-    """A map and what is said below it.
+    """A map and the words below it.
 
     Attributes:
         name: of the model.

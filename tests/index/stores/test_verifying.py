@@ -36,7 +36,7 @@ def test_leftovers_are_notes_and_go_with_the_next_writer(index, content):
     found = verify(index)
     assert found.problems == ()
     assert len(found.notes) == 7
-    assert sum("10 bytes behind the last row" in note for note in found.notes) == 1
+    assert sum("10 bytes after the last row" in note for note in found.notes) == 1
     assert content(index) == PRESENT
     with writing(index, "sweeping"):
         pass

@@ -76,7 +76,7 @@ def get(
     netvlad datasets get pitts30k --data-dir data/pittsburgh
     ```
 
-    Repeated, it goes on where it stopped. When nothing is left to be done by hand the data set is
+    Repeated, it resumes where it stopped. When nothing is left to be done by hand the data set is
     checked, as by `netvlad datasets check --fast`.
 
     Parameters

@@ -28,7 +28,7 @@ def frames(
     ```
 
     Writes JPEG files called after the video and the number of the frame (ride_000123.jpg), and
-    positions.csv. Repeated, it goes on where it stopped. Several videos may share a folder. Parts
+    positions.csv. Repeated, it resumes where it stopped. Several videos may share a folder. Parts
     of the video that are not on the track give no frames.
 
     Parameters

@@ -142,7 +142,7 @@ def evaluate(
     json
         Print the figures as JSON, and nothing else.
     keep
-        Keep the descriptors in this folder: what was stopped goes on where it was, and another
+        Keep the descriptors in this folder: what was stopped is resumed, and another
         evaluation of the same models takes them from there.
     storage
         Bits per value of the descriptors: 32, or 16 for half the room.

@@ -34,7 +34,7 @@ def build(
     engine: EngineFlags = DEFAULTS[2],
     strict: bool = False,
 ) -> None:
-    """Make an index of photos: folders are walked, files taken as they are.
+    """Make an index of photos: folders with all that lies below them, and single files.
 
     ```
     netvlad index build photos/ --index my.index --positions positions.csv
@@ -42,7 +42,7 @@ def build(
 
     Where and when a photo was taken comes from the table, else from a file name such as
     @easting@northing@zone@band@...@.jpg, else from EXIF; an index without any positions answers
-    with similar photos alone. A build that is stopped goes on where it was; in Milvus, with
+    with similar photos alone. A build that was stopped is resumed when repeated; in Milvus, by
     `netvlad index add`.
 
     Parameters

@@ -44,7 +44,7 @@ def describe_on_ray(
 
     A section of images is one piece of work, and its batches are those of the local way, so the
     descriptors are the same. They come back one section at a time and go into the same kind of
-    file: either way goes on with what the other began.
+    file: either way resumes what the other began.
 
     A worker or a node that dies costs the sections it had in hand, which are described again. A
     driver that dies costs at most those that were done ahead of one that was not.

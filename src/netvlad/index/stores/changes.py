@@ -25,7 +25,7 @@ _PIECE_ROWS = 4096
 def append_rows(
     path: Path, draft: Manifest, blocks: Iterable[NDArray[np.floating[Any]]], count: int
 ) -> tuple[Chunk, ...]:
-    """Write descriptors behind the last row that ``draft`` knows of, and bring them to the disk.
+    """Write descriptors after the last row that ``draft`` knows of, and bring them to the disk.
 
     Written, not mapped: a full disk is an error of a write, but kills who writes to a mapping.
 

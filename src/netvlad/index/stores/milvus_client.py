@@ -1,4 +1,4 @@
-"""A connection to Milvus whose troubles are said in one line."""
+"""A connection to Milvus whose troubles are reported in one line."""
 
 import contextlib
 import logging
@@ -44,7 +44,7 @@ def connect(address: MilvusAddress, *, create: bool = False) -> Any:
             f"{address}: needs {error.name}: pip install 'netvlad[milvus]'"
         ) from error
     for name in _LOGGERS:
-        # They print a traceback of every error, which is raised as well and said in one line here.
+        # They print a traceback of each error, which is raised too and reported in one line here.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address.embedded:
         _require_file(address, create)

@@ -131,13 +131,13 @@ class _Check:
             )
 
     def overlong(self) -> list[str]:
-        """A note when the matrix goes on behind the last row of this generation."""
+        """A note when the matrix continues after the last row of this generation."""
         name = self._manifest.matrix
         beyond = 0 if name in self._opened.lacking else self._size(name) - self._matrix_bytes
         if beyond <= 0:
             return []
         return [
-            f"{self._folder / name}: {beyond:,} bytes behind the last row, of a write that goes on "
+            f"{self._folder / name}: {beyond:,} bytes after the last row, of a write that goes on "
             "or was cut off; the next one removes them"
         ]
 
