@@ -70,7 +70,7 @@ def index_of(images: ImageSet, model: PlaceModel | None, folder: Path) -> PlaceI
         for path, (x, y) in zip(paths, images.positions, strict=True)
     ]
     table.write_text("\n".join(lines) + "\n")
-    return PlaceIndex.build(model, paths, positions=table)
+    return PlaceIndex.build(paths, model, positions=table)
 
 
 def ask(index: PlaceIndex, queries: ImageSet, *, rerank: bool = False) -> Asked:

@@ -5,7 +5,7 @@ import sys
 import netvlad
 
 photos, query = sys.argv[1:]
-index = netvlad.PlaceIndex.build(None, photos)
+index = netvlad.PlaceIndex.build(photos)
 answer = index.locate(query, rerank=True)
 for place in answer.places:
     print(f"{place.score:.3f}  {place.latitude}, {place.longitude}  {place.image}")

@@ -37,7 +37,7 @@ def commands() -> Iterator[object]:
                     yield pytest.param(words, id=f"{page.name}: {words[:50]}")
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", sorted(set(commands())))
 def test_commands_are_those_that_exist(command: str) -> None:
     app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
 

@@ -56,7 +56,7 @@ def test_every_query_is_asked_with_and_without_its_place(
 def test_a_fitted_calibration_is_kept_and_used(
     dataset: PlaceDataset, photos: Path, quick_model: PlaceModel, tmp_path: Path
 ) -> None:
-    index = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i")
+    index = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i")
     names = feature_names(quick_model)
     calibration, measures = fit(labelled_answers(quick_model, dataset), dataset, names)
     assert measures.auc > 0.8 and measures.answers == 80

@@ -20,5 +20,5 @@ def test_a_model_of_code_is_refused_before_work(photos: Path, tmp_path: Path) ->
     for output in (None, tmp_path / "my.index"):
         # Not even the photos are looked for.
         with pytest.raises(ModelError, match=line):
-            PlaceIndex.build(model, "nowhere", output=output)
+            PlaceIndex.build("nowhere", model, output=output)
     assert not (tmp_path / "my.index").exists()

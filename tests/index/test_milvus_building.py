@@ -29,14 +29,14 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def built(photos: Path, quick_model: PlaceModel, lite: str) -> str:
-    PlaceIndex.build(quick_model, photos / "map", output=f"{lite}/built")
+    PlaceIndex.build(photos / "map", quick_model, output=f"{lite}/built")
     return f"{lite}/built"
 
 
 def test_answers_are_those_of_a_folder(
     built: str, photos: Path, quick_model: PlaceModel, tmp_path: Path
 ) -> None:
-    folder = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i", storage="32")
+    folder = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i", storage="32")
     index = PlaceIndex.open(built)
     assert index.places.images() == folder.places.images() and len(index) == 80
     queries = sorted((photos / "queries").iterdir())[::5]
@@ -79,7 +79,7 @@ def test_adding_describes_only_what_is_new_or_changed(
 ) -> None:
     monkeypatch.setattr(milvus_building, "SLICE", 7)
     shutil.copytree(photos / "queries", tmp_path / "map")
-    index = PlaceIndex.build(quick_model, tmp_path / "map", output=f"{lite}/grown")
+    index = PlaceIndex.build(tmp_path / "map", quick_model, output=f"{lite}/grown")
     write_photo(tmp_path / "map/new.jpg", mosaic(77, 0), position_of(77))
     write_photo(tmp_path / "map/00.jpg", mosaic(78, 0), position_of(78))
     (tmp_path / "map/broken.jpg").write_bytes(b"\xff\xd8 not really")
@@ -116,7 +116,7 @@ def test_a_killed_build_is_completed_by_adding(
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
         broken.setattr(describing_photos, "describe", killed)
-        PlaceIndex.build(quick_model, photos / "map", output=f"{lite}/killed")
+        PlaceIndex.build(photos / "map", quick_model, output=f"{lite}/killed")
     index = PlaceIndex.open(f"{lite}/killed")
     assert len(index) == 30
     change = index.add(photos / "map")
@@ -124,7 +124,7 @@ def test_a_killed_build_is_completed_by_adding(
 
 
 def test_frames_and_times(quick_model: PlaceModel, lite: str, photos: Path) -> None:
-    index = PlaceIndex.build(quick_model, photos / "queries/00.jpg", output=f"{lite}/frames")
+    index = PlaceIndex.build(photos / "queries/00.jpg", quick_model, output=f"{lite}/frames")
     start = 1717156800.0  # When made-up photos were taken.
     for second in range(1, 6):
         frame = mosaic(second, 0)
@@ -138,17 +138,17 @@ def test_frames_and_times(quick_model: PlaceModel, lite: str, photos: Path) -> N
 def test_whitening_and_what_cannot_become_an_index(
     photos: Path, quick_model: PlaceModel, tmp_path: Path, lite: str, built: str
 ) -> None:
-    whitened = PlaceIndex.build(quick_model, photos / "map", output=f"{lite}/white", whiten=16)
-    folder = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i", whiten=16)
+    whitened = PlaceIndex.build(photos / "map", quick_model, output=f"{lite}/white", whiten=16)
+    folder = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i", whiten=16)
     query = photos / "queries/12.jpg"
     scores = [[p.score for p in index.locate(query).places] for index in (whitened, folder)]
     np.testing.assert_allclose(*scores, atol=2e-3)
     assert whitened.store.dim == 16
     with pytest.raises(StorageError, match="netvlad index add"):
-        PlaceIndex.build(quick_model, photos / "map", output=built)
+        PlaceIndex.build(photos / "map", quick_model, output=built)
     (tmp_path / "bad.jpg").write_text("hello")
     with pytest.raises(DataError, match=r"none of 1 photos can be used \(the first: .*bad\.jpg"):
-        PlaceIndex.build(quick_model, tmp_path / "bad.jpg", output=f"{lite}/bad")
+        PlaceIndex.build(tmp_path / "bad.jpg", quick_model, output=f"{lite}/bad")
     with pytest.raises(SettingsError, match="kept in Milvus"):
         whitened.save(tmp_path / "saved")
     with pytest.raises(SettingsError, match="build there instead"):

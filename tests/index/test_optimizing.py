@@ -12,7 +12,7 @@ from netvlad.models import PlaceModel
 
 @pytest.fixture
 def folder(photos: Path, quick_model: PlaceModel, tmp_path: Path) -> Path:
-    PlaceIndex.build(quick_model, photos, output=tmp_path / "i")
+    PlaceIndex.build(photos, quick_model, output=tmp_path / "i")
     return tmp_path / "i"
 
 

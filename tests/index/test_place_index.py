@@ -17,7 +17,7 @@ from netvlad.types import ImageSet, Note, Progress
 @pytest.fixture(scope="module")
 def built(photos: Path, quick_model: PlaceModel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("built") / "my.index"
-    PlaceIndex.build(quick_model, photos / "map", output=folder)
+    PlaceIndex.build(photos / "map", quick_model, output=folder)
     return folder
 
 
@@ -80,7 +80,7 @@ def test_adding_describes_only_what_is_new_or_changed(
     photos: Path, quick_model: PlaceModel, tmp_path: Path
 ) -> None:
     shutil.copytree(photos / "map", tmp_path / "map")
-    index = PlaceIndex.build(quick_model, tmp_path / "map", output=tmp_path / "i")
+    index = PlaceIndex.build(tmp_path / "map", quick_model, output=tmp_path / "i")
     write_photo(tmp_path / "map/new.jpg", mosaic(77, 0), position_of(77))
     write_photo(tmp_path / "map/00_0.jpg", mosaic(78, 0), position_of(78))
     (tmp_path / "map/broken.jpg").write_bytes(b"\xff\xd8 not really")
@@ -103,7 +103,7 @@ def test_adding_describes_only_what_is_new_or_changed(
 def test_a_table_brings_positions_up_to_date_without_describing(
     photos: Path, quick_model: PlaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i")
+    index = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i")
     table = tmp_path / "positions.csv"
     table.write_text("image,latitude,longitude,tags\n03_1.jpg,10.5,20.5,old;dusk\n")
     monkeypatch.setattr(PlaceModel, "forward", lambda *_: pytest.fail("described"))
@@ -119,7 +119,7 @@ def test_removing_by_file_by_folder_and_by_absence(
 ) -> None:
     for part in ("a", "b"):
         shutil.copytree(photos / "queries", tmp_path / part)
-    index = PlaceIndex.build(quick_model, [tmp_path / "a", tmp_path / "b"], output=tmp_path / "i")
+    index = PlaceIndex.build([tmp_path / "a", tmp_path / "b"], quick_model, output=tmp_path / "i")
     assert len(index) == 80
     assert index.remove([tmp_path / "a/03.jpg"]) == 1
     assert index.remove([tmp_path / "b"]) == 40
@@ -136,7 +136,7 @@ def test_removing_by_file_by_folder_and_by_absence(
 def test_memory_and_disk_answer_alike(
     photos: Path, quick_model: PlaceModel, tmp_path: Path, built: Path
 ) -> None:
-    memory = PlaceIndex.build(quick_model, photos / "map")
+    memory = PlaceIndex.build(photos / "map", quick_model)
     memory.save(tmp_path / "saved", storage="32")
     saved, query = PlaceIndex.open(tmp_path / "saved"), photos / "queries/11.jpg"
     first, second = memory.locate(query), saved.locate(query)
@@ -177,11 +177,11 @@ def test_a_killed_build_goes_on_with_what_it_had_described(
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
         broken.setattr(building, "writing", killed)
-        PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i")
+        PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i")
     with pytest.raises(StorageError):
         PlaceIndex.open(tmp_path / "i")
     monkeypatch.setattr(PlaceModel, "forward", lambda *_: pytest.fail("described again"))
-    index = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i")
+    index = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i")
     assert len(index) == 80 and not (tmp_path / "i/.work").exists()
 
 
@@ -190,41 +190,41 @@ def test_what_cannot_become_an_index_is_refused(
 ) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: has no images"):
-        PlaceIndex.build(quick_model, tmp_path / "empty", output=tmp_path / "i")
+        PlaceIndex.build(tmp_path / "empty", quick_model, output=tmp_path / "i")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/text.jpg").write_text("hello")
     with pytest.raises(DataError, match=r"none of 1 photos can be used \(the first: .*text\.jpg"):
-        PlaceIndex.build(quick_model, tmp_path / "bad", output=tmp_path / "i")
+        PlaceIndex.build(tmp_path / "bad", quick_model, output=tmp_path / "i")
     assert not (tmp_path / "i").exists()
     with pytest.raises(StorageError, match="netvlad index add"):
-        PlaceIndex.build(quick_model, photos / "map", output=built)
+        PlaceIndex.build(photos / "map", quick_model, output=built)
     with pytest.raises(StorageError, match="holds something else"):
-        PlaceIndex.build(quick_model, photos / "map", output=photos)
+        PlaceIndex.build(photos / "map", quick_model, output=photos)
 
 
 def test_a_cluster_writes_into_a_folder_only(photos: Path, quick_model: PlaceModel) -> None:
     cluster = RayCluster()
     for output in (None, "milvus:///tmp/nowhere.db/places"):
         with pytest.raises(SettingsError, match="needs output: the folder"):
-            PlaceIndex.build(quick_model, photos, output=output, cluster=cluster)
+            PlaceIndex.build(photos, quick_model, output=output, cluster=cluster)
 
 
 def test_the_default_model_is_learned_from_the_photos_and_kept(
     photos: Path, tmp_path: Path
 ) -> None:
-    index = PlaceIndex.build(None, photos / "map", output=tmp_path / "i")
+    index = PlaceIndex.build(photos / "map", output=tmp_path / "i")
     before = index.store.snapshot.manifest.model_fingerprint
     assert index.model.spec.pooling == "netvlad" and index.model.spec.num_clusters == 32
     index.add(photos / "queries")
     assert index.store.snapshot.manifest.model_fingerprint == before
-    few = PlaceIndex.build(None, sorted((photos / "map").iterdir())[:31])
+    few = PlaceIndex.build(sorted((photos / "map").iterdir())[:31])
     assert few.model.spec.pooling == "avg"
 
 
 def test_whitened_descriptors_are_smaller_and_queries_are_whitened_too(
     photos: Path, quick_model: PlaceModel, tmp_path: Path
 ) -> None:
-    index = PlaceIndex.build(quick_model, photos / "map", output=tmp_path / "i", whiten=24)
+    index = PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i", whiten=24)
     assert index.store.dim == index.model.descriptor_dim == 24
     answer = index.locate(photos / "map/09_1.jpg", k=1)
     assert answer.places[0].image.endswith("09_1.jpg") and answer.places[0].score > 0.999
@@ -281,11 +281,24 @@ def test_a_second_build_leaves_the_work_of_the_first_alone(
         if isinstance(event, Progress) and event.stage == "Describing photos" and not refused:
             work = set((tmp_path / "i/.work").iterdir())
             with pytest.raises(StorageError, match="another process is describing photos here"):
-                PlaceIndex.build(quick_model, photos / "queries", output=tmp_path / "i")
+                PlaceIndex.build(photos / "queries", quick_model, output=tmp_path / "i")
             assert set((tmp_path / "i/.work").iterdir()) == work and len(work) >= 2
             refused.append(event)
 
     index = PlaceIndex.build(
-        quick_model, photos / "map", output=tmp_path / "i", report=second_build
+        photos / "map", quick_model, output=tmp_path / "i", report=second_build
     )
     assert refused and len(index) == 80 and not (tmp_path / "i/.work").exists()
+
+
+def test_an_index_says_what_it_is_and_lets_go_of_its_files(
+    built: Path, photos: Path, quick_model: PlaceModel
+) -> None:
+    files = Path("/proc/self/maps")
+    with PlaceIndex.open(built) as index:
+        assert repr(index) == f"PlaceIndex('{built}', 80 places, efficientnet-lite0 avg, 112-D)"
+        index.locate(photos / "queries/11.jpg")
+        assert str(built) in files.read_text()
+    assert str(built) not in files.read_text()
+    one = PlaceIndex.build(photos / "queries/11.jpg", quick_model)
+    assert repr(one).startswith("PlaceIndex('index in memory', 1 place, ")

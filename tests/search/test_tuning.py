@@ -193,7 +193,7 @@ def test_large_matrices_try_inverted_lists_first():
 
 def test_the_bench_of_an_index_is_printed_and_drawn(quick_model, photos, tmp_path, capsys):
     index, plot = tmp_path / "i", tmp_path / "bench.svg"
-    PlaceIndex.build(quick_model, photos / "queries", output=index)
+    PlaceIndex.build(photos / "queries", quick_model, output=index)
     assert main([str(index), "--kind", "exact", "--plot", str(plot)]) == 0
     (trial,) = json.loads(capsys.readouterr().out)
     assert (trial["kind"], trial["recall"]) == ("exact", 1.0)

@@ -1,6 +1,5 @@
 """Making an index of photos, wherever it is to lie, and writing one in memory to a folder."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from netvlad.index.building import Change, build_folder
 from netvlad.index.describing_photos import model_or_default
 from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.milvus_building import build_in_milvus
-from netvlad.index.opening import AnyStore, open_store, store_name
+from netvlad.index.opening import AnyStore, open_store
 from netvlad.index.photos import Collection
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.milvus import MilvusStore
@@ -25,24 +24,9 @@ from netvlad.types import Reporter, silent
 _BLOCK = 4096
 
 
-@dataclass(frozen=True, eq=False)
-class Made:
-    """An index that was made.
-
-    Attributes:
-        store: its places.
-        change: what was added and what was skipped.
-        model: what described them; None where the store keeps it.
-    """
-
-    store: AnyStore
-    change: Change
-    model: PlaceModel | None
-
-
 def make_index(
-    model: Describer | None,
     photos: Photos,
+    model: Describer | None = None,
     *,
     output: str | Path | None = None,
     positions: str | Path | None = None,
@@ -53,13 +37,13 @@ def make_index(
     cluster: RayCluster | None = None,
     seed: int = 123,
     report: Reporter = silent,
-) -> Made:
+) -> tuple[AnyStore, Change, PlaceModel | None]:
     """Make an index of photos.
 
     Args:
+        photos: files, and folders with all below them.
         model: describes them; None fits the default model to them
             (:func:`~netvlad.index.default_model.default_model`).
-        photos: files, and folders with all below them.
         output: the folder to make, or an address in Milvus
             (:func:`~netvlad.index.stores.milvus_address.milvus_address`); None keeps the index
             in memory, see :func:`save_index`.
@@ -72,6 +56,10 @@ def make_index(
         cluster: machines that describe the photos of an index folder; None is this one alone.
         seed: of the default model's centres, and of whitening's sample.
         report: receives progress and notes.
+
+    Returns:
+        the places; what was added and what was skipped; and the model, None where the store keeps
+        it.
 
     Raises:
         DataError: a path does not exist, the table makes no sense, or no photo can be used.
@@ -100,7 +88,7 @@ def make_index(
         seed=seed,
         report=report,
     )
-    return Made(open_store(output), change, None)
+    return open_store(output), change, None
 
 
 def _made_in_memory(
@@ -109,11 +97,11 @@ def _made_in_memory(
     compute: Compute,
     seed: int,
     report: Reporter,
-) -> Made:
+) -> tuple[AnyStore, Change, PlaceModel | None]:
     chosen = model_or_default(model, collection.places, compute, seed, report)
     store = MemoryStore(chosen.descriptor_dim)
     change = add_photos(store, chosen, collection, compute, report)
-    return Made(store, change, chosen)
+    return store, change, chosen
 
 
 def require_place_model(model: object) -> PlaceModel:
@@ -139,9 +127,7 @@ def kept_in_memory(store: AnyStore, folder: str | Path) -> MemoryStore:
         SettingsError: they lie in a folder or in Milvus already, or ``folder`` is an address.
     """
     if isinstance(store, MilvusStore):
-        raise SettingsError(
-            f"{store_name(store)}: is kept in Milvus; build a folder from the photos"
-        )
+        raise SettingsError(f"{store.name}: is kept in Milvus; build a folder from the photos")
     if isinstance(store, OpenedFolder):
         raise SettingsError(f"{store.folder}: is on disk already; copy the folder")
     if is_milvus(folder):

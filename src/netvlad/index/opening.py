@@ -31,13 +31,6 @@ def open_store(place: str | Path) -> OpenedFolder | MilvusStore:
     return OpenedFolder(Path(place))
 
 
-def store_name(store: AnyStore) -> str:
-    """What messages call it: the folder, or the address in Milvus without a password."""
-    if isinstance(store, MilvusStore):
-        return str(store.address)
-    return str(store.folder) if isinstance(store, OpenedFolder) else "index"
-
-
 def store_calibration(
     store: AnyStore, pooling: str, *, reranked: bool | str = False, report: Reporter = silent
 ) -> Calibration:
@@ -57,7 +50,7 @@ def store_calibration(
     """
     kept = store.documents.get(document_name(reranked=reranked))
     if kept is not None:
-        return Calibration.from_json(kept, store_name(store))
+        return Calibration.from_json(kept, store.name)
     matcher = matcher_name(reranked)
     if matcher in (None, DEFAULT_MATCHER):
         return default_calibration(pooling, reranked=matcher is not None)

@@ -7,7 +7,7 @@ The class joins what lies in modules of their own: ``making`` and ``opening`` (a
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 from netvlad.compute import Compute
 from netvlad.fitting.calibration import Calibration
@@ -20,14 +20,14 @@ from netvlad.index.making import kept_in_memory, make_index, require_place_model
 from netvlad.index.matchers.matcher import Matcher
 from netvlad.index.matchers.registry import DEFAULT_MATCHER, load_matcher
 from netvlad.index.naming import find_places, missing_photos
-from netvlad.index.opening import AnyStore, open_store, store_calibration, store_name
+from netvlad.index.opening import AnyStore, open_store, store_calibration
 from netvlad.index.places import Places
 from netvlad.index.queries import file_queries, image_query, not_just_now
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.where import Where
-from netvlad.models import Describer, OneImage, PlaceModel
+from netvlad.models import Describer, ModelSpec, OneImage, PlaceModel
 from netvlad.types import Reporter, silent
 
 __all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
@@ -38,9 +38,9 @@ class PlaceIndex:
 
     Example::
 
-        index = netvlad.PlaceIndex.build(None, "photos", output="my.index")
-        answer = index.locate("query.jpg")
-        print(answer.places[0].image, answer.position, answer.probability)
+        with netvlad.PlaceIndex.build("photos", output="my.index") as index:
+            answer = index.locate("query.jpg")
+            print(answer.places[0].image, answer.position, answer.probability)
 
     Attributes:
         store: where the places lie.
@@ -70,8 +70,8 @@ class PlaceIndex:
     @classmethod
     def build(
         cls,
-        model: Describer | None,
         photos: Photos,
+        model: Describer | None = None,
         *,
         output: str | Path | None = None,
         positions: str | Path | None = None,
@@ -85,14 +85,16 @@ class PlaceIndex:
     ) -> "PlaceIndex":
         """Make an index of photos: in a folder or in Milvus (``output``), or in memory.
 
+        ``PlaceIndex.build("photos")`` learns a model from the photos themselves.
+
         Args and errors: see :func:`~netvlad.index.making.make_index`.
 
         Returns:
             The index; ``index.change`` says what was skipped and why.
         """
-        made = make_index(
-            model,
+        store, change, own = make_index(
             photos,
+            model,
             output=output,
             positions=positions,
             utm_zone=utm_zone,
@@ -103,8 +105,8 @@ class PlaceIndex:
             seed=seed,
             report=report,
         )
-        index = cls(made.store, model=made.model, compute=compute)
-        index.change = made.change
+        index = cls(store, model=own, compute=compute)
+        index.change = change
         return index
 
     @classmethod
@@ -134,6 +136,23 @@ class PlaceIndex:
     def __len__(self) -> int:
         return len(self.store)
 
+    def __repr__(self) -> str:
+        places = "1 place" if len(self) == 1 else f"{len(self):,} places"
+        spec = self._spec
+        return (
+            f"PlaceIndex({self.name!r}, {places}, {spec.arch} {spec.pooling}, {self.store.dim}-D)"
+        )
+
+    def close(self) -> None:
+        """Let go of the files, or of the connection; the index cannot be asked any more."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def places(self) -> Places:
         """The places, in the order in which they were added."""
@@ -149,16 +168,19 @@ class PlaceIndex:
     @property
     def name(self) -> str:
         """What messages call it: the folder, or the address in Milvus without a password."""
-        return store_name(self.store)
+        return self.store.name
 
     def calibration(
         self, *, reranked: bool | str = False, report: Reporter = silent
     ) -> Calibration:
         """Turns scores into probabilities: see :func:`~netvlad.index.opening.store_calibration`."""
-        # The specification alone, so that nothing waits for the weights.
+        return store_calibration(self.store, self._spec.pooling, reranked=reranked, report=report)
+
+    @property
+    def _spec(self) -> ModelSpec:
+        """What the model is made of, without waiting for its weights."""
         store = self.store
-        spec = self.model.spec if isinstance(store, MemoryStore) else store.model_spec()
-        return store_calibration(store, spec.pooling, reranked=reranked, report=report)
+        return self.model.spec if isinstance(store, MemoryStore) else store.model_spec()
 
     @cached_property
     def local_features(self) -> FeatureCache:

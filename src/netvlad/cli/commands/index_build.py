@@ -69,8 +69,8 @@ def build(
         if model is not None:
             network = load_place_model(model, ckpt=ckpt, report=report)
         built = PlaceIndex.build(
-            network,
             list(photos),
+            network,
             output=index,
             positions=positions.positions,
             utm_zone=positions.utm_zone,

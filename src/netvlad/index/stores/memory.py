@@ -59,6 +59,14 @@ class MemoryStore:
         return self._count
 
     @property
+    def name(self) -> str:
+        """What messages call it."""
+        return "index in memory"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    @property
     def documents(self) -> Mapping[str, Any]:
         """What was put beside the places with :meth:`put_document`."""
         return self._documents

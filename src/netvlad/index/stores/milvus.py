@@ -104,6 +104,11 @@ class MilvusStore:
         create_collections(client, address, model, half=storage == "16" and not address.embedded)
         return cls(address, client)
 
+    @property
+    def name(self) -> str:
+        """What messages call it: the address without a password."""
+        return str(self.address)
+
     @classmethod
     def check_free(cls, address: MilvusAddress) -> None:
         """Check before long work that :meth:`create` would succeed.

@@ -61,6 +61,11 @@ class OpenedFolder:
         """What the manifest keeps beside them."""
         return self.snapshot.manifest.documents
 
+    def close(self) -> None:
+        """Let go of the files."""
+        self._searcher = None
+        self.snapshot.close()
+
     def __len__(self) -> int:
         return self.snapshot.manifest.count
 

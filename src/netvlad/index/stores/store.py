@@ -31,8 +31,15 @@ class Store(Protocol):
     def documents(self) -> Mapping[str, Any]:
         """What is kept beside them, as JSON types by name."""
 
+    @property
+    def name(self) -> str:
+        """What messages call it: the folder, or an address without a password."""
+
     def __len__(self) -> int:
         """N."""
+
+    def close(self) -> None:
+        """Let go of files or connections."""
 
     def place(self, i: int) -> dict[str, Any]:
         """The place of number ``i`` by column; None where unknown."""
