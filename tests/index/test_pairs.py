@@ -3,10 +3,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from netvlad.errors import DataError
 from netvlad.index.pairs import (
     common_folder,
+    match_in_colmap,
     names_below,
     pair_lists,
     write_hloc_descriptors,
@@ -52,6 +54,44 @@ def test_colmap_itself_reads_the_pairs(tmp_path: Path) -> None:
         (numbers["db/1.jpg"], numbers["q/2.jpg"]),
         (numbers["db/3.jpg"], numbers["q/4.jpg"]),
     ]
+
+
+def test_colmap_matches_names_with_blanks_in_its_database(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    rng = np.random.default_rng(0)
+    scene = Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).resize((480, 320))
+    names = ["old town/a 1.jpg", "old town/b.jpg", "other place.jpg"]
+    for name, image in zip(
+        names,
+        (
+            scene,
+            scene.crop((20, 10, 460, 310)),
+            Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).resize((480, 320)),
+        ),
+        strict=True,
+    ):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "images" / name, quality=95)
+    path, root = tmp_path / "database.db", tmp_path / "images"
+    match_in_colmap(path, root, [(names[0], names[1])])
+    with pycolmap.Database.open(path) as database:
+        numbers = {image.name: image.image_id for image in database.read_all_images()}
+        assert sorted(numbers) == names[:2]
+        a, b = (numbers[name] for name in names[:2])
+        geometry = database.read_two_view_geometry(a, b)
+        assert len(geometry.inlier_matches) > 50
+        points = [database.read_keypoints(n)[:, :2] for n in (a, b)]
+        one, two = (points[i][geometry.inlier_matches[:, i]] for i in (0, 1))
+        # The second is the first, cropped at (20, 10).
+        np.testing.assert_allclose(np.median(one - two, axis=0), (20, 10), atol=0.5)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"has no image other place\.jpg; let `colmap feature_"):
+        match_in_colmap(path, root, [(names[0], names[2])])
+    assert path.read_bytes() == before
+    (tmp_path / "text.db").write_text("no database " * 100)
+    with pytest.raises(DataError, match=r"text\.db: COLMAP cannot use it"):
+        match_in_colmap(tmp_path / "text.db", root, [(names[0], names[1])])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["database.db", "images", "text.db"]
 
 
 def test_hloc_finds_a_descriptor_under_each_name(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Retrieval for structure from motion: pairs files, and hloc's global descriptors."""
+"""Retrieval for structure from motion: pairs files, COLMAP's database, hloc's descriptors."""
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,11 +58,69 @@ def write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
         for name in (first, second):
             if any(mark.isspace() for mark in name):
                 raise DataError(
-                    f"{name}: a pairs file separates names by a blank; rename the file or folder"
+                    f"{name}: a pairs file separates names by a blank; with --format colmap-db the "
+                    "matches go into COLMAP's database, which takes any name"
                 )
         lines.append(f"{first} {second}\n")
     with written_beside(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def match_in_colmap(path: Path, root: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Let COLMAP match and verify the pairs in its database: ``colmap mapper`` comes next.
+
+    Names may hold blanks: for the matching, which goes by a pairs file, images are called by their
+    numbers, in a copy of the database that replaces it when all is done.
+
+    Args:
+        path: COLMAP's database; a missing one is made, with SIFT features of the images.
+        root: the folder that names are relative to.
+        pairs: names, as the database has them.
+
+    Raises:
+        SettingsError: pycolmap is not installed.
+        DataError: the file is no database, or an image is not in it.
+        StorageError: the database cannot be written.
+    """
+    with extra("colmap"):
+        import pycolmap  # noqa: PLC0415 - an extra
+    pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
+    names = sorted({name for pair in pairs for name in pair})
+    with written_beside(path) as copy:
+        try:
+            if path.exists():
+                shutil.copyfile(path, copy)
+            else:
+                pycolmap.extract_features(copy, root, image_names=names)
+            with pycolmap.Database.open(copy) as database:
+                images = {image.name: image for image in database.read_all_images()}
+                missing = next((name for name in names if name not in images), None)
+                if missing is not None:
+                    raise DataError(
+                        f"{path}: has no image {missing}; let `colmap feature_extractor "
+                        f"--image_path {root}` read all images, or choose another --root"
+                    )
+                # No name of an image begins with a slash.
+                number = {name: f"/{images[name].image_id}" for name in names}
+                _rename(database, images, number)
+            numbered = copy.with_name(f"{copy.name}.pairs")
+            try:
+                write_pairs(numbered, [(number[a], number[b]) for a, b in pairs])
+                options = pycolmap.ImportedPairingOptions()
+                options.match_list_path = numbered
+                pycolmap.match_image_pairs(copy, pairing_options=options)
+            finally:
+                numbered.unlink(missing_ok=True)
+            with pycolmap.Database.open(copy) as database:
+                _rename(database, images, {name: name for name in names})
+        except RuntimeError as error:
+            raise DataError(f"{path}: COLMAP cannot use it: {error}") from error
+
+
+def _rename(database: Any, images: dict[str, Any], names: dict[str, str]) -> None:
+    for old, new in names.items():
+        images[old].name = new
+        database.update_image(images[old])
 
 
 def write_hloc_descriptors(

@@ -17,6 +17,7 @@ from netvlad.descriptors import describe
 from netvlad.errors import DataError, ModelError
 from netvlad.index.pairs import (
     common_folder,
+    match_in_colmap,
     names_below,
     pair_lists,
     write_hloc_descriptors,
@@ -39,7 +40,7 @@ def pairs(
     output: Path,
     queries: list[str] | None = None,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 20,
-    format: Literal["colmap", "hloc"] = "colmap",
+    format: Literal["colmap", "colmap-db", "hloc"] = "colmap",
     root: Path | None = None,
     hloc_descriptors: Path | None = None,
     compute: ComputeFlags = DEFAULT,
@@ -60,13 +61,15 @@ def pairs(
     index
         The index folder, or milvus://HOST:19530/COLLECTION.
     output
-        The pairs file to write.
+        The pairs file to write; with --format colmap-db, COLMAP's database.
     queries
         Photos and folders of photos, or another index of the same model.
     k
         Places a query.
     format
-        colmap: a pair once, in whatever order; hloc: query first, every query with all its places.
+        colmap: a pair once, in whatever order; hloc: query first, every query with all its places;
+        colmap-db: let COLMAP match the pairs in its database, whatever blanks names have; a missing
+        database is made, with SIFT features of the images.
     root
         The image folder that names are relative to [default: the deepest that holds all images].
     hloc_descriptors
@@ -84,8 +87,12 @@ def pairs(
         names, asked_names = names_below(database, base), names_below(asked, base)
         # One more than wanted: an image finds itself.
         matches = _among_places(store, store.search(rows, k + 1))
-        found = pair_lists(asked_names, names, matches, k, unordered=format == "colmap")
-        write_pairs(output, found)
+        found = pair_lists(asked_names, names, matches, k, unordered=format != "hloc")
+        if format == "colmap-db":
+            report(Note(f"COLMAP matches {len(found):,} pairs"))
+            match_in_colmap(output, base, found)
+        else:
+            write_pairs(output, found)
         if hloc_descriptors is not None:
             own = set(names)
             others = [i for i, name in enumerate(asked_names) if name not in own]
