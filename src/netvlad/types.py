@@ -209,6 +209,17 @@ Reporter = Callable[[Progress | Note], None]
 """What long work calls with its progress and its notes; the core itself never prints."""
 
 
+def counted(count: int, things: str) -> str:
+    """A number with its noun, whose plural is given.
+
+    >>> counted(1, "queries"), counted(1200, "places")
+    ('1 query', '1,200 places')
+    """
+    if count == 1:
+        things = {"queries": "query", "indexes": "index"}.get(things, things.removesuffix("s"))
+    return f"{count:,} {things}"
+
+
 def silent(_: Progress | Note) -> None:
     """The reporter that reports nothing."""
 

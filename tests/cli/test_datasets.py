@@ -98,8 +98,8 @@ def test_split_check_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert exit_code("split", tmp_path / "photos", "--output", out) == 0
     told = capsys.readouterr()
     assert f"{out}/train.csv: 28 places, 56 database images, 28 queries" in told.out
-    assert "left out: 1 photos without a position" in told.out
-    assert "1 photos are copies of others" in told.err
+    assert "left out: 1 photo without a position" in told.out
+    assert "left out: 1 photo, each a copy of another" in told.err
     sizes = [len(open_dataset("csv", out, s).queries) for s in ("train", "val", "test")]
     assert sizes == [28, 6, 6]
     assert exit_code("check", "csv", "--data-dir", out) == 0

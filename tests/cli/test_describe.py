@@ -65,7 +65,7 @@ def test_photos_that_cannot_be_used_are_counted(photos, capsys):
     assert rows.any(axis=1).tolist() == [True, False, True, True]
     assert (photos / "descriptors.txt").read_text().splitlines()[1] == "photos/aa.jpg"
     said = capsys.readouterr()
-    assert "1 photos could not be used; their rows are zero" in said.out
+    assert "1 photo could not be used; their rows are zero" in said.out
     assert "skipped photos/aa.jpg" in said.err
     with pytest.raises(SystemExit) as caught:
         main(["describe", "photos", "--strict"])

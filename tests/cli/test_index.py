@@ -106,7 +106,7 @@ def test_grow_shrink_verify_and_optimise(
     main(["index", "add", "--index", str(folder), str(photos / "queries")])
     assert "added 40" in capsys.readouterr().out
     main(["index", "remove", "--index", str(folder), str(photos / "map")])
-    assert "removed 80 places, 40 are left" in capsys.readouterr().out
+    assert "removed 80 places, 40 left" in capsys.readouterr().out
     main(["index", "optimize", "--index", str(folder), "--whiten", "16"])
     assert "exact search, 16 dimensions, dropped 80 rows" in capsys.readouterr().out
     main(["index", "verify", "--index", str(folder)])

@@ -54,7 +54,7 @@ def test_build_add_remove_and_info(
     main(["index", "add", "--index", town, str(photos / "map/00_1.jpg"), str(photos / "map")])
     assert "added 79, 1 there already" in capsys.readouterr().out
     main(["index", "remove", str(photos / "map"), "--index", town])
-    assert f"{town}: removed 80 places, 40 are left" in capsys.readouterr().out
+    assert f"{town}: removed 80 places, 40 left" in capsys.readouterr().out
     main(["index", "remove", "--index", town, "--missing"])
     assert "removed 0 places" in capsys.readouterr().out
     main(["index", "info", "--index", town, "--json"])

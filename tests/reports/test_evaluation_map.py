@@ -38,7 +38,7 @@ def test_dots_crosses_and_lines_lie_where_the_images_are() -> None:
     # A query without an answer has no line.
     assert path(shown.svg, "miss") == "M18.0 18.0L622.0 18.0"
     assert (shown.right, shown.wrong, shown.lines, shown.missing) == (1, 2, 2, 0)
-    assert "&lt;m&gt;: 1 queries right and 2 wrong" in shown.svg
+    assert "&lt;m&gt;: 1 query right and 2 wrong" in shown.svg
 
 
 def test_the_copies_of_the_database_are_styled() -> None:

@@ -20,7 +20,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from netvlad.types import Note, Progress, Recalls, Reporter
+from netvlad.types import Note, Progress, Recalls, Reporter, counted
 
 _PLAIN_INTERVAL_S = 30.0
 
@@ -104,7 +104,7 @@ class _PlainReporter:
 
 def _summary(event: Progress, seconds: float) -> str:
     figures = "".join(f", {k} {_figure(k, v)}" for k, v in event.figures.items())
-    return f"  {event.stage}: {event.total} {event.unit} in {seconds:.1f} s{figures}"
+    return f"  {event.stage}: {counted(event.total, event.unit)} in {seconds:.1f} s{figures}"
 
 
 def _figure(name: str, value: float) -> str:

@@ -13,6 +13,7 @@ from netvlad.datasets.findings import Checkup, Finding
 from netvlad.datasets.getting import source_of
 from netvlad.datasets.sources import Source
 from netvlad.reports.printable import printable
+from netvlad.types import counted
 
 
 def list_table() -> Table:
@@ -65,7 +66,7 @@ def record_lines(record: DatasetRecord) -> Iterator[str]:
         splits += f" (or one {record.part} of a split: {record.splits[0]}:{record.part.upper()})"
     yield f"splits    {splits}"
     for split, (database, queries) in record.counts.items():
-        yield f"  {split}: {database:,} database images, {queries:,} queries"
+        yield f"  {split}: {counted(database, 'database images')}, {counted(queries, 'queries')}"
     for title, text in (
         ("citation", record.citation),
         ("licence", record.licence),
@@ -140,12 +141,13 @@ def verdict(checkup: Checkup) -> str:
     """One line for the end."""
     faults = [finding for finding in checkup.findings if finding.is_fault]
     looked_at = (
-        f"{checkup.dataset}: {', '.join(checkup.splits)}: {checkup.database} database images and "
-        f"{checkup.queries} queries"
+        f"{checkup.dataset}: {', '.join(checkup.splits)}: "
+        f"{counted(checkup.database, 'database images')} and "
+        f"{counted(checkup.queries, 'queries')}"
     )
     if not faults:
         return f"{looked_at}: all is well"
-    return f"{looked_at}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
+    return f"{looked_at}: {counted(len(faults), 'faults')}"
 
 
 def _columns(table: Table, names: tuple[str, ...], number: str) -> None:

@@ -11,6 +11,7 @@ from netvlad.errors import DataError
 from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.intervals import Interval
 from netvlad.evaluation.measures import ONE_PERCENT
+from netvlad.types import counted
 
 MARK = "*"
 """Stands behind a figure that is beyond doubt the best of its column."""
@@ -23,7 +24,10 @@ def evaluation_table(contest: Comparison) -> Table:
     The first recall has its 95 % interval over places.
     """
     prepared, trials = contest.prepared, contest.trials
-    counts = f"{len(prepared.queries):,} queries, {len(prepared.database):,} database images"
+    counts = (
+        f"{counted(len(prepared.queries), 'queries')}, "
+        f"{counted(len(prepared.database), 'database images')}"
+    )
     table = _table(f"{contest.title}: {counts}")
     table.add_column("model", overflow="fold", min_width=8)
     table.add_column("D", justify="right", no_wrap=True)

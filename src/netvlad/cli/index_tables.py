@@ -14,6 +14,7 @@ from netvlad.index.places import Places
 from netvlad.index.stores import FolderStore
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.search.trials import Trial
+from netvlad.types import counted
 
 
 def change_line(name: str, change: Change) -> str:
@@ -38,14 +39,18 @@ def folder_line(store: FolderStore) -> str:
     located = int(store.places.has_position.sum())
     manifest = store.manifest
     return (
-        f"{store.folder}: {manifest.count} places, {located} with a position; {manifest.dim} "
+        f"{store.folder}: {counted(manifest.count, 'places')}, {located} with a position; "
+        f"{manifest.dim} "
         f"dimensions in {manifest.storage} bits; {size_bytes(store.folder) / 1e6:.1f} MB"
     )
 
 
 def milvus_line(store: MilvusStore) -> str:
     """What an index in Milvus holds; not how many have a position, which would read them all."""
-    return f"{store.address}: {len(store)} places; {store.dim} dimensions in {store.storage} bits"
+    return (
+        f"{store.address}: {counted(len(store), 'places')}; {store.dim} dimensions in "
+        f"{store.storage} bits"
+    )
 
 
 def folder_figures(store: FolderStore) -> dict[str, Any]:

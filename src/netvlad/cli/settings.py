@@ -11,7 +11,7 @@ from netvlad.datasets import open_dataset
 from netvlad.errors import SettingsError
 from netvlad.models import AGGREGATORS, BACKBONES, ModelSpec
 from netvlad.training.recipes import RECIPES, Recipe
-from netvlad.types import Note, PlaceDataset, Reporter
+from netvlad.types import Note, PlaceDataset, Reporter, counted
 
 # What a run stores beside its recipe. `clusters` and `weights` name files of its beginning: a
 # resumed run has its weights already, so they are recorded but never needed again.
@@ -130,8 +130,8 @@ def tell(dataset: PlaceDataset, report: Reporter) -> PlaceDataset:
         report(Note(f"{dataset.name} {dataset.split}: {note}"))
     report(
         Note(
-            f"{dataset.name} {dataset.split}: {len(dataset.database)} database images, "
-            f"{len(dataset.queries)} queries"
+            f"{dataset.name} {dataset.split}: {counted(len(dataset.database), 'database images')}, "
+            f"{counted(len(dataset.queries), 'queries')}"
         )
     )
     return dataset

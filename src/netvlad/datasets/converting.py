@@ -18,7 +18,7 @@ from netvlad.datasets.csv_writing import write_csv_split
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.geography import parse_utm_zone, to_wgs84
 from netvlad.storage import written_beside
-from netvlad.types import ImageSet, Note, PlaceDataset, Progress, Reporter, silent
+from netvlad.types import ImageSet, Note, PlaceDataset, Progress, Reporter, counted, silent
 
 Layout = Literal["utm-names", "csv", "mat"]
 """What a data set can be converted to."""
@@ -141,7 +141,7 @@ def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report:
                     "none can be named by it"
                 )
     if left_out:
-        report(Note(f"{left_out} of {total} images have no position and are left out."))
+        report(Note(f"{left_out} of {counted(total, 'images')} have no position and are left out."))
 
 
 def _named(images: ImageSet) -> Iterator[tuple[Path, str | None]]:

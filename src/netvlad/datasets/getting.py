@@ -9,7 +9,7 @@ from netvlad.datasets.unpacking import is_archive, unpack
 from netvlad.downloading import RemoteFile, download
 from netvlad.errors import SettingsError
 from netvlad.storage import Journal, locked
-from netvlad.types import Note, Reporter, silent
+from netvlad.types import Note, Reporter, counted, silent
 
 _JOURNAL = ".netvlad-get.json"
 _LOCK = ".netvlad-get.lock"
@@ -103,6 +103,6 @@ def _get_file(
     if not is_archive(path):
         return
     count = unpack(path, data_dir / file.into, report=report)
-    report(Note(f"{file.name}: {count} files unpacked into {data_dir / file.into}."))
+    report(Note(f"{file.name}: {counted(count, 'files')} unpacked into {data_dir / file.into}."))
     if not keep_archive:
         path.unlink()

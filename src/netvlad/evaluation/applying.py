@@ -11,7 +11,7 @@ from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation.correctness import correct_answers, only
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol, Suppression
 from netvlad.storage import fingerprint
-from netvlad.types import ImageSet, Neighbours, PlaceDataset
+from netvlad.types import ImageSet, Neighbours, PlaceDataset, counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,8 @@ def apply(protocol: Protocol, dataset: PlaceDataset) -> PreparedEvaluation:
     if protocol.count == "with-positive":
         counting = positives.counts() > 0
         if not counting.all():
-            notes.append(f"{int(np.sum(~counting))} queries without a correct answer do not count.")
+            without = counted(int(np.sum(~counting)), "queries")
+            notes.append(f"not counted: {without} without a correct answer.")
         queries, positives = queries[counting], only(positives, counting)
     if len(queries) == 0:
         raise DataError(f"{_called(dataset)}: no query counts under protocol {protocol.name}")
@@ -211,7 +212,8 @@ def _compare_counts(
     counts = len(database), len(queries)
     if protocol.published is not None and counts != protocol.published:
         notes.append(
-            f"{counts[0]} database images and {counts[1]} queries count; under {protocol.name} "
+            f"{counted(counts[0], 'database images')} and {counted(counts[1], 'queries')} "
+            f"count; under {protocol.name} "
             f"{protocol.published[0]} and {protocol.published[1]} do: figures do not compare."
         )
 
@@ -272,7 +274,7 @@ def _panoramas(suppression: Suppression | None, dataset: PlaceDataset) -> NDArra
         return numbers
     if count % suppression.cut_outs:
         raise DataError(
-            f"{_called(dataset)}: {count} database images are no whole number of panoramas of "
+            f"{_called(dataset)}: {count:,} database images are no whole number of panoramas of "
             f"{suppression.cut_outs}, and there is no label {suppression.label}; choose a "
             "protocol without suppression"
         )

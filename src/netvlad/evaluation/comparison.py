@@ -24,6 +24,7 @@ from netvlad.evaluation.measures import (
 )
 from netvlad.evaluation.recall import CUTOFFS
 from netvlad.models.describer import Describer
+from netvlad.types import counted
 
 SIGNIFICANCE = 0.05
 MOST_WORDS = 12
@@ -253,8 +254,8 @@ class Comparison:
     def __str__(self) -> str:
         width = max(len(entry.competitor.name) for entry in self.trials)
         lines = [
-            f"{self.title}: {len(self.prepared.queries):,} queries, "
-            f"{len(self.prepared.database):,} database images",
+            f"{self.title}: {counted(len(self.prepared.queries), 'queries')}, "
+            f"{counted(len(self.prepared.database), 'database images')}",
             " ".join([" " * width, *(f"{f'R@{n}':>6} " for n in self.cutoffs)]).rstrip(),
         ]
         for i, entry in enumerate(self.trials):

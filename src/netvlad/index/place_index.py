@@ -28,7 +28,7 @@ from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.where import Where
 from netvlad.models import Describer, ModelSpec, OneImage, PlaceModel
-from netvlad.types import Reporter, silent
+from netvlad.types import Reporter, counted, silent
 
 __all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
 
@@ -137,7 +137,7 @@ class PlaceIndex:
         return len(self.store)
 
     def __repr__(self) -> str:
-        places = "1 place" if len(self) == 1 else f"{len(self):,} places"
+        places = counted(len(self), "places")
         spec = self._spec
         return (
             f"PlaceIndex({self.name!r}, {places}, {spec.arch} {spec.pooling}, {self.store.dim}-D)"

@@ -26,7 +26,6 @@ from netvlad.reports.chart_legend import (
     Entry,
     entries_of,
     legend,
-    models_of,
     names_at_ends,
     printable,
     remarks,
@@ -36,6 +35,7 @@ from netvlad.reports.chart_lines import path_of, stepped, thinned
 from netvlad.reports.chart_series import Line, Series, check_shares, lines_of
 from netvlad.reports.chart_style import mark
 from netvlad.reports.labels import Box
+from netvlad.types import counted
 
 _PRECISION_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -57,7 +57,7 @@ def recall_chart(series: Sequence[Series]) -> str:
     entries, note = entries_of([one.name for one in series])
     lines = lines_of(series, entries)
     note = remarks(note, len(entries) - len(lines))
-    title = f"Recall@N of {models_of(len(lines))}"
+    title = f"Recall@N of {counted(len(lines), 'models')}"
     first = float(min((line.x[0] for line in lines), default=0))
     last = float(max((line.x[-1] for line in lines), default=0))
     if first == last:
@@ -95,7 +95,7 @@ def precision_recall_chart(series: Sequence[Series]) -> str:
     entries, note = entries_of([one.name for one in series])
     lines = lines_of(series, entries)
     note = remarks(note, len(entries) - len(lines))
-    title = f"Precision and recall of {models_of(len(lines))}"
+    title = f"Precision and recall of {counted(len(lines), 'models')}"
     if not lines:
         return empty_chart(title)
     for line in lines:

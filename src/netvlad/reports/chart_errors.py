@@ -22,9 +22,10 @@ from netvlad.reports.chart_axes import (
     round_ticks,
     tick_texts,
 )
-from netvlad.reports.chart_legend import Entry, entries_of, legend, models_of, printable, remarks
+from netvlad.reports.chart_legend import Entry, entries_of, legend, printable, remarks
 from netvlad.reports.chart_style import mark
 from netvlad.reports.labels import Box, Label
+from netvlad.types import counted
 
 _LIMITS = tuple(float(f"{step}e{power}") for power in range(8) for step in (1, 2.5, 5))
 _SMALL_LIMITS = (1.0, 2.0, 5.0)
@@ -109,7 +110,7 @@ def error_chart(errors: Mapping[str, NDArray[np.float64]], radius_m: float) -> s
         an SVG element, to be styled by ``CHART_CSS``.
     """
     entries, note = entries_of(list(errors))
-    title = f"Distance from the query to its first answer, {models_of(len(errors))}"
+    title = f"Distance from the query to its first answer, {counted(len(errors), 'models')}"
     known: list[tuple[Entry, NDArray[np.float64]]] = []
     for entry in entries:
         metres = np.asarray(errors[entry.name], np.float64).ravel()

@@ -19,9 +19,10 @@ from netvlad.reports.chart_axes import (
     tick_texts,
     vertical_rules,
 )
-from netvlad.reports.chart_legend import entries_of, legend, models_of, named, printable, shortened
+from netvlad.reports.chart_legend import entries_of, legend, named, printable, shortened
 from netvlad.reports.chart_style import SERIES, mark
 from netvlad.reports.labels import Box, Label
+from netvlad.types import counted
 
 _LONGEST = 20
 _ROW = 36.0
@@ -48,7 +49,7 @@ def interval_chart(rows: Sequence[Row]) -> str:
     Returns:
         an SVG element, to be styled by ``CHART_CSS``.
     """
-    title = f"Values and intervals of {models_of(len(rows))}"
+    title = f"Values and intervals of {counted(len(rows), 'models')}"
     x_ticks = _ticks([row[1:4] for row in rows])
     if not x_ticks:
         return empty_chart(title)
@@ -85,7 +86,7 @@ def condition_chart(groups: Mapping[str, Sequence[ConditionRow]]) -> str:
     """
     entries, note = entries_of(list(dict.fromkeys(r[0] for rows in groups.values() for r in rows)))
     numbers = {entry.name: entry.number for entry in entries}
-    title = f"Values of {models_of(len(entries))} under {len(groups)} conditions"
+    title = f"Values of {counted(len(entries), 'models')} under {len(groups)} conditions"
     drawn = {word: [r for r in rows if r[0] in numbers] for word, rows in groups.items()}
     x_ticks = _ticks([row[1:4] for rows in drawn.values() for row in rows])
     if not x_ticks:

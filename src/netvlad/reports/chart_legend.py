@@ -51,11 +51,6 @@ def entries_of(names: Sequence[str]) -> tuple[list[Entry], str]:
     return entries, f"{rest} more not drawn" if rest else ""
 
 
-def models_of(count: int) -> str:
-    """How many models, in words."""
-    return "1 model" if count == 1 else f"{count} models"
-
-
 def remarks(note: str, absent: int) -> str:
     """A remark, and how many models there is nothing to draw of."""
     return ", ".join(filter(None, [note, f"{absent} without data" if absent else ""]))

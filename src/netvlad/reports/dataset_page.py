@@ -13,7 +13,7 @@ from netvlad.reports.dataset_figures import histogram, images_map
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.printable import printable
-from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, silent
+from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, counted, silent
 
 THUMBNAILS = 60
 """How many pictures the page shows, half of them queries."""
@@ -117,7 +117,7 @@ def _charts(
             Chart(
                 "From each database position to the next one",
                 f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
-                f"{len(dataset.database)} images.",
+                f"{counted(len(dataset.database), 'images')}.",
                 Markup(histogram(apart, "m")),
             )
         )

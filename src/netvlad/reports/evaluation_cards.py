@@ -8,10 +8,10 @@ import numpy as np
 
 from netvlad.evaluation.comparison import Comparison
 from netvlad.reports.chart_style import SERIES
-from netvlad.reports.evaluation_words import counted
 from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.place_map import distance_text
 from netvlad.reports.printable import printable
+from netvlad.types import counted
 
 Overlay = Callable[[Path, Path], Picture | None]
 """From the files of a query and of its first answer to a picture of what in the query speaks for
@@ -120,7 +120,7 @@ class CardPainter:
         return QueryCard(
             name=printable(images.names[query]),
             labels=tuple(labels[:_MOST_LABELS]),
-            positives=counted(len(right), "correct image", "correct images"),
+            positives=counted(len(right), "correct images"),
             picture=self._picture(images.path(query)),
             models=tuple(
                 self._answers(number, row, query, set(right.tolist()))

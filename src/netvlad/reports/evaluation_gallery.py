@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from netvlad.evaluation.comparison import Comparison
 from netvlad.reports.evaluation_cards import CardPainter, Overlay, QueryCard
-from netvlad.reports.evaluation_words import counted, joined, names_of
+from netvlad.reports.evaluation_words import joined, names_of
 from netvlad.reports.printable import printable
-from netvlad.types import Progress, Reporter, silent
+from netvlad.types import Progress, Reporter, counted, silent
 
 CARDS = 4
 """At most so many queries of a pattern."""
@@ -158,7 +158,7 @@ def _spread(length: int, count: int) -> NDArray[np.int64]:
 def _text(contest: Comparison, pattern: Pattern, cards: int) -> str:
     total = len(contest.prepared.queries)
     number = len(pattern.queries)
-    text = f"{counted(number, 'query', 'queries')} of {total:,}"
+    text = f"{counted(number, 'queries')} of {total:,}"
     without = int((contest.prepared.positives.counts()[pattern.queries] == 0).sum())
     if without:
         text += f", {without:,} of them without any correct image"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from netvlad.evaluation.comparison import Comparison
+from netvlad.types import counted
 
 PAPER_CUTOFFS = (1, 5, 10)
 
@@ -150,7 +151,8 @@ def _cell(contest: Comparison, trial: int, cutoff: int) -> str:
 def _caption(contests: Sequence[Comparison]) -> str:
     parts = [
         f"{_split(contest)}: protocol {contest.prepared.protocol.name}, "
-        f"{len(contest.prepared.queries)} queries, {len(contest.prepared.database)} database images"
+        f"{counted(len(contest.prepared.queries), 'queries')}, "
+        f"{counted(len(contest.prepared.database), 'database images')}"
         for contest in contests
     ]
     words = f"Recall@N in per cent. {'; '.join(parts)}."

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.reports.figures import MARGIN, WIDTH, round_metres, scale_bar
+from netvlad.types import counted
 
 MOST_LINES = 500
 """So many wrong queries are drawn with a line to their answer; the others are dots."""
@@ -161,7 +162,7 @@ def _outcome_map(
     theirs = np.where(answers[:, None] >= 0, database[answers], np.nan)
     answered = np.isfinite(theirs).all(axis=1)
     label = (
-        f"Map of {model.name}: {len(right)} queries right and {len(wrong)} wrong, "
+        f"Map of {model.name}: {counted(len(right), 'queries')} right and {len(wrong)} wrong, "
         "among the database positions"
     )
     corner_x, corner_y = ground.width - 16, ground.height - _FOOT + 4

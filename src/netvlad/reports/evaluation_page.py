@@ -23,10 +23,10 @@ from netvlad.reports.evaluation_verdicts import (
     summary,
     verdict,
 )
-from netvlad.reports.evaluation_words import counted, data_name, joined, names_of
+from netvlad.reports.evaluation_words import data_name, joined, names_of
 from netvlad.reports.pages import write_page
 from netvlad.reports.printable import printable
-from netvlad.types import Reporter, silent
+from netvlad.types import Reporter, counted, silent
 
 PICTURES = 500
 """At most so many photos on a page, whatever the number of queries, models and data sets."""
@@ -266,7 +266,7 @@ def _map_text(drawing: OutcomeMap) -> str:
     if drawing.lines < drawing.wrong:
         text += f" ({drawing.lines:,} of these with their line, at even distances)"
     if drawing.missing:
-        text += f"; {counted(drawing.missing, 'query', 'queries')} beyond the rim or unplaced"
+        text += f"; {counted(drawing.missing, 'queries')} beyond the rim or unplaced"
     return text + "."
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol
 from netvlad.reports.evaluation_words import (
-    counted,
     data_name,
     interval,
     joined,
@@ -16,6 +15,7 @@ from netvlad.reports.evaluation_words import (
     share,
 )
 from netvlad.reports.printable import printable
+from netvlad.types import counted
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _of_two(contest: Comparison, names: Sequence[str]) -> str:
     first, second = _by_recall(contest)
     ahead, behind = (_recall(contest, i) for i in (first, second))
     test = contest.compare(first, second, n)
-    places = f"{counted(test.a_better, *contest.trial_words)} to {test.b_better}"
+    places = f"{counted(test.a_better, contest.trial_words[1])} to {test.b_better}"
     told = f"{places}, {p_value(test.p_value)}"
     if contest.best is None:
         return (

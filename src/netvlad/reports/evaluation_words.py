@@ -32,11 +32,6 @@ def joined(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def counted(count: int, one: str, many: str) -> str:
-    """``"1 query"``, ``"1,200 queries"``."""
-    return f"{count:,} {one if count == 1 else many}"
-
-
 def share(value: float) -> str:
     """A share in [0, 1], to a thousandth."""
     return f"{value:.3f}"

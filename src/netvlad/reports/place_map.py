@@ -6,6 +6,7 @@ from netvlad.index.results import Answer
 from netvlad.reports.figures import round_metres, scale_bar
 from netvlad.reports.labels import Box, Label, box_around, first_free
 from netvlad.reports.map_layout import HEIGHT, WIDTH, Ellipse, Layout, MappedPlace, View, layout
+from netvlad.types import counted
 
 _STRIP = 26.0  # below the map, for the scale bar and the arrow to the north
 _RIM = 12.0
@@ -204,7 +205,7 @@ def _beyond_text(group: list[MappedPlace]) -> str:
 
 
 def _described(shown: Layout) -> str:
-    text = f"Map of {len(shown.inside)} places"
+    text = f"Map of {counted(len(shown.inside), 'places')}"
     if shown.position is not None:
         text += " and the estimated position"
     return text + (f"; {len(shown.beyond)} more lie outside" if shown.beyond else "")

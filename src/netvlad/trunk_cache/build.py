@@ -11,7 +11,7 @@ from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import trunk_fingerprint
 from netvlad.storage import fingerprint, locked
 from netvlad.trunk_cache.store import TrunkCache, TrunkCacheWriter, open_complete
-from netvlad.types import ImageSet, Note, Reporter, silent
+from netvlad.types import ImageSet, Note, Reporter, counted, silent
 
 FORMAT = 1  # of the files; another number makes old caches invisible
 
@@ -98,4 +98,4 @@ def open_trunk_cache(
 
 
 def _summary(cache: TrunkCache) -> str:
-    return f"{len(cache.offsets)} images, {cache.size_bytes / 1e9:.2f} GB"
+    return f"{counted(len(cache.offsets), 'images')}, {cache.size_bytes / 1e9:.2f} GB"

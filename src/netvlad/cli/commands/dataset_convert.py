@@ -7,6 +7,7 @@ from netvlad.cli.dataset_flags import WhereFlags
 from netvlad.datasets import open_dataset
 from netvlad.datasets.converting import Layout, convert_dataset
 from netvlad.reports.dataset_page import write_dataset_page
+from netvlad.types import counted
 
 
 def convert(
@@ -43,7 +44,10 @@ def convert(
     dataset = open_dataset(name, where.data_dir, split, utm_zone=where.utm_zone)
     with reporting() as report:
         made = convert_dataset(dataset, to, output, copy=copy, report=report)
-    show(f"{made}: {len(dataset.database)} database images and {len(dataset.queries)} queries")
+    show(
+        f"{made}: {counted(len(dataset.database), 'database images')} and "
+        f"{counted(len(dataset.queries), 'queries')}"
+    )
 
 
 def show_dataset(name: str, /, *, where: WhereFlags, split: str, output: Path) -> None:

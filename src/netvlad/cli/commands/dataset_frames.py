@@ -7,6 +7,7 @@ from netvlad.datasets.readers.frame_table import TABLE_NAME
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video import EVERY_M
 from netvlad.datasets.readers.video_frames import FrameRequest, write_frames
+from netvlad.types import counted
 
 
 def frames(
@@ -55,4 +56,7 @@ def frames(
     request = FrameRequest(video, track, choice, offset_s, max_gap_s)
     with reporting() as report:
         made = write_frames(request, output, report=report)
-    show(f"{output / TABLE_NAME}: {len(made.table)} frames of {video.name} with their positions")
+    show(
+        f"{output / TABLE_NAME}: {counted(len(made.table), 'frames')} of {video.name} with "
+        "their positions"
+    )

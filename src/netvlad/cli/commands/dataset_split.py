@@ -15,7 +15,7 @@ from netvlad.datasets.splitting import (
 )
 from netvlad.geography import to_utm
 from netvlad.index.photos import Collection, collect_photos
-from netvlad.types import ImageSet, Note
+from netvlad.types import ImageSet, Note, counted
 
 
 def split_photos(
@@ -84,7 +84,7 @@ def split_photos(
         paths = [images.path(i) for i in range(len(images))]
         copies = copies_among(paths, threads=threads, report=report)
         if copies.any():
-            report(Note(f"{copies.sum()} photos are copies of others and are left out."))
+            report(Note(f"left out: {counted(int(copies.sum()), 'photos')}, each a copy of another"))
             images = images.subset(np.flatnonzero(~copies))
         assert images.positions is not None
         strips = split_strips(images.positions, settings)
@@ -107,10 +107,11 @@ def _tell_strips(strips: Strips, tables: tuple[Path, ...], settings: SplitSettin
         members = strips.split == number
         queries = int((members & strips.is_query).sum())
         show(
-            f"{table}: {strips.places[number]} places, {int(members.sum()) - queries} database "
-            f"images, {queries} queries"
+            f"{table}: {counted(strips.places[number], 'places')}, "
+            f"{int(members.sum()) - queries} database "
+            f"images, {counted(queries, 'queries')}"
         )
     if strips.in_gap:
-        show(f"left out: {strips.in_gap} photos in gaps of {settings.gap_m:g} m")
+        show(f"left out: {counted(strips.in_gap, 'photos')} in gaps of {settings.gap_m:g} m")
     if strips.without_position:
-        show(f"left out: {strips.without_position} photos without a position")
+        show(f"left out: {counted(strips.without_position, 'photos')} without a position")

@@ -14,7 +14,7 @@ from netvlad.errors import DataError, SettingsError
 from netvlad.images import SUFFIXES, left_out_notes, list_images, no_images
 from netvlad.loading import load_model
 from netvlad.storage import written_beside
-from netvlad.types import ImageSet, Note
+from netvlad.types import ImageSet, Note, counted
 
 DEFAULT = Compute()
 DEFAULT_MODEL = "efficientnet-lite0-avg"
@@ -81,12 +81,17 @@ def describe(
         with written_beside(names_file) as temporary:
             temporary.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
     count, dim = described.values.shape
-    show(f"{output}: {count} photos × {dim} {described.values.dtype}, names in {names_file}")
+    show(
+        f"{output}: {counted(count, 'photos')} × {dim} {described.values.dtype}, names in "
+        f"{names_file}"
+    )
     if described.unreadable:
-        show(f"{len(described.unreadable)} photos could not be used; their rows are zero")
+        show(
+            f"{counted(len(described.unreadable), 'photos')} could not be used; their rows are zero"
+        )
     unused = len(described.unreadable) + len(left_out) + sum(missed.values())
     if strict and unused:
-        print(f"netvlad: {unused} photos could not be used (--strict)", file=sys.stderr)
+        print(f"netvlad: {counted(unused, 'photos')} could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
 
 
@@ -129,7 +134,8 @@ def _fits_a_line(name: str) -> bool:
 
 def _names_left_out(left_out: list[str]) -> str:
     return (
-        f"left out {len(left_out)} photos whose names are not UTF-8 or have a line break (the "
+        f"left out {counted(len(left_out), 'photos')} whose names are not UTF-8 or have a "
+        "line break (the "
         f"first is {left_out[0]!r}); rename them"
     )
 

@@ -33,7 +33,7 @@ from netvlad.evaluation.comparison import Comparison, Competitor, comparisons_to
 from netvlad.evaluation.sequences import SPEEDS, SequenceSearch
 from netvlad.loading import load_model
 from netvlad.models.checkpoints import Ckpt
-from netvlad.types import PlaceDataset, Reporter
+from netvlad.types import PlaceDataset, Reporter, counted
 
 T = TypeVar("T")
 
@@ -178,7 +178,9 @@ def evaluate(
             show(f"\nLook at {written[0]}; beside it {', '.join(p.name for p in written[1:])}")
     unusable = unreadable_in(found)
     if strict and unusable:
-        print(f"netvlad: {unusable} images could not be used (--strict)", file=sys.stderr)
+        print(
+            f"netvlad: {counted(unusable, 'images')} could not be used (--strict)", file=sys.stderr
+        )
         sys.exit(1)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from netvlad.cli.console import reporting, show
 from netvlad.export import metadata, write_onnx, write_torch_export
 from netvlad.loading import load_place_model
-from netvlad.types import Note
+from netvlad.types import Note, counted
 
 WRITERS = {"onnx": write_onnx, "torch-export": write_torch_export}
 
@@ -54,7 +54,7 @@ def export(
     show(f"in  {about['input']}")
     show(f"out {about['output']}")
     show(
-        f"checked against torch on {agreement.images} images: "
+        f"checked against torch on {counted(agreement.images, 'images')}: "
         f"largest difference {agreement.largest_difference:.1e}, "
         f"smallest cosine {agreement.smallest_cosine:.6f}"
     )

@@ -15,7 +15,7 @@ from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.loading import load_place_model
-from netvlad.types import Note
+from netvlad.types import Note, counted
 
 DEFAULTS = (PositionFlags(), Compute(), EngineFlags())
 
@@ -138,6 +138,7 @@ def _tell(opened: PlaceIndex, change: Change, strict: bool) -> None:
         show(folder_line(opened.store.snapshot))
     if strict and change.skipped:
         print(
-            f"netvlad: {len(change.skipped)} photos could not be used (--strict)", file=sys.stderr
+            f"netvlad: {counted(len(change.skipped), 'photos')} could not be used (--strict)",
+            file=sys.stderr,
         )
         sys.exit(1)

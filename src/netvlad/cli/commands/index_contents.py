@@ -7,6 +7,7 @@ from netvlad.errors import SettingsError
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.opened import OpenedFolder
+from netvlad.types import counted
 
 
 def remove(
@@ -36,7 +37,7 @@ def remove(
         raise SettingsError("name the photos to remove, or give --missing")
     opened = PlaceIndex.open(index)
     count = opened.remove_missing() if missing else opened.remove(given)
-    show(f"{opened.name}: removed {count} places, {len(opened)} are left")
+    show(f"{opened.name}: removed {counted(count, 'places')}, {len(opened):,} left")
 
 
 def info(

@@ -8,7 +8,7 @@ from netvlad.cli.index_names import index_folder
 from netvlad.cli.index_tables import trial_table
 from netvlad.index.optimizing import KINDS, optimize_folder
 from netvlad.index.stores import verify as verify_folder
-from netvlad.types import Note
+from netvlad.types import Note, counted
 
 
 def verify(
@@ -34,9 +34,7 @@ def verify(
     for problem in found.problems:
         show(problem)
     if found.problems:
-        count = len(found.problems)
-        word = "problem" if count == 1 else "problems"
-        print(f"netvlad: {index}: {count} {word}", file=sys.stderr)
+        print(f"netvlad: {index}: {counted(len(found.problems), 'problems')}", file=sys.stderr)
         sys.exit(1)
     show(f"{index}: all is well ({found.checked_bytes / 1e6:.1f} MB read)")
 
@@ -76,5 +74,5 @@ def optimize(
         show(trial_table("Search measured against exact", done.trials))
     show(
         f"{index}: {done.kind} search, {done.dim} dimensions"
-        + (f", dropped {done.dropped} rows of removed photos" if done.dropped else "")
+        + (f", dropped {counted(done.dropped, 'rows')} of removed photos" if done.dropped else "")
     )

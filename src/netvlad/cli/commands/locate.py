@@ -21,6 +21,7 @@ from netvlad.index.place_index import PlaceIndex
 from netvlad.index.results import Answer, Place
 from netvlad.index.where import Where
 from netvlad.reports.locate_page import write_locate_page
+from netvlad.types import counted
 
 FILTERS = Group("Which places", sort_key=2)
 
@@ -144,7 +145,7 @@ def locate(
     for answer in failed:
         print(f"- {answer.query}: {answer.error}", file=sys.stderr)
     if failed and (strict or len(failed) == len(answers)):
-        print(f"netvlad: {len(failed)} queries could not be used", file=sys.stderr)
+        print(f"netvlad: {counted(len(failed), 'queries')} could not be used", file=sys.stderr)
         sys.exit(1 if strict else 2)
 
 

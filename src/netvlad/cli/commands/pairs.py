@@ -28,7 +28,7 @@ from netvlad.index.stores.manifest import has_manifest
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus
 from netvlad.index.stores.opened import OpenedFolder
-from netvlad.types import ImageSet, Matches, Note, Reporter
+from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 
 _BLOCK = 4096
 DEFAULT = Compute()
@@ -89,7 +89,7 @@ def pairs(
         matches = _among_places(store, store.search(rows, k + 1))
         found = pair_lists(asked_names, names, matches, k, unordered=format != "hloc")
         if format == "colmap-db":
-            report(Note(f"COLMAP matches {len(found):,} pairs"))
+            report(Note(f"COLMAP matches {counted(len(found), 'pairs')}"))
             match_in_colmap(output, base, found)
         else:
             write_pairs(output, found)
@@ -102,7 +102,10 @@ def pairs(
                 _blocks(store, rows[others]),
             )
         report(Note(f"names are relative to {base}"))
-    show(f"{output}: {len(found)} pairs of {len(asked)} queries and {len(database)} images")
+    show(
+        f"{output}: {counted(len(found), 'pairs')} of {counted(len(asked), 'queries')} and "
+        f"{counted(len(database), 'images')}"
+    )
 
 
 def _stored(opened: PlaceIndex) -> OpenedFolder | MilvusStore:
@@ -162,7 +165,7 @@ def _queries(
     if not len(good):
         raise DataError(f"none of {len(paths)} queries can be used")
     if len(good) < len(paths):
-        print(f"- {len(paths) - len(good)} queries are left out", file=sys.stderr)
+        print(f"- left out: {counted(len(paths) - len(good), 'queries')}", file=sys.stderr)
     return [paths[i] for i in good], np.asarray(described.values[good], np.float32)
 
 

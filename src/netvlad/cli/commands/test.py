@@ -22,7 +22,7 @@ from netvlad.loading import load_model
 from netvlad.models.checkpoints import model_of
 from netvlad.models.describer import Describer
 from netvlad.storage import written_beside
-from netvlad.types import Note
+from netvlad.types import Note, counted
 
 DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
 
@@ -138,7 +138,7 @@ def test(
         _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:
         count = len(evaluation.unreadable)
-        print(f"netvlad: {count} images could not be used (--strict)", file=sys.stderr)
+        print(f"netvlad: {counted(count, 'images')} could not be used (--strict)", file=sys.stderr)
         sys.exit(1)
 
 
@@ -152,7 +152,7 @@ def _refuse_beside_model(others: Mapping[str, Any]) -> None:
 
 def _show(evaluation: Evaluation, title: str) -> None:
     recalls = evaluation.recalls
-    show(recall_table(f"Recall on {title}", {f"{recalls.num_queries} queries": recalls}))
+    show(recall_table(f"Recall on {title}", {counted(recalls.num_queries, "queries"): recalls}))
     extras = [f"{evaluation.descriptor_dim} dimensions"]
     extras += [f"{name} {value:.1f} s" for name, value in evaluation.seconds.items()]
     for count, one, several, what in (
