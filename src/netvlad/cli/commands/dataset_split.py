@@ -84,7 +84,9 @@ def split_photos(
         paths = [images.path(i) for i in range(len(images))]
         copies = copies_among(paths, threads=threads, report=report)
         if copies.any():
-            report(Note(f"left out: {counted(int(copies.sum()), 'photos')}, each a copy of another"))
+            report(
+                Note(f"left out: {counted(int(copies.sum()), 'photos')}, each a copy of another")
+            )
             images = images.subset(np.flatnonzero(~copies))
         assert images.positions is not None
         strips = split_strips(images.positions, settings)
