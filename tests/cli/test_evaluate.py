@@ -49,20 +49,20 @@ def test_a_model_and_its_descriptors_are_equally_good(evaluate, described, tiny_
     dataset = netvlad.open_dataset("csv", tiny_data, "test")
     expected = netvlad.evaluate(quick_model, dataset).recalls.at
     out = evaluate("--model", MODEL, *pair(described / "good"), "--json").out
-    (contest,) = json.loads(out)["comparisons"]
-    assert [model["name"] for model in contest["models"]] == [MODEL, "good"]
-    assert contest["protocol"]["name"] == "radius-25"
-    for model in contest["models"]:
+    (comparison,) = json.loads(out)["comparisons"]
+    assert [model["name"] for model in comparison["models"]] == [MODEL, "good"]
+    assert comparison["protocol"]["name"] == "radius-25"
+    for model in comparison["models"]:
         recalls = model["measures"]["recall"]
         found = {n: recalls[str(n)]["value"] for n in expected}
         assert found == pytest.approx(expected)
-    assert all(c["a_better"] == c["b_better"] == 0 for c in contest["tests"])
+    assert all(c["a_better"] == c["b_better"] == 0 for c in comparison["tests"])
 
 
 def test_the_better_one_is_marked(evaluate, described):
     both = (*pair(described / "perfect"), *pair(described / "mixed"))
-    (contest,) = json.loads(evaluate(*both, "--json").out)["comparisons"]
-    perfect, mixed = contest["models"]
+    (comparison,) = json.loads(evaluate(*both, "--json").out)["comparisons"]
+    perfect, mixed = comparison["models"]
     assert perfect["measures"]["recall"]["1"]["value"] == 1
     assert mixed["measures"]["recall"]["1"]["value"] < 0.4
     assert perfect["best"] and not mixed["best"]
@@ -77,12 +77,14 @@ def test_protocols_and_data_sets_multiply(evaluate, described, tiny_data, quick_
         *flags, "--split", "test", "--split", "val", *rules, "--model", MODEL, "--json",
         "--keep", tmp_path, data=False,
     )  # fmt: skip
-    contests = json.loads(out.out)["comparisons"]
-    assert [(c["split"], c["protocol"]["name"]) for c in contests] == [
+    comparisons = json.loads(out.out)["comparisons"]
+    assert [(c["split"], c["protocol"]["name"]) for c in comparisons] == [
         (split, rule) for split in ("test", "val") for rule in ("radius-25", "radius-1")
     ]
     expected = netvlad.evaluate(quick_model, val, protocol="radius-1").recalls.at[1]
-    assert contests[3]["models"][0]["measures"]["recall"]["1"]["value"] == pytest.approx(expected)
+    assert comparisons[3]["models"][0]["measures"]["recall"]["1"]["value"] == pytest.approx(
+        expected
+    )
     # Once for both rules, and a second time not at all.
     assert out.err.count("describing the queries") == 2
     again = evaluate("--split", "test", *rules, "--model", MODEL, "--keep", tmp_path)
@@ -158,13 +160,13 @@ def test_test_is_the_same_for_one_model(evaluate, described, tiny_data, tmp_path
     report = ["--output", str(tmp_path / "out")]
     main(["test", "--model", MODEL, *where, *rules, "--json", *report])
     (tested,) = json.loads(capsys.readouterr().out)["comparisons"]
-    (contest,) = json.loads(evaluate("--model", MODEL, *rules, "--json").out)["comparisons"]
-    for of_test, of_evaluate in zip(tested["models"], contest["models"], strict=True):
+    (comparison,) = json.loads(evaluate("--model", MODEL, *rules, "--json").out)["comparisons"]
+    for of_test, of_evaluate in zip(tested["models"], comparison["models"], strict=True):
         assert of_test["measures"] == of_evaluate["measures"]
     assert tested["protocol"]["name"] == "radius-1"
-    assert tested["data_fingerprint"] == contest["data_fingerprint"]
+    assert tested["data_fingerprint"] == comparison["data_fingerprint"]
     (reported,) = json.loads((tmp_path / "out/results.json").read_text())["comparisons"]
-    assert reported["models"][0]["fingerprint"] == contest["models"][0]["fingerprint"]
+    assert reported["models"][0]["fingerprint"] == comparison["models"][0]["fingerprint"]
     with pytest.raises(SystemExit):
         main(["test", "--model", MODEL, *where, "--arch", "vgg16"])
     assert "--arch beside --model" in capsys.readouterr().err
@@ -172,5 +174,5 @@ def test_test_is_the_same_for_one_model(evaluate, described, tiny_data, tmp_path
 
 def test_sequences_take_part_beside_single_images(evaluate, described):
     out = evaluate(*pair(described / "good"), "--sequence-length", "3", "--json").out
-    (contest,) = json.loads(out)["comparisons"]
-    assert [model["name"] for model in contest["models"]] == ["good", "good, sequences of 3"]
+    (comparison,) = json.loads(out)["comparisons"]
+    assert [model["name"] for model in comparison["models"]] == ["good", "good, sequences of 3"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from rich.text import Text
-from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
+from tests.evaluation.made_comparisons import line_comparison, line_dataset, line_evaluation
 
 from netvlad.cli.evaluation_tables import (
     comparison_lines,
@@ -27,7 +27,7 @@ def three():
     jumps = np.zeros((3, 40))
     jumps[0, :15], jumps[1, 5:21] = 3, 4
     dataset = line_dataset(40, labels={"hour": ["day", "night"] * 19 + ["", ""]})
-    return line_contest(dataset, dict(zip(NAMES, jumps, strict=True)))
+    return line_comparison(dataset, dict(zip(NAMES, jumps, strict=True)))
 
 
 def printed(table, width=100):
@@ -64,7 +64,7 @@ def test_what_lowers_every_recall_is_told(three):
     positions[:2] += 1e6
     dataset = replace(dataset, queries=replace(dataset.queries, positions=positions))
     gaps = np.where(np.arange(10) < 3, np.nan, 0.0)
-    assert count_lines(line_contest(dataset, {"a": np.zeros(10), "b": gaps})) == [
+    assert count_lines(line_comparison(dataset, {"a": np.zeros(10), "b": gaps})) == [
         "2 queries have no correct database image and cannot be right",
         "3 queries could not be read and count as missed",
     ]
@@ -79,7 +79,7 @@ def test_the_mark_is_where_best_says(three):
             assert cell.plain.endswith("*") == marked and (cell.style == "bold") == marked
     assert "* better than each other model at R@1" in printed(table)
     # One place more decides nothing.
-    two = line_contest(line_dataset(4), {"a": [0, 0, 0, 3], "b": [0, 0, 3, 3]})
+    two = line_comparison(line_dataset(4), {"a": [0, 0, 0, 3], "b": [0, 0, 3, 3]})
     assert "*" not in printed(evaluation_table(two))
 
 
@@ -105,7 +105,7 @@ def test_comparisons_in_words(three):
         f"{NAMES[1]} against {NAMES[2]} at R@1: better at 0 queries, worse at 16, p < 0.001",
     ]
     jumps = {"a": np.zeros(9), "b": np.zeros(9), "c": np.array([5.0] * 6 + [0] * 3)}
-    lines = comparison_lines(line_contest(line_dataset(9), jumps))
+    lines = comparison_lines(line_comparison(line_dataset(9), jumps))
     assert lines[0] == "a against b at R@1: equally good at each of 9 queries"
     assert lines[1] == "a against c at R@1: better at 6 queries, worse at 0, p = 0.031"
 
@@ -124,13 +124,13 @@ def test_conditions_have_a_row_each(three):
 
 
 def test_what_is_not_known_is_not_shown():
-    nowhere = line_contest(line_dataset(6, located=False), {'a,b"&_%$': np.zeros(6)})
+    nowhere = line_comparison(line_dataset(6, located=False), {'a,b"&_%$': np.zeros(6)})
     table = evaluation_table(nowhere)
     assert not [c for c in table.columns if "error" in str(c.header)]
     assert 'a,b"&_%$' in printed(table) and comparison_lines(nowhere) == []
     unanswered = np.full(6, np.nan)
     unanswered[0] = 0
-    lost = line_contest(line_dataset(6), {"lost": unanswered, "far": np.full(6, 11)})
+    lost = line_comparison(line_dataset(6), {"lost": unanswered, "far": np.full(6, 11)})
     errors = [cell.plain for cell in column(evaluation_table(lost), "median\nerror")]
     assert errors == ["∞", "1 km"]
     odd = b"caf\xe9\n".decode("utf-8", "surrogateescape")

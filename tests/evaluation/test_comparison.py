@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from tests.evaluation.made_contests import line_contest, line_dataset, line_evaluation
+from tests.evaluation.made_comparisons import line_comparison, line_dataset, line_evaluation
 
 import netvlad
 from netvlad.errors import DataError
@@ -38,21 +38,21 @@ def best_by_hand(hits, places):
     return leader if not left and all(won > lost for won, lost, _ in tests) else None
 
 
-def random_contest(seed, cutoffs=(1, 5)):
+def random_comparison(seed, cutoffs=(1, 5)):
     random = np.random.default_rng(seed)
     shares = random.permutation([0.9, random.uniform(0.4, 0.9), random.uniform(0.4, 0.9)])
     jumps = {
         f"m{i}": np.where(random.random(80) < share, 0, random.integers(1, 12, 80))
         for i, share in enumerate(shares)
     }
-    return line_contest(line_dataset(40, 2), jumps, cutoffs=cutoffs), list(jumps.values())
+    return line_comparison(line_dataset(40, 2), jumps, cutoffs=cutoffs), list(jumps.values())
 
 
 def test_the_best_is_who_passes_all_tests_by_hand():
     found = []
     for seed in range(12):
         for cutoffs in ((1, 5), (10, 5)):
-            made, jumps = random_contest(seed, cutoffs)
+            made, jumps = random_comparison(seed, cutoffs)
             hits = [2 * theirs < min(cutoffs) for theirs in jumps]
             assert made.best == best_by_hand(hits, np.arange(80) // 2)
             found.append(made.best)
@@ -71,11 +71,11 @@ def test_holm_is_neither_no_correction_nor_bonferroni():
         ((six_wrong,), 1),
     ):
         jumps = dict(zip("abc", (others[0], all_right, *others[1:]), strict=False))
-        assert line_contest(dataset, jumps).best == best
+        assert line_comparison(dataset, jumps).best == best
 
 
 def test_comparison_over_places_equals_sums_by_hand():
-    made, jumps = random_contest(99)
+    made, jumps = random_comparison(99)
     for a, b, test in made.pairs(5):
         hits = [2 * jumps[i] < 5 for i in (a, b)]
         won, lost, p_value = sign_test(*hits, np.arange(80) // 2)
@@ -90,19 +90,19 @@ def test_equal_recalls_have_no_best_in_any_order():
     wide[np.arange(10) * 10 + 50] = 0
     narrow[:10] = 0
     dataset = line_dataset(20, 10)
-    made = line_contest(dataset, {"wide": wide, "narrow": narrow})
+    made = line_comparison(dataset, {"wide": wide, "narrow": narrow})
     assert made.compare(0, 1).p_value < 0.05
     assert made.best is None
-    assert line_contest(dataset, {"narrow": narrow, "wide": wide}).best is None
+    assert line_comparison(dataset, {"narrow": narrow, "wide": wide}).best is None
 
 
 def test_one_model_is_not_the_best():
-    assert line_contest(line_dataset(5), {"alone": np.zeros(5)}).best is None
+    assert line_comparison(line_dataset(5), {"alone": np.zeros(5)}).best is None
 
 
 def test_recall_deeper_than_the_answers_is_refused():
     """The rank of a query without a correct answer is the depth, 20."""
-    made = line_contest(line_dataset(5), {"a": np.zeros(5), "b": np.full(5, 11)})
+    made = line_comparison(line_dataset(5), {"a": np.zeros(5), "b": np.full(5, 11)})
     assert made.compare(0, 1, 20).a_better == 5
     with pytest.raises(DataError, match=r"recall@21 needs 1 to 20 answers"):
         made.pairs(21)
@@ -136,7 +136,7 @@ def test_conditions_are_labels_of_a_few_words():
     assert condition_labels({k: np.array(v) for k, v in words.items()}) == ["two", "twelve"]
     jumps = np.tile([0, 3], 15)
     dataset = line_dataset(30, labels=words)
-    (trial,) = line_contest(dataset, {"m": jumps}, cutoffs=(1, 10)).trials
+    (trial,) = line_comparison(dataset, {"m": jumps}, cutoffs=(1, 10)).trials
     assert list(trial.conditions) == ["two", "twelve"]
     by_hour = trial.conditions["two"]
     assert {w: m.recall["1"].value for w, m in by_hour.items()} == {"day": 1, "night": 0}
@@ -146,14 +146,14 @@ def test_conditions_are_labels_of_a_few_words():
 
 @pytest.mark.parametrize(("equal", "worse"), [(2, 0), (2, 2), (3, 0), (5, 1)])
 def test_of_equal_models_one_is_called_the_best_in_five_per_cent_at_most(equal, worse):
-    """The words under the table, by simulation: 800 contests, an error of 0.8 %."""
+    """The words under the table, by simulation: 800 comparisons, an error of 0.8 %."""
     random = np.random.default_rng(equal)
     dataset = line_dataset(60)
     starred = 0
     for _ in range(800):
         shares = [0.8] * equal + [0.4] * worse
         ranks = [np.where(random.random(60) < s, 0, random.integers(1, 40, 60)) for s in shares]
-        made = replace(CONTESTS[equal + worse](dataset), cutoffs=(1, 5, 10, 20))
+        made = replace(COMPARISONS[equal + worse](dataset), cutoffs=(1, 5, 10, 20))
         trials = [
             replace(t, outcomes=replace(t.outcomes, ranks=r))
             for t, r in zip(made.trials, ranks, strict=True)
@@ -162,8 +162,10 @@ def test_of_equal_models_one_is_called_the_best_in_five_per_cent_at_most(equal, 
     assert starred / 800 <= 0.05 + 2 * 0.0077
 
 
-CONTESTS = {
-    n: cache(lambda dataset, n=n: line_contest(dataset, {str(i): np.zeros(60) for i in range(n)}))
+COMPARISONS = {
+    n: cache(
+        lambda dataset, n=n: line_comparison(dataset, {str(i): np.zeros(60) for i in range(n)})
+    )
     for n in (2, 3, 4, 6)
 }
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.evaluation.made_contests import line_contest, line_dataset
+from tests.evaluation.made_comparisons import line_comparison, line_dataset
 
 from netvlad.errors import DataError, StorageError
 from netvlad.evaluation.comparison import comparisons_to_json
@@ -21,7 +21,7 @@ PROVENANCE = {"command": "netvlad evaluate\n\\end{document}", "date": "2026-01-0
 
 
 @pytest.fixture(scope="module")
-def contests():
+def comparisons():
     """With positions and labels, eight clear wins; then without, and with a model less."""
     hour = ["day", "night"] * 15
     located = line_dataset(30, labels={"hour": hour, "place": [f"p{i}" for i in range(30)]})
@@ -29,15 +29,15 @@ def contests():
     trained[0], average[:9] = 2, 3
     average[29] = np.nan
     return [
-        line_contest(located, {ODD: trained, "average": average}),
-        line_contest(line_dataset(10, located=False, name="plain"), {"average": np.arange(10)}),
+        line_comparison(located, {ODD: trained, "average": average}),
+        line_comparison(line_dataset(10, located=False, name="plain"), {"average": np.arange(10)}),
     ]
 
 
 @pytest.fixture(scope="module")
-def written(contests, tmp_path_factory):
+def written(comparisons, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "out"
-    paths = write_results(folder, contests, PROVENANCE)
+    paths = write_results(folder, comparisons, PROVENANCE)
     assert [path.name for path in paths] == [
         "results.json",
         "results.csv",
@@ -53,18 +53,18 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_json_has_the_figures(contests, written):
+def test_json_has_the_figures(comparisons, written):
     text = written["json"].read_text(encoding="utf-8")
     content = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
-    assert content == comparisons_to_json(contests, PROVENANCE)
+    assert content == comparisons_to_json(comparisons, PROVENANCE)
     assert content["provenance"] == PROVENANCE
     first, second = content["comparisons"]
     assert (first["dataset"], first["split"], first["num_queries"]) == ("line", "test", 30)
-    assert first["protocol"] == contests[0].prepared.protocol.to_json()
+    assert first["protocol"] == comparisons[0].prepared.protocol.to_json()
     assert first["queries_without_positives"] == 0
     trained, average = first["models"]
     assert trained["name"] == ODD and trained["source"] == f"runs/{ODD}"
-    assert trained["measures"] == contests[0].trials[0].measures.to_json()
+    assert trained["measures"] == comparisons[0].trials[0].measures.to_json()
     assert trained["measures"]["recall"]["1"]["value"] == 29 / 30
     assert trained["conditions"]["hour"]["night"]["recall"]["1"]["value"] == 1
     assert trained["ms_per_image_described"] is None and trained["ms_per_query_searched"] > 0
@@ -74,7 +74,7 @@ def test_json_has_the_figures(contests, written):
     assert second["models"][0]["conditions"] == {} and second["tests"] == []
 
 
-def test_json_has_the_tests(contests, written):
+def test_json_has_the_tests(comparisons, written):
     first = json.loads(written["json"].read_text(encoding="utf-8"))["comparisons"][0]
     at_one = first["tests"][0]
     assert (at_one["a"], at_one["b"], at_one["cutoff"]) == (ODD, "average", 1)
@@ -128,13 +128,13 @@ def test_query_rows_tell_every_outcome(written):
     assert len({row["place"] for row in plain}) == 10
 
 
-def test_errors_that_are_unknown_or_infinite_are_empty(contests, tmp_path):
-    trial = contests[0].trials[0]
+def test_errors_that_are_unknown_or_infinite_are_empty(comparisons, tmp_path):
+    trial = comparisons[0].trials[0]
     errors = trial.outcomes.errors_m.copy()
     errors[:2] = np.nan, np.inf
     measures = replace(trial.measures, median_error_m=np.inf, p90_error_m=np.nan)
     odd = replace(trial, outcomes=replace(trial.outcomes, errors_m=errors), measures=measures)
-    write_results(tmp_path, [replace(contests[0], trials=(odd,))], {})
+    write_results(tmp_path, [replace(comparisons[0], trials=(odd,))], {})
     (row,) = rows_of(tmp_path / "results.csv")
     assert (row["median_error_m"], row["p90_error_m"]) == ("", "")
     assert [r["error_m"] for r in rows_of(tmp_path / "queries.csv")[:3]] == ["", "", "3.0"]
@@ -143,15 +143,15 @@ def test_errors_that_are_unknown_or_infinite_are_empty(contests, tmp_path):
     assert json.loads(text)["comparisons"][0]["models"][0]["measures"]["median_error_m"] is None
 
 
-def test_any_file_name_survives(contests, tmp_path):
+def test_any_file_name_survives(comparisons, tmp_path):
     names = ["a,b.jpg", 'say "x".jpg', "two\nlines.jpg", "old\rmac.jpg", "Zürich.jpg"]
     names += [f"{i}.jpg" for i in range(6, 30)] + [
         b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     ]
-    prepared = contests[0].prepared
+    prepared = comparisons[0].prepared
     queries = replace(prepared.dataset.queries, names=tuple(names))
     dataset = replace(prepared.dataset, queries=queries, notes=(f"no {names[-1]}",))
-    changed = replace(contests[0], prepared=replace(prepared, dataset=dataset))
+    changed = replace(comparisons[0], prepared=replace(prepared, dataset=dataset))
     write_results(tmp_path, [changed], {"command": names[-1]})
     found = [row["query"] for row in rows_of(tmp_path / "queries.csv")[:30]]
     assert found == [*names[:-1], "caf\\udce9.jpg"]
@@ -161,7 +161,7 @@ def test_any_file_name_survives(contests, tmp_path):
 
 def test_rows_are_written_as_they_are_made(tmp_path):
     jumps = np.arange(20_000) % 12
-    made = line_contest(line_dataset(50, 400), {"m": jumps})
+    made = line_comparison(line_dataset(50, 400), {"m": jumps})
     path = tmp_path / "queries.csv"
     tracemalloc.start()
     write_queries_csv(path, [made] * 3)
@@ -193,13 +193,15 @@ def test_table_has_a_row_a_model_and_marks_the_best(written):
     assert text.startswith("% command: netvlad evaluate \\end{document}\n% date: 2026-01-01\n\\be")
 
 
-def test_table_tells_protocols_and_models_of_one_name_apart(contests, tmp_path):
+def test_table_tells_protocols_and_models_of_one_name_apart(comparisons, tmp_path):
     jumps = np.zeros(30)
-    made = line_contest(line_dataset(30), {"m": jumps, "n": jumps + 1}, "radius-10", cutoffs=(2, 3))
+    made = line_comparison(
+        line_dataset(30), {"m": jumps, "n": jumps + 1}, "radius-10", cutoffs=(2, 3)
+    )
     twins = [
         replace(trial, competitor=replace(trial.competitor, name="[m]*")) for trial in made.trials
     ]
-    write_results(tmp_path, [contests[0], replace(made, trials=tuple(twins))], {})
+    write_results(tmp_path, [comparisons[0], replace(made, trials=tuple(twins))], {})
     text = (tmp_path / "table.tex").read_text()
     assert "{line test, radius-25} & \\multicolumn{2}{c}{line test, radius-10}" in text
     assert [row[4:] for row in cells_of(text)[2:]] == [
@@ -224,9 +226,9 @@ def test_any_text_is_safe_in_latex():
     assert depth == 0
 
 
-def test_nothing_to_write_and_nowhere_to_write(contests, tmp_path):
+def test_nothing_to_write_and_nowhere_to_write(comparisons, tmp_path):
     with pytest.raises(DataError, match="nothing to write"):
         write_results(tmp_path, [], {})
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
-        write_results(tmp_path / "file", contests, {})
+        write_results(tmp_path / "file", comparisons, {})

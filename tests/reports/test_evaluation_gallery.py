@@ -3,7 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from tests.reports.made_contests import contest_of, dataset_of, photos
+from tests.reports.made_comparisons import comparison_of, dataset_of, photos
 
 from netvlad.reports.evaluation_gallery import (
     CARDS,
@@ -56,8 +56,8 @@ def test_titles_name_the_models():
 def test_cards_show_what_each_model_answered(tmp_path):
     photos(tmp_path, 8)
     labels = {"condition": ["day", "", "night", *["dusk"] * 5]}
-    contest = contest_of(dataset_of(tmp_path, 8, labels=labels), {"a": A, "b": B})
-    patterns = gallery(contest, pictures=250)
+    comparison = comparison_of(dataset_of(tmp_path, 8, labels=labels), {"a": A, "b": B})
+    patterns = gallery(comparison, pictures=250)
     assert [(p.title, len(p.cards)) for p in patterns] == [
         ("Right in a, wrong in b", 2),
         ("Right in b, wrong in a", 1),
@@ -90,7 +90,7 @@ def test_an_unreadable_query_and_a_missing_file(tmp_path):
     photos(tmp_path, 7)
     (tmp_path / "5.png").write_bytes(b"no picture")
     dataset = dataset_of(tmp_path, 8)
-    patterns = gallery(contest_of(dataset, {"a": A}, unreadable=[5]), pictures=250)
+    patterns = gallery(comparison_of(dataset, {"a": A}, unreadable=[5]), pictures=250)
     cards = {card.name: card for pattern in patterns for card in pattern.cards}
     assert patterns[0].title == "Wrong"
     assert cards["5.png"].picture.reason == "is not an image that can be read"
@@ -104,7 +104,7 @@ def test_queries_without_a_correct_image_are_counted_and_not_shown(tmp_path):
     positions = dataset.queries.positions.copy()
     positions[[4, 5]] += 5000
     dataset = replace(dataset, queries=replace(dataset.queries, positions=positions))
-    wrong, _ = gallery(contest_of(dataset, {"a": A}), pictures=250)
+    wrong, _ = gallery(comparison_of(dataset, {"a": A}), pictures=250)
     assert (
         wrong.text == "4 queries of 8, 2 of them without any correct image; 2 shown, at even "
         "distances."
@@ -117,10 +117,10 @@ def test_the_allowance_is_kept_and_used(tmp_path, allowance):
     photos(tmp_path, 64)
     random = np.random.default_rng(3)
     hits = {name: random.random(64) < 0.6 for name in "abc"}
-    contest = contest_of(dataset_of(tmp_path, 64), hits)
+    comparison = comparison_of(dataset_of(tmp_path, 64), hits)
     overlay = {"b": lambda query, answer: Picture("data:image/jpeg;base64,", 4, 3)}
     reports = []
-    patterns = gallery(contest, pictures=allowance, overlays=overlay, report=reports.append)
+    patterns = gallery(comparison, pictures=allowance, overlays=overlay, report=reports.append)
     assert shown(patterns) <= allowance
     # Less than a card, or a card of every pattern, is left over.
     cards = [len(p.cards) for p in patterns]
@@ -138,8 +138,8 @@ def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
         asked.append(path)
         return None if path.name == "0.png" else Picture("data:image/jpeg;base64,xx", 4, 3)
 
-    contest = contest_of(dataset_of(tmp_path, 8), {"a": A, "b": B})
-    patterns = gallery(contest, pictures=250, overlays={"b": overlay})
+    comparison = comparison_of(dataset_of(tmp_path, 8), {"a": A, "b": B})
+    patterns = gallery(comparison, pictures=250, overlays={"b": overlay})
     cards = {card.name: card for pattern in patterns for card in pattern.cards}
     assert sorted(asked) == sorted(tmp_path / name for name in cards)
     assert all(card.models[0].overlay is None for card in cards.values())
@@ -149,6 +149,6 @@ def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
 
 def test_the_queries_of_a_pattern_are_spread(tmp_path):
     photos(tmp_path, 40)
-    contest = contest_of(dataset_of(tmp_path, 40), {"a": [True] * 40})
-    (pattern,) = gallery(contest, pictures=250)
+    comparison = comparison_of(dataset_of(tmp_path, 40), {"a": [True] * 40})
+    (pattern,) = gallery(comparison, pictures=250)
     assert [card.name for card in pattern.cards] == ["5.png", "15.png", "25.png", "35.png"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from tests.reports.made_contests import Page, contest_of, dataset_of, large_contest, photos
+from tests.reports.made_comparisons import Page, comparison_of, dataset_of, large_comparison, photos
 
 from netvlad.errors import DataError, StorageError
 from netvlad.reports.evaluation_page import PICTURES, write_evaluation_page
@@ -23,20 +23,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def written(folder, *contests, **more):
+def written(folder, *comparisons, **more):
     path = write_evaluation_page(
-        folder / "out.html", contests, provenance={"command": "netvlad <evaluate>"}, **more
+        folder / "out.html", comparisons, provenance={"command": "netvlad <evaluate>"}, **more
     )
     assert path == folder / "out.html"
     return Page(path)
 
 
 def test_the_table_has_the_figures_of_the_measures(folder):
-    contest = contest_of(dataset_of(folder, 16), {"good": GOOD, "fair": FAIR})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset_of(folder, 16), {"good": GOOD, "fair": FAIR})
+    page = written(folder, comparison)
     head, *rows = page.rows()[1:4]
     assert head[:5] == ["Model", "R@1", "R@5", "R@10", "R@20"]
-    for trial, row in zip(contest.trials, rows, strict=True):
+    for trial, row in zip(comparison.trials, rows, strict=True):
         measures = trial.measures
         for n, cell in zip((1, 5, 10, 20), row[1:5], strict=True):
             found = measures.recall[str(n)]
@@ -54,15 +54,15 @@ def test_the_table_has_the_figures_of_the_measures(folder):
 
 
 def test_a_mark_stands_where_the_test_says_so_and_nowhere_else(folder):
-    contest = contest_of(dataset_of(folder, 16), {"fair": FAIR, "good": GOOD})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset_of(folder, 16), {"fair": FAIR, "good": GOOD})
+    page = written(folder, comparison)
     marks = {
         (row[0], name)
         for row in page.rows()[2:4]
         for name, cell in zip(page.rows()[1], row, strict=True)
         if "★" in cell
     }
-    assert contest.best == 1
+    assert comparison.best == 1
     assert marks == {("good", "R@1")}
     assert "good is better than fair on made test: R@1 0.938 against 0.438" in page.text
     assert "8 queries to 0, p = 0.008" in page.text
@@ -71,8 +71,8 @@ def test_a_mark_stands_where_the_test_says_so_and_nowhere_else(folder):
 
 def test_nothing_is_marked_where_chance_may_have_played(folder):
     close = [not hit for hit in FAIR[::-1]]
-    contest = contest_of(dataset_of(folder, 16), {"a": FAIR, "b": close, "c": FAIR[::-1]})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset_of(folder, 16), {"a": FAIR, "b": close, "c": FAIR[::-1]})
+    page = written(folder, comparison)
     assert "No model is beyond doubt the best on made test" in page.text
     assert page.html.count("★") == 1 and "No figure is marked" in page.text  # 1: what ★ means
     assert len(page.rows()[6:9]) == 3 and {row[-1] for row in page.rows()[6:9]} == {
@@ -82,11 +82,11 @@ def test_nothing_is_marked_where_chance_may_have_played(folder):
 
 def test_sentences_say_no_more_than_the_test(folder):
     dataset = dataset_of(folder, 16)
-    alone = verdict(contest_of(dataset, {"a": FAIR}))
+    alone = verdict(comparison_of(dataset, {"a": FAIR}))
     assert re.fullmatch(r"a on made test: R@1 0\.438 \(95 % interval [\d.]+–[\d.]+\)", alone)
-    alike = verdict(contest_of(dataset, {"a": FAIR, "b": FAIR}))
+    alike = verdict(comparison_of(dataset, {"a": FAIR, "b": FAIR}))
     assert "Neither model is beyond doubt" in alike and "0 queries to 0, p\xa0=\xa01" in alike
-    three = verdict(contest_of(dataset, {"a": FAIR, "b": GOOD, "c": [False] * 16}))
+    three = verdict(comparison_of(dataset, {"a": FAIR, "b": GOOD, "c": [False] * 16}))
     assert three == (
         "b is the best of 3 models on made test: R@1 0.938 against 0.438 (a) and 0.000 (c); "
         "largest p\xa0=\xa00.008"
@@ -94,8 +94,8 @@ def test_sentences_say_no_more_than_the_test(folder):
 
 
 def test_the_page_stands_alone(folder):
-    contest = contest_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
+    page = written(folder, comparison)
     assert not page.all("script") and not page.all("link")
     sources = [image["src"] for image in page.all("img")]
     assert sources and all(source.startswith("data:image/jpeg;base64,") for source in sources)
@@ -111,8 +111,8 @@ def test_strange_names_are_escaped_and_written(folder):
     names = [f"{EVIL}{i}\udcff\u2028.png" for i in range(16)]
     labels = {"<i>": [EVIL, "ü"] * 8}
     dataset = dataset_of(folder, 16, names=names.__getitem__, labels=labels)
-    contest = contest_of(dataset, {EVIL: GOOD, "\udc80\ud800": FAIR}, settings={EVIL: [EVIL]})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset, {EVIL: GOOD, "\udc80\ud800": FAIR}, settings={EVIL: [EVIL]})
+    page = written(folder, comparison)
     assert "<b>&" not in page.html and "<i>:" not in page.html
     assert (
         f"{EVIL} is better than" in page.text and f"{EVIL}0\N{REPLACEMENT CHARACTER}" in page.text
@@ -121,16 +121,16 @@ def test_strange_names_are_escaped_and_written(folder):
 
 
 def test_models_of_one_name_are_told_apart(folder):
-    contest = contest_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
-    for trial in contest.trials:
+    comparison = comparison_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
+    for trial in comparison.trials:
         object.__setattr__(trial.competitor, "name", "same")
-    page = written(folder, contest)
+    page = written(folder, comparison)
     assert [row[0] for row in page.rows()[2:4]] == ["same", "same (2)"]
 
 
 def test_without_positions_labels_and_rivals(folder):
-    contest = contest_of(dataset_of(folder, 16, positions=False), {"alone": FAIR})
-    page = written(folder, contest)
+    comparison = comparison_of(dataset_of(folder, 16, positions=False), {"alone": FAIR})
+    page = written(folder, comparison)
     assert "as listed" in page.text
     for absent in ("Error (m)", "How far off", "Where it was", "Model against", "R@1 by", "★"):
         assert absent not in page.text
@@ -141,8 +141,8 @@ def test_without_positions_labels_and_rivals(folder):
 def test_conditions_maps_and_counts(folder):
     labels = {"condition": ["day", "night"] * 8, "city": ["one"] * 16}
     dataset = dataset_of(folder, 16, labels=labels)
-    contest = contest_of(dataset, {"a": GOOD, "b": FAIR}, unreadable=[3])
-    page = written(folder, contest)
+    comparison = comparison_of(dataset, {"a": GOOD, "b": FAIR}, unreadable=[3])
+    page = written(folder, comparison)
     assert "R@1 by condition" in page.text and "R@1 by city" not in page.text
     assert "1 unreadable query" in page.text and "16 database images" in page.text
     maps = [svg["aria-label"] for svg in page.all("svg") if svg.get("class") == "map"]
@@ -153,25 +153,27 @@ def test_conditions_maps_and_counts(folder):
 
 
 def test_overlays_and_images_that_could_not_be_used(folder):
-    contest = contest_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
-    trial = contest.trials[1]
+    comparison = comparison_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
+    trial = comparison.trials[1]
     broken = replace(trial.evaluation, unreadable=tuple(f"{i}.png: is torn" for i in range(25)))
-    contest = replace(contest, trials=(contest.trials[0], replace(trial, evaluation=broken)))
+    comparison = replace(
+        comparison, trials=(comparison.trials[0], replace(trial, evaluation=broken))
+    )
     overlay = {"b": lambda query, answer: Picture("data:image/jpeg;base64,over", 4, 3)}
-    page = written(folder, contest, overlays=overlay)
+    page = written(folder, comparison, overlays=overlay)
     glowing = [image for image in page.all("img") if str(image["src"]).endswith("over")]
     assert len(glowing) == page.text.count("why the first") > 0
     assert {image["alt"] for image in glowing} == {
         "what in the query speaks for the first answer of b"
     }
     assert page.text.count("is torn") == 20 and "and 5 more" in page.text
-    assert "why the first" not in written(folder, contest).text
+    assert "why the first" not in written(folder, comparison).text
 
 
 def test_the_foot_says_how_to_repeat_it(folder):
-    contest = contest_of(dataset_of(folder, 16), {"a": GOOD}, settings={"clusters": 64})
-    text = written(folder, contest).text
-    prepared = contest.prepared
+    comparison = comparison_of(dataset_of(folder, 16), {"a": GOOD}, settings={"clusters": 64})
+    text = written(folder, comparison).text
+    prepared = comparison.prepared
     for needed in (
         prepared.data_fingerprint,
         prepared.protocol.fingerprint,
@@ -184,13 +186,13 @@ def test_the_foot_says_how_to_repeat_it(folder):
         assert needed in text
 
 
-def test_several_contests_share_the_allowance(folder):
-    first = contest_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
-    second = contest_of(dataset_of(folder, 16), {"a": FAIR, "b": FAIR})
+def test_several_comparisons_share_the_allowance(folder):
+    first = comparison_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR})
+    second = comparison_of(dataset_of(folder, 16), {"a": FAIR, "b": FAIR})
     page = written(folder, *[first, second] * 4)
     assert 0 < len(page.all("img")) <= PICTURES
     links = [link["href"] for link in page.all("a")]
-    assert links[:8] == [f"#contest-{number}" for number in range(1, 9)]
+    assert links[:8] == [f"#comparison-{number}" for number in range(1, 9)]
     assert (
         "Beyond doubt the best at R@1: a in 4 of 8 evaluations; in the other 4 no model is."
         in page.text
@@ -199,7 +201,7 @@ def test_several_contests_share_the_allowance(folder):
 
 def test_a_page_without_room_for_photos_says_so(folder, monkeypatch):
     monkeypatch.setattr("netvlad.reports.evaluation_page.PICTURES", 6)
-    page = written(folder, contest_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR}))
+    page = written(folder, comparison_of(dataset_of(folder, 16), {"a": GOOD, "b": FAIR}))
     assert not page.all("img") and "a page shows at most 6" in page.text
 
 
@@ -209,9 +211,9 @@ def test_ten_thousand_queries_make_a_page_that_opens(tmp_path):
     for number in range(40):
         pixels = random.integers(0, 256, (300, 400, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png", compress_level=1)
-    contest = large_contest(tmp_path, 40, 10_000, 3)
+    comparison = large_comparison(tmp_path, 40, 10_000, 3)
     reports = []
-    page = written(tmp_path, contest, report=reports.append)
+    page = written(tmp_path, comparison, report=reports.append)
     assert len(page.all("img")) <= PICTURES
     assert len(page.html) < 8_000_000
     rest = len(re.sub(r'src="data:[^"]*"', "", page.html))
@@ -225,6 +227,6 @@ def test_a_page_that_cannot_be_written(folder):
     with pytest.raises(DataError, match="at least one"):
         written(folder)
     (folder / "file").touch()
-    contest = contest_of(dataset_of(folder, 16), {"a": GOOD})
+    comparison = comparison_of(dataset_of(folder, 16), {"a": GOOD})
     with pytest.raises(StorageError, match=r"out\.html"):
-        write_evaluation_page(folder / "file" / "out.html", [contest], provenance={})
+        write_evaluation_page(folder / "file" / "out.html", [comparison], provenance={})

@@ -43,7 +43,7 @@ def prepare_folder(folder: Path) -> None:
 
 def write_report(
     folder: Path,
-    contests: Sequence[Comparison],
+    comparisons: Sequence[Comparison],
     compute: Compute,
     report: Reporter,
 ) -> list[Path]:
@@ -53,26 +53,26 @@ def write_report(
         StorageError: they cannot be written.
     """
     told = provenance(compute)
-    written = write_results(folder, contests, told)
+    written = write_results(folder, comparisons, told)
     page = write_evaluation_page(
         folder / "index.html",
-        contests,
+        comparisons,
         provenance=told,
-        overlays=_overlays(contests),
+        overlays=_overlays(comparisons),
         report=report,
     )
     return [page, *written]
 
 
-def unreadable_in(contests: Sequence[Comparison]) -> int:
-    """How many images could not be used, each counted once a contest."""
+def unreadable_in(comparisons: Sequence[Comparison]) -> int:
+    """How many images could not be used, each counted once a comparison."""
     return sum(
         len({line for trial in one.trials for line in trial.evaluation.unreadable})
-        for one in contests
+        for one in comparisons
     )
 
 
-def _overlays(contests: Sequence[Comparison]) -> Mapping[str, Overlay]:
+def _overlays(comparisons: Sequence[Comparison]) -> Mapping[str, Overlay]:
     """For each NetVLAD model, which parts of a query made it similar to its first answer."""
 
     def of(model: PlaceModel) -> Overlay:
@@ -85,7 +85,7 @@ def _overlays(contests: Sequence[Comparison]) -> Mapping[str, Overlay]:
 
         return overlay
 
-    found = [trial.competitor for one in contests for trial in one.trials]
+    found = [trial.competitor for one in comparisons for trial in one.trials]
     return {
         one.name: of(one.model)
         for one in found

@@ -17,21 +17,21 @@ MARK = "*"
 """Stands behind a figure that is beyond doubt the best of its column."""
 
 
-def evaluation_table(contest: Comparison) -> Table:
+def evaluation_table(comparison: Comparison) -> Table:
     """The figures of each model, a row each; legible at 100 columns.
 
     A recall is bold and marked where ``Comparison.best`` says that its model is the best.
     The first recall has its 95 % interval over places.
     """
-    prepared, trials = contest.prepared, contest.trials
+    prepared, trials = comparison.prepared, comparison.trials
     counts = (
         f"{counted(len(prepared.queries), 'queries')}, "
         f"{counted(len(prepared.database), 'database images')}"
     )
-    table = _table(f"{contest.title}: {counts}")
+    table = _table(f"{comparison.title}: {counts}")
     table.add_column("model", overflow="fold", min_width=8)
     table.add_column("D", justify="right", no_wrap=True)
-    for place, n in enumerate(contest.cutoffs):
+    for place, n in enumerate(comparison.cutoffs):
         table.add_column(f"R@{n}" if place else f"R@{n} [95 %]", no_wrap=True)
     one_percent = any(ONE_PERCENT in trial.measures.recall for trial in trials)
     if one_percent:
@@ -42,8 +42,8 @@ def evaluation_table(contest: Comparison) -> Table:
         table.add_column("median\nerror", justify="right", no_wrap=True)
     for i, trial in enumerate(trials):
         cells = [_printable(trial.competitor.name), Text(f"{trial.evaluation.descriptor_dim}")]
-        marked = contest.lead_cutoff if contest.best == i else None
-        cells += _recall_cells(trial, contest.cutoffs, marked)
+        marked = comparison.lead_cutoff if comparison.best == i else None
+        cells += _recall_cells(trial, comparison.cutoffs, marked)
         if one_percent:
             at_one = trial.measures.recall.get(ONE_PERCENT)
             cells.append(Text("" if at_one is None else f"{at_one.value:.3f}"))
@@ -51,17 +51,18 @@ def evaluation_table(contest: Comparison) -> Table:
         if errors:
             cells.append(Text(_metres(trial.measures.median_error_m)))
         table.add_row(*cells)
-    if contest.best is not None:
+    if comparison.best is not None:
         table.caption = Text(
-            f"{MARK} better than each other model at R@{contest.lead_cutoff} (exact paired tests "
-            f"over {contest.trial_words[1]}, 5 % in all)"
+            f"{MARK} better than each other model at R@{comparison.lead_cutoff} (exact paired "
+            "tests "
+            f"over {comparison.trial_words[1]}, 5 % in all)"
         )
     return table
 
 
-def count_lines(contest: Comparison) -> list[str]:
+def count_lines(comparison: Comparison) -> list[str]:
     """What lowers every recall for reasons that are no model's merit, a line each; often none."""
-    recalls = [trial.evaluation.recalls for trial in contest.trials]
+    recalls = [trial.evaluation.recalls for trial in comparison.trials]
     # Images that one model cannot use (too small, say) may be another's answers.
     queries = max(one.unreadable_queries for one in recalls)
     database = max(one.unreadable_database for one in recalls)
@@ -74,15 +75,15 @@ def count_lines(contest: Comparison) -> list[str]:
     return [f"{_counted(count, words)} {what}" for count, words, what in found if count]
 
 
-def comparison_lines(contest: Comparison) -> list[str]:
+def comparison_lines(comparison: Comparison) -> list[str]:
     """Every two models at the smallest N of recall@N, a line each, in words.
 
     The p-values are of each test by itself; marks in the table allow for their number.
     """
-    cutoff, words = min(contest.cutoffs), contest.trial_words
+    cutoff, words = min(comparison.cutoffs), comparison.trial_words
     lines = []
-    for a, b, test in contest.pairs(cutoff):
-        first, second = (_printable(contest.trials[i].competitor.name).plain for i in (a, b))
+    for a, b, test in comparison.pairs(cutoff):
+        first, second = (_printable(comparison.trials[i].competitor.name).plain for i in (a, b))
         if test.a_better + test.b_better == 0:
             found = f"equally good at each of {_counted(test.trials, words)}"
         else:
@@ -92,24 +93,24 @@ def comparison_lines(contest: Comparison) -> list[str]:
     return lines
 
 
-def condition_table(contest: Comparison, label: str) -> Table:
+def condition_table(comparison: Comparison, label: str) -> Table:
     """The smallest recall@N of each model with its interval, a row for each word of a label.
 
     Raises:
         DataError: the queries are not parted by that label.
     """
-    known = contest.trials[0].conditions
+    known = comparison.trials[0].conditions
     if label not in known:
         names = ", ".join(known) or "none"
-        raise DataError(f"{contest.title}: there is no condition {label} (conditions: {names})")
-    cutoff = min(contest.cutoffs)
-    table = _table(f"{contest.title}: R@{cutoff} by {label}")
+        raise DataError(f"{comparison.title}: there is no condition {label} (conditions: {names})")
+    cutoff = min(comparison.cutoffs)
+    table = _table(f"{comparison.title}: R@{cutoff} by {label}")
     table.add_column(_printable(label), overflow="fold", min_width=8)
     table.add_column("queries", justify="right", no_wrap=True)
-    for trial in contest.trials:
+    for trial in comparison.trials:
         table.add_column(_printable(trial.competitor.name), overflow="fold", min_width=18)
     for word, measures in known[label].items():
-        recalls = [trial.conditions[label][word].recall[str(cutoff)] for trial in contest.trials]
+        recalls = [trial.conditions[label][word].recall[str(cutoff)] for trial in comparison.trials]
         table.add_row(
             _printable(word or "(unknown)"),
             f"{measures.queries:,}",

@@ -111,7 +111,7 @@ def compare_paired(
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One model's part in a contest.
+    """One model's part in a comparison.
 
     Attributes:
         competitor: the model.
@@ -194,7 +194,7 @@ class Comparison:
 
         It must beat each of the others in the paired test at a level of 5 % for all of these tests
         together (Holm, Scandinavian Journal of Statistics 6, 1979). Where models are equally good,
-        one is called the best in at most 5 % of contests.
+        one is called the best in at most 5 % of comparisons.
         """
         cutoff = self.lead_cutoff
         right = [int(self._hits(i, cutoff).sum()) for i in range(len(self.trials))]

@@ -87,20 +87,20 @@ class CardPainter:
 
     def __init__(
         self,
-        contest: Comparison,
+        comparison: Comparison,
         names: Sequence[str],
         overlays: Sequence[Overlay | None],
         top: int,
     ) -> None:
-        """Make cards of one contest.
+        """Make cards of one comparison.
 
         Args:
-            contest: the models and their answers.
+            comparison: the models and their answers.
             names: of the models, each different.
             overlays: what speaks for a first answer, for each model that can tell.
             top: how many answers of each model a card shows.
         """
-        self._contest = contest
+        self._comparison = comparison
         self._names = names
         self._overlays = overlays
         self._top = top
@@ -108,7 +108,7 @@ class CardPainter:
 
     def card(self, row: int) -> QueryCard:
         """The card of one of the queries that count."""
-        prepared = self._contest.prepared
+        prepared = self._comparison.prepared
         query = int(prepared.queries[row])
         images = prepared.dataset.queries
         labels = [
@@ -129,7 +129,7 @@ class CardPainter:
         )
 
     def _answers(self, number: int, row: int, query: int, right: set[int]) -> ModelAnswers:
-        trial = self._contest.trials[number]
+        trial = self._comparison.trials[number]
         matches = trial.evaluation.matches
         rank, depth = int(trial.outcomes.ranks[row]), trial.outcomes.depth
         found = matches.indices[row, : self._top].tolist()
@@ -154,7 +154,7 @@ class CardPainter:
         )
 
     def _overlay(self, number: int, query: int, answer: int) -> Picture | None:
-        overlay, dataset = self._overlays[number], self._contest.prepared.dataset
+        overlay, dataset = self._overlays[number], self._comparison.prepared.dataset
         if overlay is None or answer < 0:
             return None
         return overlay(dataset.queries.path(query), dataset.database.path(answer))
@@ -162,7 +162,7 @@ class CardPainter:
     def _answer(
         self, rank: int, index: int, query: int, correct: bool, squared: float
     ) -> AnswerPicture:
-        database = self._contest.prepared.dataset.database
+        database = self._comparison.prepared.dataset.database
         return AnswerPicture(
             rank=rank,
             picture=self._picture(database.path(index)),
@@ -174,7 +174,7 @@ class CardPainter:
         )
 
     def _distance(self, index: int, query: int) -> str:
-        dataset = self._contest.prepared.dataset
+        dataset = self._comparison.prepared.dataset
         own, theirs = dataset.queries.positions, dataset.database.positions
         if own is None or theirs is None:
             return ""

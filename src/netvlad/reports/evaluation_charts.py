@@ -1,4 +1,4 @@
-"""The charts of one contest: which curves, intervals, errors and conditions are worth drawing."""
+"""The charts of a comparison: which curves, intervals, errors and conditions are worth drawing."""
 
 from dataclasses import dataclass
 
@@ -41,11 +41,11 @@ class Chart:
     svg: Markup
 
 
-def charts_of(contest: Comparison) -> list[Chart]:
-    """The charts of a contest, those first that tell most."""
-    names, n = names_of(contest), contest.lead_cutoff
-    best = contest.best
-    recalls = [trial.measures.recall[str(n)] for trial in contest.trials]
+def charts_of(comparison: Comparison) -> list[Chart]:
+    """The charts of a comparison, those first that tell most."""
+    names, n = names_of(comparison), comparison.lead_cutoff
+    best = comparison.best
+    recalls = [trial.measures.recall[str(n)] for trial in comparison.trials]
     rows = [
         (name, one.value, one.low, one.high, number == best)
         for number, (name, one) in enumerate(zip(names, recalls, strict=True))
@@ -57,7 +57,7 @@ def charts_of(contest: Comparison) -> list[Chart]:
             "The share of queries with a correct image among the first N answers. "
             "The bands are 95 % intervals.",
             Markup(
-                recall_chart([_curve(*pair) for pair in zip(names, contest.trials, strict=True)])
+                recall_chart([_curve(*pair) for pair in zip(names, comparison.trials, strict=True)])
             ),
         ),
         Chart(
@@ -71,12 +71,12 @@ def charts_of(contest: Comparison) -> list[Chart]:
             "right, and how many of the right ones are accepted.",
             Markup(
                 precision_recall_chart(
-                    [_precision(*pair) for pair in zip(names, contest.trials, strict=True)]
+                    [_precision(*pair) for pair in zip(names, comparison.trials, strict=True)]
                 )
             ),
         ),
-        *_errors(contest, names),
-        *_conditions(contest, names, n),
+        *_errors(comparison, names),
+        *_conditions(comparison, names, n),
     ]
 
 
@@ -100,19 +100,19 @@ def _precision(name: str, trial: Entry) -> Series:
     return Series(name, curve.recall, curve.precision)
 
 
-def _errors(contest: Comparison, names: list[str]) -> list[Chart]:
+def _errors(comparison: Comparison, names: list[str]) -> list[Chart]:
     errors = {
         name: trial.outcomes.errors_m
-        for name, trial in zip(names, contest.trials, strict=True)
+        for name, trial in zip(names, comparison.trials, strict=True)
         if trial.outcomes.errors_m is not None and not np.isnan(trial.outcomes.errors_m).all()
     }
     if not errors:
         return []
-    rule = contest.prepared.protocol.positives
+    rule = comparison.prepared.protocol.positives
     if isinstance(rule, Radius):
         radius, text = rule.radius_m, "Bars left of the radius are right answers."
     else:
-        radius = contest.prepared.dataset.radius_m
+        radius = comparison.prepared.dataset.radius_m
         text = f"What is right depends on the rule ({rule.words}), not on the radius drawn."
     chart = error_chart({name: e for name, e in errors.items() if e is not None}, radius)
     return [
@@ -124,13 +124,13 @@ def _errors(contest: Comparison, names: list[str]) -> list[Chart]:
     ]
 
 
-def _conditions(contest: Comparison, names: list[str], n: int) -> list[Chart]:
+def _conditions(comparison: Comparison, names: list[str], n: int) -> list[Chart]:
     """A chart for each label, with the words of all models in alphabetical order."""
-    labels = dict.fromkeys(label for trial in contest.trials for label in trial.conditions)
+    labels = dict.fromkeys(label for trial in comparison.trials for label in trial.conditions)
     charts = []
     for label in labels:
         groups: dict[str, list[tuple[str, float, float, float, int]]] = {}
-        for name, trial in zip(names, contest.trials, strict=True):
+        for name, trial in zip(names, comparison.trials, strict=True):
             for word, measures in trial.conditions.get(label, {}).items():
                 one = measures.recall[str(n)]
                 row = (name, one.value, one.low, one.high, measures.queries)

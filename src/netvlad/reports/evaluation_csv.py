@@ -30,7 +30,12 @@ without one; ``error_m`` metres from the query to it, empty where unknown; ``pla
 queries of one place share."""
 
 _ROWS_AT_ONCE = 4096
-_CONTEST_COLUMNS = ("num_queries", "num_database", "queries_without_positives", "data_fingerprint")
+_COMPARISON_COLUMNS = (
+    "num_queries",
+    "num_database",
+    "queries_without_positives",
+    "data_fingerprint",
+)
 _MODEL_COLUMNS = (
     "source",
     "fingerprint",
@@ -64,18 +69,18 @@ def write_results_csv(path: Path, content: dict[str, Any]) -> None:
 
 
 def _result_rows(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for contest in content["comparisons"]:
-        for model in contest["models"]:
+    for comparison in content["comparisons"]:
+        for model in comparison["models"]:
             measures = dict(model["measures"])
             recall = measures.pop("recall")
             del measures["queries"]  # num_queries
             yield {
-                "dataset": contest["dataset"],
-                "split": contest["split"],
-                "protocol": contest["protocol"]["name"],
+                "dataset": comparison["dataset"],
+                "split": comparison["split"],
+                "protocol": comparison["protocol"]["name"],
                 "model": model["name"],
-                **{name: contest[name] for name in _CONTEST_COLUMNS},
-                "protocol_fingerprint": contest["protocol"]["fingerprint"],
+                **{name: comparison[name] for name in _COMPARISON_COLUMNS},
+                "protocol_fingerprint": comparison["protocol"]["fingerprint"],
                 **{
                     f"recall@{n}{end}": interval[key]
                     for n, interval in recall.items()
@@ -87,33 +92,33 @@ def _result_rows(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def write_queries_csv(path: Path, contests: Sequence[Comparison]) -> None:
+def write_queries_csv(path: Path, comparisons: Sequence[Comparison]) -> None:
     """A row for each data set, protocol, model and query, with :data:`QUERY_COLUMNS`.
 
-    A column more for each label that queries of any contest have. A label called like another
+    A column more for each label that queries of any comparison have. A label called like another
     column has ``label_`` before its name. Rows are written as they are made: the table is never in
     memory.
 
     Args:
         path: the file. Bytes of file names that are not UTF-8 are written as ``\\udcNN``, NN the
             byte in hexadecimal.
-        contests: a data set under a protocol each.
+        comparisons: a data set under a protocol each.
     """
     labels = list(
         dict.fromkeys(
-            label for one in contests for trial in one.trials for label in trial.outcomes.labels
+            label for one in comparisons for trial in one.trials for label in trial.outcomes.labels
         )
     )
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         # Lines end in CR LF as RFC 4180 has it, which makes the writer quote both in names.
         table = csv.writer(file)
         table.writerow([*QUERY_COLUMNS, *_label_columns(labels)])
-        for contest in contests:
-            counts = contest.prepared.positives.counts()
-            for trial in contest.trials:
+        for comparison in comparisons:
+            counts = comparison.prepared.positives.counts()
+            for trial in comparison.trials:
                 for start in range(0, len(trial.outcomes), _ROWS_AT_ONCE):
                     part = slice(start, start + _ROWS_AT_ONCE)
-                    table.writerows(_query_rows(contest, trial, part, counts, labels))
+                    table.writerows(_query_rows(comparison, trial, part, counts, labels))
 
 
 def _label_columns(labels: Sequence[str]) -> list[str]:
@@ -130,14 +135,14 @@ def _label_columns(labels: Sequence[str]) -> list[str]:
 
 
 def _query_rows(
-    contest: Comparison,
+    comparison: Comparison,
     trial: Entry,
     part: slice,
     counts: NDArray[np.int64],
     labels: Sequence[str],
 ) -> Iterator[list[object]]:
     """Some rows of one model; ``counts`` (Q,) are the positives of each query."""
-    prepared, outcomes = contest.prepared, trial.outcomes
+    prepared, outcomes = comparison.prepared, trial.outcomes
     dataset = prepared.dataset
     rows = prepared.queries[part].tolist()
     first = trial.evaluation.matches.indices[part, 0].tolist()
@@ -153,7 +158,7 @@ def _query_rows(
             for label in labels
         ),
     )
-    head = [contest.dataset_name, dataset.split, prepared.protocol.name, trial.competitor.name]
+    head = [comparison.dataset_name, dataset.split, prepared.protocol.name, trial.competitor.name]
     for row, answer, rank, *others in zip(rows, first, ranks, *columns, strict=True):
         yield [
             *head,

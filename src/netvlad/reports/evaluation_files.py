@@ -16,7 +16,7 @@ TABLE_TEX = "table.tex"
 
 
 def write_results(
-    folder: Path, contests: Sequence[Comparison], provenance: Mapping[str, str]
+    folder: Path, comparisons: Sequence[Comparison], provenance: Mapping[str, str]
 ) -> list[Path]:
     """Write all figures, the outcome of every query, and a table for a paper.
 
@@ -25,25 +25,25 @@ def write_results(
 
     Args:
         folder: made if need be.
-        contests: a data set under a protocol each.
+        comparisons: a data set under a protocol each.
         provenance: what is needed to repeat them: command, versions, date.
 
     Returns:
         ``results.json``, ``results.csv``, ``queries.csv`` and ``table.tex`` in the folder.
 
     Raises:
-        DataError: there is no contest.
+        DataError: there is no comparison.
         StorageError: a file cannot be written.
     """
-    if not contests:
+    if not comparisons:
         raise DataError(f"{folder}: there is nothing to write; evaluate at least one data set")
-    content = comparisons_to_json(contests, provenance)
+    content = comparisons_to_json(comparisons, provenance)
     paths = [folder / name for name in (RESULTS_JSON, RESULTS_CSV, QUERIES_CSV, TABLE_TEX)]
     write_json(paths[0], content)
     with written_beside(paths[1]) as temporary:
         write_results_csv(temporary, content)
     with written_beside(paths[2]) as temporary:
-        write_queries_csv(temporary, contests)
+        write_queries_csv(temporary, comparisons)
     with written_beside(paths[3]) as temporary:
-        temporary.write_text(latex_table(contests, provenance), encoding="utf-8")
+        temporary.write_text(latex_table(comparisons, provenance), encoding="utf-8")
     return paths

@@ -88,16 +88,16 @@ def pattern_title(right: Sequence[bool], names: Sequence[str]) -> str:
 
 
 def gallery(
-    contest: Comparison,
+    comparison: Comparison,
     *,
     pictures: int,
     overlays: Mapping[str, Overlay] | None = None,
     report: Reporter = silent,
 ) -> list[PatternCards]:
-    """The gallery of one contest; the queries of a pattern are taken at even distances.
+    """The gallery of one comparison; the queries of a pattern are taken at even distances.
 
     Args:
-        contest: the models and their answers.
+        comparison: the models and their answers.
         pictures: at most so many are shown.
         overlays: what in a query speaks for its first answer, by the name of the competitor.
         report: receives the progress.
@@ -105,14 +105,14 @@ def gallery(
     Returns:
         the patterns that have a card; none when there is no room for a single one.
     """
-    names = names_of(contest)
-    shown = [(overlays or {}).get(trial.competitor.name) for trial in contest.trials]
-    patterns = patterns_of(np.stack([trial.outcomes.correct for trial in contest.trials]))
+    names = names_of(comparison)
+    shown = [(overlays or {}).get(trial.competitor.name) for trial in comparison.trials]
+    patterns = patterns_of(np.stack([trial.outcomes.correct for trial in comparison.trials]))
     top, room = _room(pictures, len(names), sum(overlay is not None for overlay in shown))
-    chosen = _chosen(contest, patterns, room)
-    painter = CardPainter(contest, names, shown, top)
+    chosen = _chosen(comparison, patterns, room)
+    painter = CardPainter(comparison, names, shown, top)
     total, done = sum(len(rows) for rows in chosen), 0
-    stage = f"Reading pictures of {printable(contest.title)}"
+    stage = f"Reading pictures of {printable(comparison.title)}"
     found = []
     for pattern, rows in zip(patterns, chosen, strict=True):
         cards = []
@@ -121,7 +121,7 @@ def gallery(
             cards.append(painter.card(row))
             done += 1
         if cards:
-            text = _text(contest, pattern, len(cards))
+            text = _text(comparison, pattern, len(cards))
             found.append(PatternCards(pattern_title(pattern.right, names), text, tuple(cards)))
     report(Progress(stage, done, total, "queries"))
     return found
@@ -136,9 +136,11 @@ def _room(pictures: int, models: int, overlays: int) -> tuple[int, int]:
     return top, cards
 
 
-def _chosen(contest: Comparison, patterns: Sequence[Pattern], room: int) -> list[NDArray[np.int64]]:
+def _chosen(
+    comparison: Comparison, patterns: Sequence[Pattern], room: int
+) -> list[NDArray[np.int64]]:
     """The queries of each pattern that get a card: each pattern in turn, while there is room."""
-    has_positive = contest.prepared.positives.counts() > 0
+    has_positive = comparison.prepared.positives.counts() > 0
     # Little is to be seen in a query that no model could have got right.
     possible = [p.queries[has_positive[p.queries]] for p in patterns]
     rows = [some if len(some) else p.queries for some, p in zip(possible, patterns, strict=True)]
@@ -155,11 +157,11 @@ def _spread(length: int, count: int) -> NDArray[np.int64]:
     return ((np.arange(count) + 0.5) * length / max(count, 1)).astype(np.int64)
 
 
-def _text(contest: Comparison, pattern: Pattern, cards: int) -> str:
-    total = len(contest.prepared.queries)
+def _text(comparison: Comparison, pattern: Pattern, cards: int) -> str:
+    total = len(comparison.prepared.queries)
     number = len(pattern.queries)
     text = f"{counted(number, 'queries')} of {total:,}"
-    without = int((contest.prepared.positives.counts()[pattern.queries] == 0).sum())
+    without = int((comparison.prepared.positives.counts()[pattern.queries] == 0).sum())
     if without:
         text += f", {without:,} of them without any correct image"
     if cards < number:

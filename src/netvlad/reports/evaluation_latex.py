@@ -52,7 +52,7 @@ _ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u0304\u0307", "`'^~\"=.", st
 _ACCENTS |= dict(zip("\u030a\u030c\u0327\u0306\u030b", "rvcuH", strict=True))
 
 
-def latex_table(contests: Sequence[Comparison], provenance: Mapping[str, str]) -> str:
+def latex_table(comparisons: Sequence[Comparison], provenance: Mapping[str, str]) -> str:
     """A ``table`` environment: models as rows, recall@1, @5 and @10 of each data set as columns.
 
     Per cent with one decimal. A figure is bold where its model is beyond doubt the best
@@ -60,22 +60,22 @@ def latex_table(contests: Sequence[Comparison], provenance: Mapping[str, str]) -
     ``\\usepackage{booktabs}`` and nothing else; all of it but comments is ASCII.
 
     Args:
-        contests: a data set under a protocol each, at least one.
+        comparisons: a data set under a protocol each, at least one.
         provenance: goes into comments.
     """
-    cutoffs = [_shown(contest) for contest in contests]
+    cutoffs = [_shown(comparison) for comparison in comparisons]
     columns = " ".join("r" * len(shown) for shown in cutoffs)
     lines = [
         *(f"% {_one_line(f'{name}: {value}')}" for name, value in provenance.items()),
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{_caption(contests)}}}",
+        rf"  \caption{{{_caption(comparisons)}}}",
         r"  \label{tab:recall}",
         rf"  \begin{{tabular}}{{l {columns}}}",
         r"    \toprule",
-        *(f"    {line}" for line in _heads(contests, cutoffs)),
+        *(f"    {line}" for line in _heads(comparisons, cutoffs)),
         r"    \midrule",
-        *(f"    {line}" for line in _rows(contests, cutoffs)),
+        *(f"    {line}" for line in _rows(comparisons, cutoffs)),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{table}",
@@ -102,18 +102,18 @@ def _command(character: str) -> str:
     return "?"
 
 
-def _shown(contest: Comparison) -> tuple[int, ...]:
-    usual = tuple(n for n in PAPER_CUTOFFS if n in contest.cutoffs)
-    return usual or contest.cutoffs[: len(PAPER_CUTOFFS)]
+def _shown(comparison: Comparison) -> tuple[int, ...]:
+    usual = tuple(n for n in PAPER_CUTOFFS if n in comparison.cutoffs)
+    return usual or comparison.cutoffs[: len(PAPER_CUTOFFS)]
 
 
-def _heads(contests: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+def _heads(comparisons: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
     titles, rules, start = [], [], 2
-    split_of = [_split(contest) for contest in contests]
-    for contest, split, shown in zip(contests, split_of, cutoffs, strict=True):
+    split_of = [_split(comparison) for comparison in comparisons]
+    for comparison, split, shown in zip(comparisons, split_of, cutoffs, strict=True):
         # A data set under several protocols needs their names to tell its columns apart.
         several = split_of.count(split) > 1
-        title = f"{split}, {contest.prepared.protocol.name}" if several else split
+        title = f"{split}, {comparison.prepared.protocol.name}" if several else split
         titles.append(rf" & \multicolumn{{{len(shown)}}}{{c}}{{{escaped(title)}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + len(shown) - 1}}}")
         start += len(shown)
@@ -121,42 +121,42 @@ def _heads(contests: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -
     return ["".join(titles).strip() + r" \\", " ".join(rules), rf"Model{names} \\"]
 
 
-def _rows(contests: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
-    """A row for each model, whatever number of the contests it took part in."""
-    # Two models of one contest may have one name; they are told apart by their order.
+def _rows(comparisons: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
+    """A row for each model, whatever number of the comparisons it took part in."""
+    # Two models of one comparison may have one name; they are told apart by their order.
     found: dict[tuple[str, int], dict[int, int]] = {}
-    for number, contest in enumerate(contests):
+    for number, comparison in enumerate(comparisons):
         seen: Counter[str] = Counter()
-        for i, trial in enumerate(contest.trials):
+        for i, trial in enumerate(comparison.trials):
             name = trial.competitor.name
             found.setdefault((name, seen[name]), {})[number] = i
             seen[name] += 1
     lines = []
     for (name, _), trials in found.items():
         cells = [escaped(name)]
-        for number, contest in enumerate(contests):
+        for number, comparison in enumerate(comparisons):
             for n in cutoffs[number]:
                 part = trials.get(number)
-                cells.append("--" if part is None else _cell(contest, part, n))
+                cells.append("--" if part is None else _cell(comparison, part, n))
         lines.append(" & ".join(cells) + r" \\")
     return lines
 
 
-def _cell(contest: Comparison, trial: int, cutoff: int) -> str:
-    value = f"{100 * contest.trials[trial].measures.recall[str(cutoff)].value:.1f}"
-    best = contest.best == trial and cutoff == contest.lead_cutoff
+def _cell(comparison: Comparison, trial: int, cutoff: int) -> str:
+    value = f"{100 * comparison.trials[trial].measures.recall[str(cutoff)].value:.1f}"
+    best = comparison.best == trial and cutoff == comparison.lead_cutoff
     return rf"\textbf{{{value}}}" if best else value
 
 
-def _caption(contests: Sequence[Comparison]) -> str:
+def _caption(comparisons: Sequence[Comparison]) -> str:
     parts = [
-        f"{_split(contest)}: protocol {contest.prepared.protocol.name}, "
-        f"{counted(len(contest.prepared.queries), 'queries')}, "
-        f"{counted(len(contest.prepared.database), 'database images')}"
-        for contest in contests
+        f"{_split(comparison)}: protocol {comparison.prepared.protocol.name}, "
+        f"{counted(len(comparison.prepared.queries), 'queries')}, "
+        f"{counted(len(comparison.prepared.database), 'database images')}"
+        for comparison in comparisons
     ]
     words = f"Recall@N in per cent. {'; '.join(parts)}."
-    if any(len(contest.trials) > 1 for contest in contests):
+    if any(len(comparison.trials) > 1 for comparison in comparisons):
         words += (
             " Bold: better than each other model in exact paired tests over places, at a level of "
             "5 % for all of them together."
@@ -164,8 +164,8 @@ def _caption(contests: Sequence[Comparison]) -> str:
     return escaped(words)
 
 
-def _split(contest: Comparison) -> str:
-    return contest.data
+def _split(comparison: Comparison) -> str:
+    return comparison.data
 
 
 def _one_line(text: str) -> str:

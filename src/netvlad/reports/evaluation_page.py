@@ -55,7 +55,7 @@ class MapFigure:
 
 @dataclass(frozen=True)
 class Section:
-    """One contest as the page shows it.
+    """One comparison as the page shows it.
 
     Attributes:
         anchor: its HTML id.
@@ -123,7 +123,7 @@ class Identity:
 
 def write_evaluation_page(
     path: Path,
-    contests: Sequence[Comparison],
+    comparisons: Sequence[Comparison],
     *,
     provenance: Mapping[str, str],
     overlays: Mapping[str, Overlay] | None = None,
@@ -136,7 +136,7 @@ def write_evaluation_page(
 
     Args:
         path: the page.
-        contests: a section each; at least one.
+        comparisons: a section each; at least one.
         provenance: how the figures were made (command, versions, machine, date), by name.
         overlays: what in a query speaks for its first answer, by the name of the competitor.
         report: receives the progress.
@@ -145,15 +145,15 @@ def write_evaluation_page(
         ``path``.
 
     Raises:
-        DataError: there is no contest.
+        DataError: there is no comparison.
         StorageError: it cannot be written.
     """
-    if not contests:
-        raise DataError("a page of an evaluation needs at least one contest")
-    room = PICTURES // len(contests)
+    if not comparisons:
+        raise DataError("a page of an evaluation needs at least one comparison")
+    room = PICTURES // len(comparisons)
     sections = [
-        _section(number, contest, room, overlays or {}, report)
-        for number, contest in enumerate(contests, 1)
+        _section(number, comparison, room, overlays or {}, report)
+        for number, comparison in enumerate(comparisons, 1)
     ]
     data = joined(list(dict.fromkeys(section.data for section in sections)))
     return write_page(
@@ -162,9 +162,9 @@ def write_evaluation_page(
         chart_css=Markup(CHART_CSS),
         marks=MARKS,
         data=data,
-        summary=summary(contests),
+        summary=summary(comparisons),
         sections=sections,
-        identities=_identities(contests),
+        identities=_identities(comparisons),
         provenance=[(printable(k), printable(str(v))) for k, v in provenance.items()],
         most_pictures=PICTURES,
         level=f"{SIGNIFICANCE:.0%}".replace("%", " %"),
@@ -173,34 +173,34 @@ def write_evaluation_page(
 
 def _section(
     number: int,
-    contest: Comparison,
+    comparison: Comparison,
     pictures: int,
     overlays: Mapping[str, Overlay],
     report: Reporter,
 ) -> Section:
-    prepared = contest.prepared
+    prepared = comparison.prepared
     protocol = prepared.protocol
-    anchor = f"contest-{number}"
-    patterns = gallery(contest, pictures=pictures, overlays=overlays, report=report)
+    anchor = f"comparison-{number}"
+    patterns = gallery(comparison, pictures=pictures, overlays=overlays, report=report)
     rows = [model for pattern in patterns for card in pattern.cards for model in card.models]
     any_overlay = any(model.overlay is not None for model in rows)
     return Section(
         anchor=anchor,
-        data=data_name(contest),
+        data=data_name(comparison),
         protocol=printable(protocol.name),
         description=printable(protocol.description),
         facts=tuple(protocol_facts(protocol)),
-        verdict=verdict(contest),
-        counts=tuple(_counts(contest)),
+        verdict=verdict(comparison),
+        counts=tuple(_counts(comparison)),
         notes=tuple(printable(note) for note in (*prepared.dataset.notes, *prepared.notes)),
-        unreadable=tuple(_unreadable(contest)),
-        names=tuple(names_of(contest)),
-        cutoff=contest.lead_cutoff,
-        trials=contest.trial_words[1],
-        table=table_of(contest),
-        pairs=tuple(pair_rows(contest)),
-        charts=tuple(charts_of(contest)),
-        maps=tuple(_maps(contest, anchor)),
+        unreadable=tuple(_unreadable(comparison)),
+        names=tuple(names_of(comparison)),
+        cutoff=comparison.lead_cutoff,
+        trials=comparison.trial_words[1],
+        table=table_of(comparison),
+        pairs=tuple(pair_rows(comparison)),
+        charts=tuple(charts_of(comparison)),
+        maps=tuple(_maps(comparison, anchor)),
         patterns=tuple(patterns),
         overlays=any_overlay,
         strip=max((len(model.answers) for model in rows), default=0) + any_overlay,
@@ -209,18 +209,18 @@ def _section(
     )
 
 
-def _unreadable(contest: Comparison) -> list[str]:
+def _unreadable(comparison: Comparison) -> list[str]:
     """What was wrong with each image, once for all models; of many the first."""
     found = dict.fromkeys(
-        printable(text) for trial in contest.trials for text in trial.evaluation.unreadable
+        printable(text) for trial in comparison.trials for text in trial.evaluation.unreadable
     )
     more = len(found) - _MOST_UNREADABLE
     return list(found)[:_MOST_UNREADABLE] + ([f"and {more:,} more"] if more > 0 else [])
 
 
-def _counts(contest: Comparison) -> list[tuple[str, str]]:
+def _counts(comparison: Comparison) -> list[tuple[str, str]]:
     """What was asked of what; images that one model could not read may be another's answers."""
-    recalls = [trial.evaluation.recalls for trial in contest.trials]
+    recalls = [trial.evaluation.recalls for trial in comparison.trials]
     first = recalls[0]
     queries = max(one.unreadable_queries for one in recalls)
     database = max(one.unreadable_database for one in recalls)
@@ -229,8 +229,8 @@ def _counts(contest: Comparison) -> list[tuple[str, str]]:
         (first.num_database, "database image", "database images"),
         (first.num_queries, "query", "queries"),
     ]
-    if contest.trial_words[0] == "place":
-        places = contest.trials[0].measures.places
+    if comparison.trial_words[0] == "place":
+        places = comparison.trials[0].measures.places
         counts.append((places, "different place", "different places"))
     rare = [
         (without, "query without a correct image", "queries without a correct image"),
@@ -241,13 +241,13 @@ def _counts(contest: Comparison) -> list[tuple[str, str]]:
     return [(f"{count:,}", one if count == 1 else many) for count, one, many in kept]
 
 
-def _maps(contest: Comparison, anchor: str) -> list[MapFigure]:
-    prepared = contest.prepared
-    names = names_of(contest)
+def _maps(comparison: Comparison, anchor: str) -> list[MapFigure]:
+    prepared = comparison.prepared
+    names = names_of(comparison)
     database, queries = prepared.dataset.database.positions, prepared.dataset.queries.positions
     models = [
         MappedModel(name, trial.evaluation.matches.indices[:, 0], trial.outcomes.correct)
-        for name, trial in zip(names, contest.trials, strict=True)
+        for name, trial in zip(names, comparison.trials, strict=True)
     ]
     drawings = outcome_maps(
         database,
@@ -270,8 +270,8 @@ def _map_text(drawing: OutcomeMap) -> str:
     return text + "."
 
 
-def _identities(contests: Sequence[Comparison]) -> list[Identity]:
-    """Every model of the page once, though it took part in several contests."""
+def _identities(comparisons: Sequence[Comparison]) -> list[Identity]:
+    """Every model of the page once, though it took part in several comparisons."""
     found = [
         Identity(
             name,
@@ -282,8 +282,8 @@ def _identities(contests: Sequence[Comparison]) -> list[Identity]:
                 for key, value in (trial.competitor.settings or {}).items()
             ),
         )
-        for contest in contests
-        for name, trial in zip(names_of(contest), contest.trials, strict=True)
+        for comparison in comparisons
+        for name, trial in zip(names_of(comparison), comparison.trials, strict=True)
     ]
     return list(dict.fromkeys(found))
 

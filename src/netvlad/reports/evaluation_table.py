@@ -78,10 +78,10 @@ class Table:
     marked: bool
 
 
-def table_of(contest: Comparison) -> Table:
+def table_of(comparison: Comparison) -> Table:
     """The figures of all models, marked where :attr:`Comparison.best` says so and nowhere else."""
-    with_percent = any(ONE_PERCENT in trial.measures.recall for trial in contest.trials)
-    with_errors = any(trial.outcomes.errors_m is not None for trial in contest.trials)
+    with_percent = any(ONE_PERCENT in trial.measures.recall for trial in comparison.trials)
+    with_errors = any(trial.outcomes.errors_m is not None for trial in comparison.trials)
     rows = tuple(
         Row(
             name,
@@ -89,8 +89,11 @@ def table_of(contest: Comparison) -> Table:
             (
                 *_recalls(
                     trial,
-                    contest.cutoffs,
-                    [contest.best == number and n == contest.lead_cutoff for n in contest.cutoffs],
+                    comparison.cutoffs,
+                    [
+                        comparison.best == number and n == comparison.lead_cutoff
+                        for n in comparison.cutoffs
+                    ],
                 ),
                 *([_one_percent(trial)] if with_percent else []),
                 *_answers(trial),
@@ -98,9 +101,11 @@ def table_of(contest: Comparison) -> Table:
                 *_cost(trial),
             ),
         )
-        for number, (name, trial) in enumerate(zip(names_of(contest), contest.trials, strict=True))
+        for number, (name, trial) in enumerate(
+            zip(names_of(comparison), comparison.trials, strict=True)
+        )
     )
-    blocks = _blocks(contest.cutoffs, with_percent, with_errors)
+    blocks = _blocks(comparison.cutoffs, with_percent, with_errors)
     return Table(
         groups=tuple((name, len(columns)) for name, columns in blocks),
         columns=tuple(
@@ -109,7 +114,7 @@ def table_of(contest: Comparison) -> Table:
             for i, (name, title) in enumerate(columns)
         ),
         rows=rows,
-        marked=contest.best is not None,
+        marked=comparison.best is not None,
     )
 
 

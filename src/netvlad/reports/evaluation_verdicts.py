@@ -41,25 +41,25 @@ class PairRow:
     verdict: str
 
 
-def verdict(contest: Comparison) -> str:
+def verdict(comparison: Comparison) -> str:
     """The result at R@1 in one sentence, without a full stop."""
-    names = names_of(contest)
+    names = names_of(comparison)
     if len(names) == 1:
-        n = contest.lead_cutoff
-        one = contest.trials[0].measures.recall[str(n)]
+        n = comparison.lead_cutoff
+        one = comparison.trials[0].measures.recall[str(n)]
         told = f"R@{n} {share(one.value)} (95 % interval {interval(one)})"
-        return f"{names[0]} on {data_name(contest)}: {told}"
-    return _of_two(contest, names) if len(names) == 2 else _of_many(contest, names)
+        return f"{names[0]} on {data_name(comparison)}: {told}"
+    return _of_two(comparison, names) if len(names) == 2 else _of_many(comparison, names)
 
 
-def _of_two(contest: Comparison, names: Sequence[str]) -> str:
-    n, where = contest.lead_cutoff, data_name(contest)
-    first, second = _by_recall(contest)
-    ahead, behind = (_recall(contest, i) for i in (first, second))
-    test = contest.compare(first, second, n)
-    places = f"{counted(test.a_better, contest.trial_words[1])} to {test.b_better}"
+def _of_two(comparison: Comparison, names: Sequence[str]) -> str:
+    n, where = comparison.lead_cutoff, data_name(comparison)
+    first, second = _by_recall(comparison)
+    ahead, behind = (_recall(comparison, i) for i in (first, second))
+    test = comparison.compare(first, second, n)
+    places = f"{counted(test.a_better, comparison.trial_words[1])} to {test.b_better}"
     told = f"{places}, {p_value(test.p_value)}"
-    if contest.best is None:
+    if comparison.best is None:
         return (
             f"Neither model is beyond doubt the better one on {where}: R@{n} {ahead} "
             f"({names[first]}) and {behind} ({names[second]}); {told}"
@@ -70,52 +70,52 @@ def _of_two(contest: Comparison, names: Sequence[str]) -> str:
     )
 
 
-def _of_many(contest: Comparison, names: Sequence[str]) -> str:
-    n, where = contest.lead_cutoff, data_name(contest)
-    leader, *others = _by_recall(contest)
-    ahead = _recall(contest, leader)
-    tests = {i: contest.compare(leader, i, n) for i in others}
+def _of_many(comparison: Comparison, names: Sequence[str]) -> str:
+    n, where = comparison.lead_cutoff, data_name(comparison)
+    leader, *others = _by_recall(comparison)
+    ahead = _recall(comparison, leader)
+    tests = {i: comparison.compare(leader, i, n) for i in others}
     nearest = max(tests, key=lambda i: tests[i].p_value)
     told = p_value(tests[nearest].p_value)
-    if contest.best is None and _recall(contest, nearest) == ahead:
-        equals = [i for i in (leader, *others) if _recall(contest, i) == ahead]
+    if comparison.best is None and _recall(comparison, nearest) == ahead:
+        equals = [i for i in (leader, *others) if _recall(comparison, i) == ahead]
         return (
             f"No model is beyond doubt the best on {where}: {joined([names[i] for i in equals])} "
             f"have the highest R@{n}, {ahead}"
         )
-    if contest.best is None:
+    if comparison.best is None:
         return (
             f"No model is beyond doubt the best on {where}: {names[leader]} has the highest "
             f"R@{n}, {ahead}, but is not beyond doubt ahead of {names[nearest]} with "
-            f"{_recall(contest, nearest)} ({told})"
+            f"{_recall(comparison, nearest)} ({told})"
         )
-    rest = joined([f"{_recall(contest, i)} ({names[i]})" for i in others])
+    rest = joined([f"{_recall(comparison, i)} ({names[i]})" for i in others])
     return (
         f"{names[leader]} is the best of {len(names)} models on {where}: R@{n} {ahead} "
         f"against {rest}; largest {told}"
     )
 
 
-def _recall(contest: Comparison, trial: int) -> str:
-    return share(contest.trials[trial].measures.recall[str(contest.lead_cutoff)].value)
+def _recall(comparison: Comparison, trial: int) -> str:
+    return share(comparison.trials[trial].measures.recall[str(comparison.lead_cutoff)].value)
 
 
-def _by_recall(contest: Comparison) -> list[int]:
+def _by_recall(comparison: Comparison) -> list[int]:
     """The trials, highest recall first, equal ones in their order."""
-    n = str(contest.lead_cutoff)
-    recalls = [trial.measures.recall[n].value for trial in contest.trials]
+    n = str(comparison.lead_cutoff)
+    recalls = [trial.measures.recall[n].value for trial in comparison.trials]
     return sorted(range(len(recalls)), key=lambda i: -recalls[i])
 
 
-def summary(contests: Sequence[Comparison]) -> str:
-    """The result of all contests in one sentence, without a full stop."""
-    if len(contests) == 1:
-        return verdict(contests[0])
-    n, total = contests[0].lead_cutoff, len(contests)
-    if all(len(contest.trials) == 1 for contest in contests):
-        told = [f"{_recall(one, 0)} on {data_name(one)}" for one in contests]
-        return f"R@{n} of {names_of(contests[0])[0]}: {joined(told)}"
-    best = [(one, one.best) for one in contests]
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """The result of all comparisons in one sentence, without a full stop."""
+    if len(comparisons) == 1:
+        return verdict(comparisons[0])
+    n, total = comparisons[0].lead_cutoff, len(comparisons)
+    if all(len(comparison.trials) == 1 for comparison in comparisons):
+        told = [f"{_recall(one, 0)} on {data_name(one)}" for one in comparisons]
+        return f"R@{n} of {names_of(comparisons[0])[0]}: {joined(told)}"
+    best = [(one, one.best) for one in comparisons]
     winners = Counter(names_of(one)[i] for one, i in best if i is not None)
     if not winners:
         return f"No model is beyond doubt the best at R@{n} in any of {total} evaluations"
@@ -125,10 +125,10 @@ def summary(contests: Sequence[Comparison]) -> str:
     return f"Beyond doubt the best at R@{n}: {joined(told)} evaluations{tail}"
 
 
-def pair_rows(contest: Comparison) -> list[PairRow]:
+def pair_rows(comparison: Comparison) -> list[PairRow]:
     """The paired tests at R@1 (or the least N), a row for every two models."""
     rows = []
-    for first, second, test in contest.pairs(contest.lead_cutoff):
+    for first, second, test in comparison.pairs(comparison.lead_cutoff):
         if test.p_value > SIGNIFICANCE or test.a_better == test.b_better:
             said = "could be chance"
         else:

@@ -10,10 +10,10 @@ from netvlad.reports.printable import printable
 UNKNOWN = "–"
 
 
-def names_of(contest: Comparison) -> list[str]:
+def names_of(comparison: Comparison) -> list[str]:
     """A name for each model that no other one has; models of one name are numbered."""
     names: list[str] = []
-    for number, trial in enumerate(contest.trials, 1):
+    for number, trial in enumerate(comparison.trials, 1):
         plain = printable(trial.competitor.name) or f"model {number}"
         name, copy = plain, 2
         while name in names:
@@ -22,9 +22,9 @@ def names_of(contest: Comparison) -> list[str]:
     return names
 
 
-def data_name(contest: Comparison) -> str:
+def data_name(comparison: Comparison) -> str:
     """The data set and its split."""
-    return printable(contest.data)
+    return printable(comparison.data)
 
 
 def joined(words: Sequence[str]) -> str:

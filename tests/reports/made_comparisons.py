@@ -1,4 +1,4 @@
-"""Small contests from descriptors made so that what is right and wrong can be told by eye."""
+"""Small comparisons from descriptors made so that what is right and wrong can be told by eye."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ def right_where(hits: Sequence[bool]) -> NDArray[np.float32]:
     return np.where(np.array(hits)[:, None], eye, wrong).astype(np.float32)
 
 
-def contest_of(
+def comparison_of(
     dataset: PlaceDataset,
     hits: Mapping[str, Sequence[bool]],
     unreadable: Sequence[int] = (),
@@ -80,7 +80,7 @@ def contest_of(
     return compare_evaluations(entries)
 
 
-def large_contest(folder: Path, files: int, queries: int, models: int) -> Comparison:
+def large_comparison(folder: Path, files: int, queries: int, models: int) -> Comparison:
     """Random answers of several models; no search, whose time is no concern of a page."""
     random = np.random.default_rng(0)
     images = ImageSet(

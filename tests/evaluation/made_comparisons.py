@@ -1,4 +1,4 @@
-"""Contests whose every rank can be told: images on a line, and models that look too far along it.
+"""Comparisons whose every rank can be told: images on a line, and models that look too far.
 
 Query ``i`` shows place ``i // per_place``; the database has an image of each place, 100 m apart. A
 model describes an image by its place, and a query by its place plus a jump plus a tenth: places are
@@ -71,7 +71,7 @@ def line_evaluation(
     )
 
 
-def line_contest(
+def line_comparison(
     dataset: PlaceDataset,
     jumps: Mapping[str, NDArray[np.floating]],
     protocol: Protocol | str | None = None,
