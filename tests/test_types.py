@@ -28,3 +28,24 @@ def test_a_list_of_positives_wins_over_the_radius() -> None:
     assert [positives_of(by_radius).row(i).tolist() for i in range(2)] == [[0, 1], [0, 1]]
     with pytest.raises(DataError, match="positives of 2 queries, but 1 queries"):
         positives_of(PlaceDataset("x", "test", near, near.subset([0]), positives=listed))
+
+
+def test_neighbours_are_pairs_sorted_and_counted_once() -> None:
+    rng = np.random.default_rng(0)
+    queries, database = rng.integers(0, 9, 60), rng.integers(0, 12, 60)
+    near = Neighbours.from_pairs(queries, database, 11)
+    slow = [
+        sorted({d for q, d in zip(queries.tolist(), database.tolist(), strict=True) if q == row})
+        for row in range(11)
+    ]
+    assert [near.row(i).tolist() for i in range(11)] == slow
+    assert near.offsets.dtype == near.indices.dtype == np.int64
+    again = Neighbours.from_pairs(*near.pairs(), len(near))
+    assert np.array_equal(again.offsets, near.offsets)
+    assert np.array_equal(again.indices, near.indices)
+    for chosen in (np.array([8, 10, 0, 8]), np.arange(11) % 3 == 0, np.array([], np.int64)):
+        rows = near.subset(chosen)
+        wanted = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        assert [rows.row(i).tolist() for i in range(len(rows))] == [slow[i] for i in wanted]
+    none = Neighbours.from_pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), 2)
+    assert none.counts().tolist() == [0, 0]

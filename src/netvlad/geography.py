@@ -49,7 +49,7 @@ def radius_neighbours(
     known_queries = np.flatnonzero(np.isfinite(queries).all(axis=1))
     known_database = np.flatnonzero(np.isfinite(database).all(axis=1))
     if len(known_queries) == 0 or len(known_database) == 0:
-        return Neighbours(np.zeros(len(queries) + 1, np.int64), np.zeros(0, np.int64))
+        return Neighbours.from_pairs(known_queries[:0], known_database[:0], len(queries))
     # The tree rounds in its own way at the rim. It only proposes, with a hair more than the radius;
     # the documented formula decides, the same for everyone.
     pairs = cKDTree(queries[known_queries]).sparse_distance_matrix(
@@ -59,10 +59,7 @@ def radius_neighbours(
     difference = queries[rows] - database[columns]
     inside = np.square(difference).sum(axis=1) <= radius_m**2
     rows, columns = rows[inside], columns[inside]
-    ordered = np.sort(rows * len(database) + columns)
-    offsets = np.zeros(len(queries) + 1, np.int64)
-    np.cumsum(np.bincount(rows, minlength=len(queries)), out=offsets[1:])
-    return Neighbours(offsets, ordered % len(database))
+    return Neighbours.from_pairs(rows, columns, len(queries))
 
 
 class UtmZone(NamedTuple):

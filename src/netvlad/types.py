@@ -104,6 +104,39 @@ class Neighbours:
     offsets: NDArray[np.int64]
     indices: NDArray[np.int64]
 
+    @classmethod
+    def from_pairs(
+        cls, queries: NDArray[np.int64], database: NDArray[np.int64], num_queries: int
+    ) -> "Neighbours":
+        """The list in which query ``queries[i]`` has the neighbour ``database[i]``.
+
+        Args:
+            queries: (P,) int64 query indices, in any order.
+            database: (P,) int64 database indices; what is there twice counts once.
+            num_queries: Q.
+
+        Example:
+            >>> near = Neighbours.from_pairs(np.array([2, 0, 2]), np.array([7, 5, 6]), 3)
+            >>> [near.row(i).tolist() for i in range(3)]
+            [[5], [], [6, 7]]
+        """
+        width = int(database.max(initial=0)) + 1
+        rows, indices = np.divmod(np.unique(queries * width + database), width)
+        counts = np.bincount(rows, minlength=num_queries)
+        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), indices)
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """((nnz,) query indices, (nnz,) database indices): what :meth:`from_pairs` takes."""
+        return np.repeat(np.arange(len(self)), self.counts()), self.indices
+
+    def subset(self, queries: NDArray[np.bool_] | NDArray[np.int64]) -> "Neighbours":
+        """The rows of some queries: by an array of Q truth values, or of indices in any order."""
+        chosen = np.flatnonzero(queries) if queries.dtype == np.bool_ else queries
+        counts = self.counts()[chosen]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        return Neighbours(offsets, self.indices[np.repeat(self.offsets[chosen], counts) + within])
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
-from netvlad.evaluation.correctness import correct_answers, only
+from netvlad.evaluation.correctness import correct_answers
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol, Suppression
 from netvlad.storage import fingerprint
 from netvlad.types import ImageSet, Neighbours, PlaceDataset, counted
@@ -103,7 +103,7 @@ def apply(protocol: Protocol, dataset: PlaceDataset) -> PreparedEvaluation:
         if not counting.all():
             without = counted(int(np.sum(~counting)), "queries")
             notes.append(f"not counted: {without} without a correct answer.")
-        queries, positives = queries[counting], only(positives, counting)
+        queries, positives = queries[counting], positives.subset(counting)
     if len(queries) == 0:
         raise DataError(f"{_called(dataset)}: no query counts under protocol {protocol.name}")
     if not positives.counts().any():

@@ -34,32 +34,21 @@ def correct_answers(
         DataError: the data set lacks the positions, frame numbers, list or time stamps.
     """
     found = _positives(protocol, dataset, queries)
-    rows = np.repeat(np.arange(len(queries)), found.counts())
+    rows, indices = found.pairs()
     kept = np.zeros(len(dataset.database), np.bool_)
     kept[database] = True
-    keep = kept[found.indices]
+    keep = kept[indices]
     asked = queries[rows]
     if protocol.index_per is not None:
         label = protocol.index_per
         theirs = dataset.database.labels.get(label)
         own = dataset.queries.labels.get(label)
         if theirs is not None and own is not None:
-            keep &= own[asked] == theirs[found.indices]
+            keep &= own[asked] == theirs[indices]
     if protocol.exclude_same_time:
         own_times, their_times = _times(dataset)
-        keep &= own_times[asked] != their_times[found.indices]
-    return _from_pairs(rows[keep], found.indices[keep], len(queries))
-
-
-def only(neighbours: Neighbours, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Neighbours:
-    """Some rows of a list of neighbours; by an array of truth values, or of ascending rows."""
-    chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-    counts = neighbours.counts()
-    wanted = np.zeros(len(neighbours), np.bool_)
-    wanted[chosen] = True
-    offsets = np.zeros(len(chosen) + 1, np.int64)
-    np.cumsum(counts[chosen], out=offsets[1:])
-    return Neighbours(offsets, neighbours.indices[np.repeat(wanted, counts)])
+        keep &= own_times[asked] != their_times[indices]
+    return Neighbours.from_pairs(rows[keep], indices[keep], len(queries))
 
 
 def _positives(protocol: Protocol, dataset: PlaceDataset, queries: NDArray[np.int64]) -> Neighbours:
@@ -86,7 +75,7 @@ def _positives(protocol: Protocol, dataset: PlaceDataset, queries: NDArray[np.in
             f"{called}: positives of {len(dataset.positives)} queries, but "
             f"{len(dataset.queries)} queries"
         )
-    return only(dataset.positives, queries)
+    return dataset.positives.subset(queries)
 
 
 def _frames(
@@ -122,11 +111,3 @@ def _times(dataset: PlaceDataset) -> tuple[NDArray[np.float64], NDArray[np.float
             "stamp, but there are no time stamps; choose a protocol that does not"
         )
     return own, theirs
-
-
-def _from_pairs(
-    rows: NDArray[np.int64], indices: NDArray[np.int64], num_queries: int
-) -> Neighbours:
-    offsets = np.zeros(num_queries + 1, np.int64)
-    np.cumsum(np.bincount(rows, minlength=num_queries), out=offsets[1:])
-    return Neighbours(offsets, indices)

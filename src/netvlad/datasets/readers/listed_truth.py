@@ -24,18 +24,18 @@ def neighbours_from_rows(rows: Sequence[ArrayLike], num_database: int, path: Pat
     Raises:
         DataError: an index names no database image.
     """
-    unique = [np.unique(np.asarray(row, np.int64)) for row in rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row) for row in unique], out=offsets[1:])
-    indices = np.concatenate([np.zeros(0, np.int64), *unique])
+    listed = [np.asarray(row, np.int64).ravel() for row in rows]
+    lengths = np.array([len(row) for row in listed], np.int64)
+    queries = np.repeat(np.arange(len(rows)), lengths)
+    indices = np.concatenate([np.zeros(0, np.int64), *listed])
     wrong = np.flatnonzero((indices < 0) | (indices >= num_database))
     if len(wrong):
-        query = int(np.searchsorted(offsets, wrong[0], side="right")) - 1
         raise DataError(
-            f"{path}: says that database image {indices[wrong[0]]} is correct for query {query}, "
-            f"but there are {num_database} database images; the lists do not belong together"
+            f"{path}: says that database image {indices[wrong[0]]} is correct for query "
+            f"{queries[wrong[0]]}, but there are {num_database} database images; the lists do not "
+            "belong together"
         )
-    return Neighbours(offsets, indices)
+    return Neighbours.from_pairs(queries, indices, len(rows))
 
 
 def neighbours_within_frames(
@@ -55,12 +55,9 @@ def neighbours_within_frames(
     ordered = database[order]
     first = np.searchsorted(ordered, queries - tolerance, side="left")
     counts = np.searchsorted(ordered, queries + tolerance, side="right") - first
-    offsets = np.zeros(len(queries) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    steps = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-    indices = order[np.repeat(first, counts) + steps]
     rows = np.repeat(np.arange(len(queries)), counts)
-    return Neighbours(offsets, indices[np.lexsort((indices, rows))].astype(np.int64))
+    steps = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return Neighbours.from_pairs(rows, order[np.repeat(first, counts) + steps], len(queries))
 
 
 def neighbours_of_one_place(
