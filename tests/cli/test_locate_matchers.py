@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.index.made_matchers import save_weights
+from tests.matching.made_matchers import save_weights
 
 from netvlad import PlaceIndex
 from netvlad.cli.main import main

@@ -15,7 +15,7 @@ from netvlad.index.calibrating import (
     labelled_answers,
 )
 from netvlad.index.confidence import RERANKED_FEATURES
-from netvlad.index.local_features import FeatureCache
+from netvlad.matching.cache import FeatureCache
 from netvlad.models import PlaceModel
 from netvlad.types import PlaceDataset
 

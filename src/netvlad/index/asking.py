@@ -13,14 +13,14 @@ from netvlad.fitting.calibration import Calibration
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.confidence import answer_features
 from netvlad.index.ground import metres_around
-from netvlad.index.local_features import FeatureCache
-from netvlad.index.matchers.matcher import LocalFeatures, Matcher
-from netvlad.index.matchers.registry import matcher_name
 from netvlad.index.position import fuse_position
-from netvlad.index.rerank import Reranked, Verified, rerank
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.features import LocalFeatures, Matcher
+from netvlad.matching.registry import matcher_name
+from netvlad.matching.rerank import Reranked, Verified, rerank
 from netvlad.models.image_inputs import OneImage, image_pixels
 from netvlad.types import Progress, Reporter, silent
 
@@ -40,7 +40,7 @@ class Question:
         heading_deg: only places seen at most so many degrees off the query's own heading.
         rerank: whether the first :data:`CANDIDATES` places are verified by geometry: True, by
             RootSIFT; or by the matcher of that name, one of
-            :data:`~netvlad.index.matchers.registry.MATCHERS`.
+            :data:`~netvlad.matching.registry.MATCHERS`.
         radius_m: places at most this far apart are one place (metres).
         min_probability: below it the query is not a place of this index; None takes the
             calibration's own threshold.

@@ -22,11 +22,11 @@ from netvlad.index.confidence import (
     default_calibration,
     document_name,
 )
-from netvlad.index.local_features import FeatureCache
-from netvlad.index.matchers.matcher import Matcher
-from netvlad.index.matchers.sift import ROOT_SIFT
-from netvlad.index.rerank import rerank
 from netvlad.index.stores.writing import writing
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.features import Matcher
+from netvlad.matching.rerank import rerank
+from netvlad.matching.sift import ROOT_SIFT
 from netvlad.models import PlaceModel
 from netvlad.search import search_exact
 from netvlad.types import PlaceDataset, Progress, Reporter, silent

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.fitting.calibration import Calibration
-from netvlad.index.matchers.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.index.score_weights import score_weights, tail_statistics
+from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
 
 NEIGHBOURS = 20
 """How many of the nearest places the features are made for; further ones are not looked at."""
@@ -50,7 +50,7 @@ class AnswerFeatures:
             spatial uncertainty estimation (Zaffar et al., CVPR 2024).
         tail_rise: (n,) log(1 + z), z standard deviations of the last half's scores between their
             average and the first score, at most 50.
-        root_evidence: (n,) √E of the first place, see :func:`~netvlad.index.rerank.verify_pair`;
+        root_evidence: (n,) √E of the first place, see :func:`~netvlad.matching.rerank.verify_pair`;
             None without re-ranking.
     """
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.confidence import default_calibration, document_name
-from netvlad.index.matchers.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus, milvus_address
 from netvlad.index.stores.opened import OpenedFolder
+from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.types import Note, Reporter, silent
 
 AnyStore = MemoryStore | OpenedFolder | MilvusStore

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from netvlad.errors import SettingsError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.index.confidence import document_name
-from netvlad.index.matchers.registry import MATCHERS
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writing import IndexWriter, writing
+from netvlad.matching.registry import MATCHERS
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.whitening import Whitening
 from netvlad.search.approximate import Structure, build_structure

@@ -15,10 +15,7 @@ from netvlad.index.adding import Photos, add_image, add_photos, are_paths, colle
 from netvlad.index.asking import Query, Question, Verifier, answers
 from netvlad.index.building import Change
 from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.local_features import FeatureCache
 from netvlad.index.making import kept_in_memory, make_index, require_place_model, save_index
-from netvlad.index.matchers.matcher import Matcher
-from netvlad.index.matchers.registry import DEFAULT_MATCHER, load_matcher
 from netvlad.index.naming import find_places, missing_photos
 from netvlad.index.opening import AnyStore, open_store, store_calibration
 from netvlad.index.places import Places
@@ -27,6 +24,9 @@ from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.where import Where
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.features import Matcher
+from netvlad.matching.registry import DEFAULT_MATCHER, load_matcher
 from netvlad.models import Describer, ModelSpec, OneImage, PlaceModel
 from netvlad.types import Reporter, counted, silent
 
@@ -190,7 +190,7 @@ class PlaceIndex:
     def matcher(self, name: str = DEFAULT_MATCHER, *, report: Reporter = silent) -> Matcher:
         """What re-ranking compares photos by, loaded when it is first asked for.
 
-        Args and errors: see :func:`~netvlad.index.matchers.registry.load_matcher`.
+        Args and errors: see :func:`~netvlad.matching.registry.load_matcher`.
         """
         if name not in self._matchers:
             self._matchers[name] = load_matcher(name, compute=self.compute, report=report)

@@ -1,7 +1,18 @@
 """What an index answers: ranked places, a position, and how sure it is."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.errors import ImageError
+from netvlad.matching.drawing import matches_of_files
+from netvlad.matching.features import Matcher
+from netvlad.matching.sift import ROOT_SIFT
 
 
 @dataclass(frozen=True)
@@ -111,3 +122,28 @@ class Answer:
         if self.error is not None:
             content["error"] = self.error
         return content
+
+
+def match_pictures(
+    found: Sequence[Answer], *, top: int = 1, matcher: Matcher = ROOT_SIFT
+) -> dict[tuple[int, int], NDArray[np.uint8]]:
+    """Draw the matches that agree, between each query and its first places.
+
+    Args:
+        found: answers to files, re-ranked.
+        top: how many places of each.
+        matcher: what they were re-ranked by.
+
+    Returns:
+        (H, W, 3) uint8 pictures by (number of the answer, number of the place); those without
+        matches, and those whose photo cannot be read, are absent.
+    """
+    pictures = {}
+    for number, answer in enumerate(found):
+        for rank, place in enumerate(answer.places[:top]):
+            if place.inliers:
+                with contextlib.suppress(ImageError):
+                    pictures[number, rank] = matches_of_files(
+                        Path(answer.query), Path(place.image), matcher
+                    )
+    return pictures

@@ -8,10 +8,10 @@ from netvlad.cli.index_tables import confidence_table
 from netvlad.compute import Compute
 from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
 from netvlad.index.confidence import document_name
-from netvlad.index.local_features import FeatureCache
-from netvlad.index.matchers.registry import DEFAULT_MATCHER, MatcherName, matcher_name
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.milvus import MilvusStore
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.registry import DEFAULT_MATCHER, MatcherName, matcher_name
 
 DEFAULTS = Compute()
 

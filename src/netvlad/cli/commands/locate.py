@@ -14,12 +14,11 @@ from netvlad.cli.json_output import show_json
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.asking import Question
-from netvlad.index.match_pictures import match_pictures
-from netvlad.index.matchers.registry import MatcherName
 from netvlad.index.photos import find_photos
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.results import Answer, Place
+from netvlad.index.results import Answer, Place, match_pictures
 from netvlad.index.where import Where
+from netvlad.matching.registry import MatcherName
 from netvlad.reports.locate_page import write_locate_page
 from netvlad.types import counted
 

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 
-from netvlad.index.local_features import LocalFeatures
-from netvlad.index.rerank import Verified
-from netvlad.index.rerank_drawing import draw_matches
+from netvlad.matching.drawing import draw_matches
+from netvlad.matching.features import LocalFeatures
+from netvlad.matching.rerank import Verified
 
 
 def features(points: list[tuple[float, float]], size: tuple[int, int]) -> LocalFeatures:

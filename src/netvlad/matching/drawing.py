@@ -1,15 +1,29 @@
 """A picture of two photos side by side, with the matches that agree."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.index.matchers.matcher import LocalFeatures
-from netvlad.index.rerank import Verified
+from netvlad.images import read_image
+from netvlad.matching.features import LocalFeatures, Matcher
+from netvlad.matching.rerank import Verified, verify_pair
 
 _GAP = 8
 _GREEN = (60, 200, 90)
 _MOST_LINES = 100
+
+
+def matches_of_files(query: Path, place: Path, matcher: Matcher) -> NDArray[np.uint8]:
+    """Compare two photos, and draw the matches that agree: see :func:`draw_matches`.
+
+    Raises:
+        ImageError: one of the files cannot be read.
+    """
+    first, second = (read_image(path, resize=matcher.max_side) for path in (query, place))
+    ours, theirs = matcher.extract(first), matcher.extract(second)
+    return draw_matches(first, second, ours, theirs, verify_pair(ours, theirs, matcher))
 
 
 def draw_matches(
@@ -26,8 +40,8 @@ def draw_matches(
         candidate_pixels: (H', W', 3) RGB.
         query: the features that were compared.
         candidate: likewise.
-        verified: what :func:`netvlad.index.rerank.verify_pair` said; its best hundred matches are
-            drawn.
+        verified: what :func:`netvlad.matching.rerank.verify_pair` found; its best hundred
+            matches are drawn.
 
     Returns:
         (H, W + 8 + W'·H/H', 3) RGB.

@@ -5,8 +5,8 @@ from typing import Literal
 
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.matchers.matcher import Matcher
-from netvlad.index.matchers.sift import ROOT_SIFT
+from netvlad.matching.features import Matcher
+from netvlad.matching.sift import ROOT_SIFT
 from netvlad.types import Reporter, silent
 
 MatcherName = Literal["sift", "disk-lightglue", "aliked-lightglue"]
@@ -16,13 +16,13 @@ DEFAULT_MATCHER: MatcherName = "sift"
 
 def _disk_lightglue(compute: Compute, report: Reporter) -> Matcher:
     # Here and below: what only learned matchers need is imported when one is asked for.
-    from netvlad.index.matchers.learned import load_disk_lightglue  # noqa: PLC0415
+    from netvlad.matching.learned import load_disk_lightglue  # noqa: PLC0415
 
     return load_disk_lightglue(str(compute.torch_device()), report)
 
 
 def _aliked_lightglue(compute: Compute, report: Reporter) -> Matcher:
-    from netvlad.index.matchers.learned import load_aliked_lightglue  # noqa: PLC0415
+    from netvlad.matching.learned import load_aliked_lightglue  # noqa: PLC0415
 
     return load_aliked_lightglue(str(compute.torch_device()), report)
 

@@ -9,8 +9,9 @@ from netvlad.datasets import open_dataset
 from netvlad.errors import DataError
 from netvlad.geography import radius_neighbours
 from netvlad.images import read_image
-from netvlad.index.local_features import LocalFeatures, extract
-from netvlad.index.rerank import RATIO_LIMIT, TOLERANCE, WEIGHT, rerank, verify_pair
+from netvlad.matching.features import LocalFeatures
+from netvlad.matching.rerank import TOLERANCE, WEIGHT, rerank, verify_pair
+from netvlad.matching.sift import RATIO_LIMIT, extract
 
 NOTHING = extract(np.zeros((100, 100, 3), dtype=np.uint8))
 

@@ -1,4 +1,4 @@
-"""Local features of photos, and the cache that saves finding them twice."""
+"""Local features of photo files, kept so that they are found once."""
 
 import contextlib
 import os
@@ -12,11 +12,9 @@ import numpy as np
 
 from netvlad.errors import StorageError
 from netvlad.images import read_image
-from netvlad.index.matchers.matcher import LocalFeatures, Matcher
-from netvlad.index.matchers.sift import FORMAT, MAX_POINTS, MAX_SIDE, ROOT_SIFT, extract
+from netvlad.matching.features import LocalFeatures, Matcher
+from netvlad.matching.sift import ROOT_SIFT
 from netvlad.storage import fingerprint, written_beside
-
-__all__ = ["FORMAT", "MAX_POINTS", "MAX_SIDE", "FeatureCache", "LocalFeatures", "extract"]
 
 _ABANDONED_AFTER_S = 3600.0
 

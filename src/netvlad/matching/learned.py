@@ -4,8 +4,10 @@ DISK: Tyszkiewicz, Fua and Trulls, NeurIPS 2020. ALIKED: Zhao et al., IEEE TIM 2
 Lindenberger, Sarlin and Pollefeys, ICCV 2023.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netvlad.errors import SettingsError
-from netvlad.index.matchers.learned_weights import load_weights
-from netvlad.index.matchers.matcher import LocalFeatures, Pairs, no_pairs, shrunk
-from netvlad.models import WeightsRecord
+from netvlad.errors import SettingsError, WeightsError
+from netvlad.matching.features import LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.models.weights import WeightsRecord, locate_published, read_torch_file
+from netvlad.storage import fingerprint
 from netvlad.types import Reporter, silent
 
 MAX_SIDE = 640
@@ -31,6 +33,8 @@ FORMAT = 1
 
 _DIMENSION = 128
 _LEAST_SIDE = 32  # of the coarsest layer's pixels there must be several
+_STATISTICS = ("running_mean", "running_var")
+_SHOWN_KEYS = 3
 _APACHE = "Apache-2.0"
 _HUB = "https://huggingface.co/kornia"
 
@@ -150,7 +154,7 @@ def load_disk_lightglue(device: str, report: Reporter = silent) -> LightGlueMatc
     """
     kornia = _kornia("disk-lightglue")
     disk = kornia.DISK()
-    digest = load_weights(disk, DISK, report)
+    digest = _load_weights(disk, DISK, report)
     disk.to(device)
     return LightGlueMatcher(
         detect=lambda picture: disk(picture, n=MAX_POINTS, pad_if_not_divisible=True)[0],
@@ -173,7 +177,7 @@ def load_aliked_lightglue(device: str, report: Reporter = silent) -> LightGlueMa
     """
     kornia = _kornia("aliked-lightglue")
     aliked = kornia.ALIKED("aliked-n16", max_num_keypoints=MAX_POINTS)
-    digest = load_weights(aliked, ALIKED, report)
+    digest = _load_weights(aliked, ALIKED, report)
     aliked.to(device)
     return LightGlueMatcher(
         detect=lambda picture: aliked(picture)[0],
@@ -186,7 +190,7 @@ def load_aliked_lightglue(device: str, report: Reporter = silent) -> LightGlueMa
 def _lightglue(kornia: Any, weights: WeightsRecord, device: str, report: Reporter) -> nn.Module:
     # With the name of a feature instead of None kornia would download by itself.
     lightglue: nn.Module = kornia.LightGlue(None, input_dim=_DIMENSION)
-    load_weights(lightglue, weights, report)
+    _load_weights(lightglue, weights, report)
     return lightglue.to(device)
 
 
@@ -199,3 +203,61 @@ def _kornia(matcher: str) -> Any:
             f"matcher {matcher}: kornia is not installed; pip install 'netvlad[matching]'"
         ) from error
     return feature
+
+
+def _load_weights(module: nn.Module, weights: WeightsRecord, report: Reporter) -> str:
+    """Load published weights into a network and put it into evaluation mode.
+
+    Args:
+        module: is changed in place.
+        weights: which; the file in torch's cache, downloaded where it is not there.
+        report: receives the progress of the download, and a note that its SHA-256 is not known.
+
+    Returns:
+        a fingerprint of the file.
+
+    Raises:
+        WeightsError: the file cannot be downloaded, is damaged, or holds another network's weights.
+        StorageError: the download cannot be written.
+    """
+    path = locate_published(weights, report=report)
+    content = read_torch_file(
+        path, error=lambda reason: WeightsError(f"{reason}; delete it and try again")
+    )
+    if weights.entry and isinstance(content, Mapping):
+        content = content.get(weights.entry)
+    if not isinstance(content, Mapping):
+        content = {}
+    _fit(
+        module,
+        {_renamed(str(k)): v for k, v in content.items() if isinstance(v, Tensor)},
+        path,
+    )
+    module.eval()
+    return fingerprint(path.read_bytes())
+
+
+def _renamed(key: str) -> str:
+    """LightGlue's first files list its layers by kind; its modules count them."""
+    return re.sub(r"^(self|cross)_attn\.(\d+)\.", r"transformers.\2.\1_attn.", key)
+
+
+def _fit(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    needed = {name for name, _ in module.named_parameters()}
+    # Other buffers are constants that the network computes itself; files may lack them.
+    needed |= {name for name, _ in module.named_buffers() if name.endswith(_STATISTICS)}
+    missing = sorted(needed - set(state))
+    kind = type(module).__name__
+    if missing:
+        shown = ", ".join(missing[:_SHOWN_KEYS]) + (", ..." if len(missing) > _SHOWN_KEYS else "")
+        raise WeightsError(
+            f"{path}: does not fit {kind}: {len(missing)} of {len(needed)} weights are missing "
+            f"({shown}); delete it and try again"
+        )
+    for name, value in module.state_dict().items():
+        if name in state and state[name].shape != value.shape:
+            raise WeightsError(
+                f"{path}: does not fit {kind}: {name} has shape {tuple(state[name].shape)}, "
+                f"expected {tuple(value.shape)}; delete it and try again"
+            )
+    module.load_state_dict(state, strict=False)

@@ -12,18 +12,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import log_softmax
-from tests.index.made_matchers import NAMES, SHARPNESS, blocks, save_weights
+from tests.matching.made_matchers import NAMES, SHARPNESS, blocks, save_weights
 
 from netvlad.errors import SettingsError, WeightsError
 from netvlad.images import read_image
-from netvlad.index.local_features import FeatureCache
-from netvlad.index.match_pictures import match_pictures
-from netvlad.index.matchers import learned
-from netvlad.index.matchers.learned import MAX_POINTS, MAX_SIDE, LightGlueMatcher
-from netvlad.index.matchers.registry import load_matcher
-from netvlad.index.matchers.sift import ROOT_SIFT
-from netvlad.index.rerank import rerank, verify_pair
-from netvlad.index.results import Answer, Place
+from netvlad.index.results import Answer, Place, match_pictures
+from netvlad.matching import learned
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.learned import MAX_POINTS, MAX_SIDE, LightGlueMatcher
+from netvlad.matching.registry import load_matcher
+from netvlad.matching.rerank import rerank, verify_pair
+from netvlad.matching.sift import ROOT_SIFT
 from netvlad.types import Note, Progress
 
 BOTH = pytest.mark.parametrize("name", list(NAMES), indirect=True)

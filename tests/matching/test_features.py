@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from netvlad.errors import ImageError
-from netvlad.index import local_features
-from netvlad.index.local_features import MAX_POINTS, MAX_SIDE, FeatureCache, LocalFeatures, extract
+from netvlad.matching import cache
+from netvlad.matching.cache import FeatureCache
+from netvlad.matching.features import LocalFeatures
+from netvlad.matching.sift import MAX_POINTS, MAX_SIDE, extract
 
 
 def blocks(seed: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
@@ -40,13 +42,13 @@ def same(first: LocalFeatures, second: LocalFeatures) -> bool:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The photos whose features were computed rather than remembered."""
     calls: list[Path] = []
-    real = local_features._features_of
+    real = cache._features_of
 
     def counting(path: Path) -> LocalFeatures:
         calls.append(path)
         return real(path)
 
-    monkeypatch.setattr(local_features, "_features_of", counting)
+    monkeypatch.setattr(cache, "_features_of", counting)
     return calls
 
 

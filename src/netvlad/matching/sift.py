@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.index.matchers.matcher import LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.matching.features import LocalFeatures, Pairs, no_pairs, shrunk
 
 MAX_SIDE = 320
 """Photos are shrunk until their longer side has this many pixels; smaller ones stay as they are."""

@@ -10,18 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from netvlad.errors import DataError
-from netvlad.index.matchers.matcher import LocalFeatures, Matcher
-from netvlad.index.matchers.sift import RATIO_LIMIT, ROOT_SIFT
-
-__all__ = [
-    "RATIO_LIMIT",
-    "TOLERANCE",
-    "WEIGHT",
-    "Reranked",
-    "Verified",
-    "rerank",
-    "verify_pair",
-]
+from netvlad.matching.features import LocalFeatures, Matcher
+from netvlad.matching.sift import ROOT_SIFT
 
 TOLERANCE = (1 / 32, 1 / 64)
 """Standard deviations, as shares of the photo's longer side, within which displacements agree:
@@ -77,7 +67,7 @@ def verify_pair(
     """Compare the local features of two photos.
 
     The matcher pairs them and gives each match a weight w: RootSIFT by how distinct it is, see
-    :meth:`~netvlad.index.matchers.sift.RootSift.match`; learned ones the confidence of LightGlue.
+    :meth:`~netvlad.matching.sift.RootSift.match`; learned ones the confidence of LightGlue.
     Each match j is a displacement (x_j, y_j) of its point, in units of the longer side. The
     evidence is the highest density of displacements,
 
