@@ -11,10 +11,9 @@ from netvlad.index.calibrating import (
     feature_names,
     fit,
     folds_with_gaps,
-    keep,
     labelled_answers,
 )
-from netvlad.index.confidence import RERANKED_FEATURES
+from netvlad.index.confidence import RERANKED_FEATURES, document_name
 from netvlad.matching.cache import FeatureCache
 from netvlad.models import PlaceModel
 from netvlad.types import PlaceDataset
@@ -61,7 +60,7 @@ def test_a_fitted_calibration_is_kept_and_used(
     calibration, measures = fit(labelled_answers(quick_model, dataset), dataset, names)
     assert measures.auc > 0.8 and measures.answers == 80
     before = index.locate(photos / "queries/05.jpg").probability
-    keep(tmp_path / "i", calibration)
+    index.store.put_document(document_name(reranked=False), calibration.to_json())
     reopened = PlaceIndex.open(tmp_path / "i")
     assert reopened.calibration() == calibration
     assert reopened.calibration(reranked=True) == index.calibration(reranked=True)

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,7 @@ from netvlad.index.confidence import (
     RERANKED_FEATURES,
     answer_features,
     default_calibration,
-    document_name,
 )
-from netvlad.index.stores.writing import writing
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.features import Matcher
 from netvlad.matching.rerank import rerank
@@ -220,19 +217,3 @@ def folds_with_gaps(
         here = strip == number
         distance, _ = KDTree(positions[here]).query(positions)
         yield here, np.asarray(distance) > gap_m
-
-
-def keep(folder: Path, calibration: Calibration, *, reranked: bool | str = False) -> None:
-    """Keep a calibration in an index folder: for answers that were re-ranked, or for others.
-
-    Args:
-        folder: of the index.
-        calibration: from :func:`fit`.
-        reranked: whether it is for answers that were re-ranked, or by which matcher.
-
-    Raises:
-        StorageError: another process is writing, or it cannot be written.
-    """
-    with writing(folder, "keeping a calibration") as writer:
-        writer.put_document(document_name(reranked=reranked), calibration.to_json())
-        writer.commit()

@@ -6,10 +6,9 @@ from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import DEFAULT_SPLIT, ComputeFlags
 from netvlad.cli.index_tables import confidence_table
 from netvlad.compute import Compute
-from netvlad.index.calibrating import feature_names, fit, keep, labelled_answers
+from netvlad.index.calibrating import feature_names, fit, labelled_answers
 from netvlad.index.confidence import document_name
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.stores.milvus import MilvusStore
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.registry import DEFAULT_MATCHER, MatcherName, matcher_name
 
@@ -76,9 +75,6 @@ def calibrate(
         )
         names = feature_names(opened.model, reranked=reranked is not None)
         calibration, measures = fit(answers, data, names, radius_m=radius_m)
-        if isinstance(opened.store, MilvusStore):
-            name = document_name(reranked=reranked or False)
-            opened.store.put_document(name, calibration.to_json())
-        else:
-            keep(Path(index), calibration, reranked=reranked or False)
+        name = document_name(reranked=reranked or False)
+        opened.store.put_document(name, calibration.to_json())
     show(confidence_table(f"Probabilities on {data.name} {split}, held out", measures))

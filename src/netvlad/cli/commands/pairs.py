@@ -15,6 +15,7 @@ from netvlad.cli.flags import ComputeFlags
 from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.errors import DataError, ModelError
+from netvlad.index.opening import open_store
 from netvlad.index.pairs import (
     common_folder,
     match_in_colmap,
@@ -25,6 +26,7 @@ from netvlad.index.pairs import (
 )
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.manifest import has_manifest
+from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus
 from netvlad.index.stores.opened import OpenedFolder
@@ -80,7 +82,7 @@ def pairs(
         store = _stored(opened)
         database = opened.places.images()
         if queries is None:
-            asked, rows = database, _rows(store)
+            asked, rows = database, store.descriptors(store.numbers)
         else:
             asked, rows = _queries(opened, queries, report)
         base = root or common_folder([*database, *asked])
@@ -109,35 +111,19 @@ def pairs(
 
 
 def _stored(opened: PlaceIndex) -> OpenedFolder | MilvusStore:
-    assert isinstance(opened.store, OpenedFolder | MilvusStore)
+    assert not isinstance(opened.store, MemoryStore)
     return opened.store
-
-
-def _numbers(store: OpenedFolder | MilvusStore) -> NDArray[np.int64]:
-    """(N,) by what number the store knows each place."""
-    return store.numbers if isinstance(store, MilvusStore) else np.arange(len(store))
 
 
 def _among_places(store: OpenedFolder | MilvusStore, matches: Matches) -> Matches:
     """Matches by where a place stands among all, instead of its number."""
-    if not isinstance(store, MilvusStore):
-        return matches
-    order = np.argsort(store.numbers)
-    at = np.searchsorted(store.numbers, matches.indices, sorter=order)
+    numbers = store.numbers
+    order = np.argsort(numbers)
+    at = np.searchsorted(numbers, matches.indices, sorter=order)
     # A place that another machine has added meanwhile has no name here.
     at = order[np.minimum(at, len(order) - 1)]
-    there = store.numbers[at] == matches.indices
+    there = numbers[at] == matches.indices
     return Matches(np.where(there, at, -1), matches.squared_distances)
-
-
-def _rows(store: OpenedFolder | MilvusStore) -> NDArray[np.float32]:
-    return store.descriptors(_numbers(store))
-
-
-def _fingerprint(store: OpenedFolder | MilvusStore) -> str:
-    if isinstance(store, MilvusStore):
-        return store.model_fingerprint
-    return store.snapshot.manifest.model_fingerprint
 
 
 def _queries(
@@ -145,14 +131,13 @@ def _queries(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The queries' absolute paths and descriptors; those that cannot be used are left out."""
     if len(queries) == 1 and (is_milvus(queries[0]) or has_manifest(Path(queries[0]))):
-        other = PlaceIndex.open(queries[0])
-        theirs, ours = _fingerprint(_stored(other)), _fingerprint(_stored(opened))
-        if theirs != ours:
+        other, own = open_store(queries[0]), _stored(opened)
+        if other.model_fingerprint != own.model_fingerprint:
             raise ModelError(
-                f"{other.name}: was described by another model ({theirs}) than {opened.name} "
-                f"({ours}); build it with `--model {opened.name}`"
+                f"{other.name}: was described by another model ({other.model_fingerprint}) than "
+                f"{own.name} ({own.model_fingerprint}); build it with `--model {own.name}`"
             )
-        return other.places.images(), _rows(_stored(other))
+        return other.places.images(), other.descriptors(other.numbers)
     paths = [str(Path(name).absolute()) for name in as_typed([Path(query) for query in queries])]
     described = describe(
         opened.model,
@@ -172,7 +157,7 @@ def _queries(
 def _blocks(
     store: OpenedFolder | MilvusStore, others: NDArray[np.float32]
 ) -> Iterator[NDArray[Any]]:
-    numbers = _numbers(store)
+    numbers = store.numbers
     for start in range(0, len(numbers), _BLOCK):
         yield store.descriptors(numbers[start : start + _BLOCK])
     yield others

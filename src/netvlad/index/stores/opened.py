@@ -74,6 +74,16 @@ class OpenedFolder:
         """What messages call it."""
         return str(self.folder)
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(N,) the number of each of :attr:`places`: where it stands among them."""
+        return np.arange(len(self))
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The name of the model that described the places."""
+        return self.snapshot.manifest.model_fingerprint
+
     def model_spec(self) -> ModelSpec:
         """What the model is made of, without its weights."""
         return self.snapshot.model_spec()
@@ -114,6 +124,13 @@ class OpenedFolder:
     def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """(M, D) float32 of the places ``indices``."""
         return np.asarray(self.snapshot.matrix[self.snapshot.rows[indices]], np.float32)
+
+    def put_document(self, name: str, content: Any) -> None:
+        """Keep JSON types beside the places, in a generation of its own."""
+        with writing(self.folder, "keeping a calibration") as writer:
+            writer.put_document(name, content)
+            writer.commit()
+        self.refresh()
 
     def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Add places in a generation of their own."""

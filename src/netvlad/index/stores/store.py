@@ -56,6 +56,13 @@ class Store(Protocol):
             (Q, k) numbers of places, -1 where there are no more.
         """
 
+    def put_document(self, name: str, content: Any) -> None:
+        """Keep JSON types beside the places.
+
+        Raises:
+            StorageError: that cannot be written; nothing has changed.
+        """
+
     def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Add places whose descriptors come in blocks (n, D), in the order of ``places``.
 
