@@ -16,6 +16,7 @@ from tests.made_photos import mosaic, position_of, write_photo
 
 import netvlad
 from netvlad.cli.main import app, main
+from netvlad.models import registering
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,6 +65,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos = str(root / "photos")
     main(["index", "build", photos, "--index", str(root / "my.index")])
     return root
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What examples register is gone after them: a name can be registered once in a process."""
+    monkeypatch.setattr(registering, "_REGISTERED", {})
 
 
 @pytest.mark.parametrize("name", RUN)
