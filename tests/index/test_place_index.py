@@ -302,3 +302,23 @@ def test_an_index_says_what_it_is_and_lets_go_of_its_files(
     assert str(built) not in files.read_text()
     one = PlaceIndex.build(photos / "queries/11.jpg", quick_model)
     assert repr(one).startswith("PlaceIndex('index in memory', 1 place, ")
+
+
+def test_stores_say_alike_what_they_hold(
+    photos: Path, quick_model: PlaceModel, tmp_path: Path
+) -> None:
+    memory = PlaceIndex.build(photos / "map", quick_model)
+    memory.store.put_document("note", {"seen": 1})
+    memory.save(tmp_path / "saved", storage="32")
+    folder = PlaceIndex.open(tmp_path / "saved")
+    ours, theirs = memory.store.figures(), folder.store.figures()
+    assert {name: theirs[name] for name in ours} == ours
+    assert memory.store.model_spec() == folder.store.model_spec()
+    assert folder.store.documents == memory.store.documents
+    numbers = folder.store.numbers
+    np.testing.assert_array_equal(
+        folder.store.descriptors(numbers), memory.store.descriptors(memory.store.numbers)
+    )
+    assert "32 bits" in memory.store.summary() and "32 bits" in folder.store.summary()
+    folder.store.put_document("other", [2])
+    assert PlaceIndex.open(tmp_path / "saved").store.documents["other"] == [2]

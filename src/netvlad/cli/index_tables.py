@@ -2,19 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from netvlad.evaluation.confidence import ConfidenceMeasures
 from netvlad.index.building import Change
 from netvlad.index.places import Places
-from netvlad.index.stores import FolderStore
-from netvlad.index.stores.milvus import MilvusStore
 from netvlad.search.trials import Trial
-from netvlad.types import counted
 
 
 def change_line(name: str, change: Change) -> str:
@@ -32,58 +27,6 @@ def change_line(name: str, change: Change) -> str:
     if described and change.seconds > 0:
         done.append(f"{described / change.seconds:.1f} photos/s")
     return f"{name}: " + ", ".join(done)
-
-
-def folder_line(store: FolderStore) -> str:
-    """What an index folder holds, in a line."""
-    located = int(store.places.has_position.sum())
-    manifest = store.manifest
-    return (
-        f"{store.folder}: {counted(manifest.count, 'places')}, {located} with a position; "
-        f"{manifest.dim} "
-        f"dimensions in {manifest.storage} bits; {size_bytes(store.folder) / 1e6:.1f} MB"
-    )
-
-
-def milvus_line(store: MilvusStore) -> str:
-    """What an index in Milvus holds; not how many have a position, which would read them all."""
-    return (
-        f"{store.address}: {counted(len(store), 'places')}; {store.dim} dimensions in "
-        f"{store.storage} bits"
-    )
-
-
-def folder_figures(store: FolderStore) -> dict[str, Any]:
-    """The figures of ``netvlad index info`` about a folder, as JSON types."""
-    manifest = store.manifest
-    return {
-        **_place_figures(store.places),
-        "removed_rows": manifest.matrix_rows - manifest.count,
-        "model": store.model_spec().to_json(),
-        "model_fingerprint": manifest.model_fingerprint,
-        "dim": manifest.dim,
-        "storage": manifest.storage,
-        "search": "exact" if manifest.structure is None else manifest.structure["kind"],
-        "calibrated": "calibration" in manifest.documents,
-        "generation": manifest.generation,
-        "created": manifest.created,
-        "updated": manifest.updated,
-        "size_bytes": size_bytes(store.folder),
-    }
-
-
-def milvus_figures(store: MilvusStore) -> dict[str, Any]:
-    """The same about an index in Milvus, where they are known; reads all places."""
-    return {
-        **_place_figures(store.places),
-        "model": store.model_spec().to_json(),
-        "model_fingerprint": store.model_fingerprint,
-        "dim": store.dim,
-        "storage": store.storage,
-        "search": "milvus",
-        "calibrated": "calibration" in store.documents,
-        "created": store.created,
-    }
 
 
 def info_table(name: str, figures: dict[str, Any]) -> Table:
@@ -118,27 +61,6 @@ def info_table(name: str, figures: dict[str, Any]) -> Table:
     for label, text in rows.items():
         table.add_row(label, text)
     return table
-
-
-def _place_figures(places: Places) -> dict[str, Any]:
-    located = places.has_position
-    figures: dict[str, Any] = {
-        "places": len(places),
-        "with_position": int(located.sum()),
-        "with_heading": int(np.isfinite(places.heading).sum()),
-        "with_time": int(np.isfinite(places.time).sum()),
-        "bounding_box": None,
-        "times": None,
-    }
-    if located.any():
-        latitude, longitude = places.latitude[located], places.longitude[located]
-        figures["bounding_box"] = [
-            round(float(value), 6)
-            for value in (latitude.min(), longitude.min(), latitude.max(), longitude.max())
-        ]
-    if figures["with_time"]:
-        figures["times"] = [float(np.nanmin(places.time)), float(np.nanmax(places.time))]
-    return figures
 
 
 def place_lines(places: Places) -> Iterator[str]:
@@ -187,17 +109,6 @@ def confidence_table(title: str, measures: ConfidenceMeasures) -> Table:
     table.add_row("area under the ROC curve", f"{measures.auc:.3f}")
     table.add_row("recall at 100 % precision", f"{measures.recall_at_full_precision:.3f}")
     return table
-
-
-def size_bytes(folder: Path) -> int:
-    """What a folder takes on disk, of files that are there at the moment."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
-    return total
 
 
 def _date(seconds: float) -> str:

@@ -4,20 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from netvlad.compute import Compute
-from netvlad.index.building import Change, add_to_folder
-from netvlad.index.describing_photos import describe_photos
-from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.milvus_building import add_to_milvus
-from netvlad.index.opening import AnyStore
+from netvlad.index.building import Change
 from netvlad.index.photos import Collection, collect_photos
-from netvlad.index.places import Places
-from netvlad.index.stores.memory import MemoryStore, frame_name, next_frame
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.opened import OpenedFolder
+from netvlad.index.stores.store import Store, frame_name
 from netvlad.models import OneImage, PlaceModel
 from netvlad.types import Reporter
 
@@ -52,50 +42,8 @@ def collected(
     )
 
 
-def add_photos(
-    store: AnyStore,
-    model: PlaceModel,
-    collection: Collection,
-    compute: Compute,
-    report: Reporter,
-    *,
-    cluster: RayCluster | None = None,
-) -> Change:
-    """Describe photos and add them; what cannot be used is skipped and listed.
-
-    Args:
-        store: the index's places.
-        model: the index's own.
-        collection: the photos, from :func:`collected`.
-        compute: how they are described.
-        report: receives progress and notes.
-        cluster: machines that describe those of an index folder; None is this one alone.
-
-    Raises:
-        StorageError: another process is writing to the folder, or its disk is full; nothing has
-            changed.
-    """
-    if isinstance(store, OpenedFolder):
-        change = add_to_folder(
-            store.folder, model, collection, compute=compute, cluster=cluster, report=report
-        )
-        store.refresh()
-        return change
-    if isinstance(store, MilvusStore):
-        return add_to_milvus(store, model, collection, compute=compute, report=report)
-    described = describe_photos(model, collection.places, compute, report)
-    good = np.flatnonzero(described.readable)
-    store.append(collection.places.take(good), [described.values[good]])
-    return Change(
-        added=len(good),
-        skipped=described.unreadable,
-        notes=collection.notes,
-        seconds=described.seconds,
-    )
-
-
 def add_image(
-    store: AnyStore,
+    store: Store,
     model: PlaceModel,
     image: OneImage,
     *,
@@ -126,14 +74,6 @@ def add_image(
         values["latitude"], values["longitude"] = position
     known = {key: float(value) for key, value in values.items() if value is not None}
     if name is None:
-        name = frame_name(
-            store.next_frame
-            if isinstance(store, MemoryStore)
-            else next_frame(store.places.images())
-        )
-    if isinstance(store, MemoryStore):
-        store.append_one(descriptor, name, known)
-    else:
-        columns: dict[str, NDArray[Any] | None] = {k: np.array([v]) for k, v in known.items()}
-        store.append(Places.of([name], columns), [descriptor[None]])
+        name = frame_name(store.next_frame)
+    store.append_one(descriptor, name, known)
     return Change(added=1)

@@ -1,27 +1,22 @@
-"""Making an index of photos, wherever it is to lie, and writing one in memory to a folder."""
+"""Making an index of photos, wherever it is to lie."""
 
 from functools import partial
 from pathlib import Path
 
 from netvlad.compute import Compute
 from netvlad.errors import ModelError, SettingsError
-from netvlad.index.adding import Photos, add_photos, collected
+from netvlad.index.adding import Photos, collected
 from netvlad.index.building import Change, build_folder
 from netvlad.index.describing_photos import model_or_default
 from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.milvus_building import build_in_milvus
-from netvlad.index.opening import AnyStore, open_store
+from netvlad.index.opening import open_store
 from netvlad.index.photos import Collection
 from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus, milvus_address
-from netvlad.index.stores.opened import OpenedFolder
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.store import Store
 from netvlad.models import Describer, PlaceModel
-from netvlad.models.fingerprints import model_fingerprint
 from netvlad.types import Reporter, silent
-
-_BLOCK = 4096
 
 
 def make_index(
@@ -37,7 +32,7 @@ def make_index(
     cluster: RayCluster | None = None,
     seed: int = 123,
     report: Reporter = silent,
-) -> tuple[AnyStore, Change, PlaceModel | None]:
+) -> tuple[Store, Change]:
     """Make an index of photos.
 
     Args:
@@ -46,7 +41,8 @@ def make_index(
             (:func:`~netvlad.index.default_model.default_model`).
         output: the folder to make, or an address in Milvus
             (:func:`~netvlad.index.stores.milvus_address.milvus_address`); None keeps the index
-            in memory, see :func:`save_index`.
+            in memory, see
+            :meth:`~netvlad.index.place_index.PlaceIndex.save`.
         positions: a table of positions (CSV or Parquet: image, latitude, longitude, ...).
         utm_zone: zone of eastings and northings, where the table or the names do not say.
         storage: bits per value of stored descriptors, ``"16"`` or ``"32"``.
@@ -58,8 +54,7 @@ def make_index(
         report: receives progress and notes.
 
     Returns:
-        the places; what was added and what was skipped; and the model, None where the store keeps
-        it.
+        the places; and what was added and what was skipped.
 
     Raises:
         DataError: a path does not exist, the table makes no sense, or no photo can be used.
@@ -88,7 +83,7 @@ def make_index(
         seed=seed,
         report=report,
     )
-    return open_store(output), change, None
+    return open_store(output), change
 
 
 def _made_in_memory(
@@ -97,11 +92,11 @@ def _made_in_memory(
     compute: Compute,
     seed: int,
     report: Reporter,
-) -> tuple[AnyStore, Change, PlaceModel | None]:
+) -> tuple[Store, Change]:
     chosen = model_or_default(model, collection.places, compute, seed, report)
-    store = MemoryStore(chosen.descriptor_dim)
-    change = add_photos(store, chosen, collection, compute, report)
-    return store, change, chosen
+    store = MemoryStore(chosen.descriptor_dim, chosen)
+    change = store.add(chosen, collection, compute, report)
+    return store, change
 
 
 def require_place_model(model: object) -> PlaceModel:
@@ -120,40 +115,12 @@ def require_place_model(model: object) -> PlaceModel:
     return model
 
 
-def kept_in_memory(store: AnyStore, folder: str | Path) -> MemoryStore:
-    """The places that :func:`save_index` may write to ``folder``.
+def require_folder(folder: str | Path) -> Path:
+    """The folder that an index in memory may be saved to.
 
     Raises:
-        SettingsError: they lie in a folder or in Milvus already, or ``folder`` is an address.
+        SettingsError: it is an address.
     """
-    if isinstance(store, MilvusStore):
-        raise SettingsError(f"{store.name}: is kept in Milvus; build a folder from the photos")
-    if isinstance(store, OpenedFolder):
-        raise SettingsError(f"{store.folder}: is on disk already; copy the folder")
     if is_milvus(folder):
         raise SettingsError(f"{milvus_address(folder)}: build there instead, or name a folder")
-    return store
-
-
-def save_index(
-    store: MemoryStore, model: PlaceModel, folder: str | Path, *, storage: str = "16"
-) -> None:
-    """Write an index in memory to a folder.
-
-    Args:
-        store: the index's places, see :func:`kept_in_memory`.
-        model: the index's own.
-        folder: to be made; must not hold an index yet.
-        storage: bits per value of the descriptors, ``"16"`` or ``"32"``.
-
-    Raises:
-        StorageError: the folder holds an index, or cannot be written.
-    """
-    matrix = store.matrix
-    with writing(Path(folder), "saving it", create=True, dim=store.dim, storage=storage) as writer:
-        writer.put_model(model, model_fingerprint(model))
-        starts = range(0, len(matrix), _BLOCK)
-        writer.append(store.places, (matrix[start : start + _BLOCK] for start in starts))
-        for name, content in store.documents.items():
-            writer.put_document(name, content)
-        writer.commit()
+    return Path(folder)

@@ -4,18 +4,15 @@ from pathlib import Path
 
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.confidence import default_calibration, document_name
-from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus, milvus_address
 from netvlad.index.stores.opened import OpenedFolder
+from netvlad.index.stores.store import Store
 from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.types import Note, Reporter, silent
 
-AnyStore = MemoryStore | OpenedFolder | MilvusStore
-"""Where the places of an index lie."""
 
-
-def open_store(place: str | Path) -> OpenedFolder | MilvusStore:
+def open_store(place: str | Path) -> Store:
     """Open the places of an index.
 
     Args:
@@ -32,7 +29,7 @@ def open_store(place: str | Path) -> OpenedFolder | MilvusStore:
 
 
 def store_calibration(
-    store: AnyStore, pooling: str, *, reranked: bool | str = False, report: Reporter = silent
+    store: Store, pooling: str, *, reranked: bool | str = False, report: Reporter = silent
 ) -> Calibration:
     """Turns scores into probabilities: the index's own, or the default.
 

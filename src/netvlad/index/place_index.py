@@ -11,18 +11,18 @@ from typing import Self, cast
 
 from netvlad.compute import Compute
 from netvlad.fitting.calibration import Calibration
-from netvlad.index.adding import Photos, add_image, add_photos, are_paths, collected
+from netvlad.index.adding import Photos, add_image, are_paths, collected
 from netvlad.index.asking import Query, Question, Verifier, answers
 from netvlad.index.building import Change
 from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.making import kept_in_memory, make_index, require_place_model, save_index
+from netvlad.index.making import make_index, require_folder, require_place_model
 from netvlad.index.naming import find_places, missing_photos
-from netvlad.index.opening import AnyStore, open_store, store_calibration
+from netvlad.index.opening import open_store, store_calibration
 from netvlad.index.places import Places
 from netvlad.index.queries import file_queries, image_query, not_just_now
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.opened import OpenedFolder
+from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.features import Matcher
@@ -50,7 +50,7 @@ class PlaceIndex:
     """
 
     def __init__(
-        self, store: AnyStore, *, model: PlaceModel | None = None, compute: Compute = Compute()
+        self, store: Store, *, model: PlaceModel | None = None, compute: Compute = Compute()
     ) -> None:
         """Join places and the model they were described by; see the class methods instead.
 
@@ -60,7 +60,7 @@ class PlaceIndex:
             compute: where and how the model runs.
         """
         self.store = store
-        self.folder = store.folder if isinstance(store, OpenedFolder) else None
+        self.folder = store.folder
         self.change: Change | None = None
         self.compute = compute
         self._matchers: dict[str, Matcher] = {}
@@ -92,7 +92,7 @@ class PlaceIndex:
         Returns:
             The index; ``index.change`` says what was skipped and why.
         """
-        store, change, own = make_index(
+        store, change = make_index(
             photos,
             model,
             output=output,
@@ -105,7 +105,7 @@ class PlaceIndex:
             seed=seed,
             report=report,
         )
-        index = cls(store, model=own, compute=compute)
+        index = cls(store, compute=compute)
         index.change = change
         return index
 
@@ -131,7 +131,7 @@ class PlaceIndex:
             ModelError: ``model`` is not of netvlad's own making, and could not be saved.
         """
         model = require_place_model(model)
-        return cls(MemoryStore(model.descriptor_dim), model=model, compute=compute)
+        return cls(MemoryStore(model.descriptor_dim, model), compute=compute)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -161,8 +161,6 @@ class PlaceIndex:
     @cached_property
     def model(self) -> PlaceModel:
         """The model that described the places, and describes queries."""
-        # An index in memory is given its model when it is made.
-        assert not isinstance(self.store, MemoryStore)
         return self.compute.place(self.store.load_model())
 
     @property
@@ -179,8 +177,7 @@ class PlaceIndex:
     @property
     def _spec(self) -> ModelSpec:
         """What the model is made of, without waiting for its weights."""
-        store = self.store
-        return self.model.spec if isinstance(store, MemoryStore) else store.model_spec()
+        return self.store.model_spec()
 
     @cached_property
     def local_features(self) -> FeatureCache:
@@ -220,8 +217,8 @@ class PlaceIndex:
         """
         if are_paths(images):
             collection = collected(images, positions, utm_zone, self.compute, report)
-            self.change = add_photos(
-                self.store, self.model, collection, self.compute, report, cluster=cluster
+            self.change = self.store.add(
+                self.model, collection, self.compute, report, cluster=cluster
             )
         else:
             self.change = add_image(
@@ -323,10 +320,9 @@ class PlaceIndex:
     def save(self, folder: str | Path, *, storage: str = "16") -> None:
         """Write an index in memory to a folder, which :meth:`open` opens.
 
-        Args and errors: see :func:`~netvlad.index.making.save_index`.
+        Args and errors: see :meth:`~netvlad.index.stores.store.Store.save`.
         """
-        store = kept_in_memory(self.store, folder)  # before a model is loaded in vain
-        save_index(store, self.model, folder, storage=storage)
+        self.store.save(require_folder(folder), storage=storage)
 
     def _answers(self, queries: list[Query], question: Question, report: Reporter) -> list[Answer]:
         name = question.matcher

@@ -140,6 +140,27 @@ class Places:
         listed: list[str] = self.table.column("image").to_pylist()
         return listed
 
+    def figures(self) -> dict[str, Any]:
+        """How many there are, what is known of them, and their bounds, as JSON types."""
+        located = self.has_position
+        figures: dict[str, Any] = {
+            "places": len(self),
+            "with_position": int(located.sum()),
+            "with_heading": int(np.isfinite(self.heading).sum()),
+            "with_time": int(np.isfinite(self.time).sum()),
+            "bounding_box": None,
+            "times": None,
+        }
+        if located.any():
+            latitude, longitude = self.latitude[located], self.longitude[located]
+            figures["bounding_box"] = [
+                round(float(value), 6)
+                for value in (latitude.min(), longitude.min(), latitude.max(), longitude.max())
+            ]
+        if figures["with_time"]:
+            figures["times"] = [float(np.nanmin(self.time)), float(np.nanmax(self.time))]
+        return figures
+
     def row(self, i: int) -> dict[str, Any]:
         """Place ``i`` by the names of :data:`SCHEMA`; None where unknown."""
         row: dict[str, Any] = self.table.slice(i, 1).to_pylist()[0]

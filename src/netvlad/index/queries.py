@@ -10,9 +10,8 @@ from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.index.asking import UNKNOWN, Query
 from netvlad.index.naming import photo_facts
-from netvlad.index.opening import AnyStore
 from netvlad.index.results import Answer
-from netvlad.index.stores.memory import MemoryStore
+from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
 from netvlad.models import OneImage, PlaceModel
 from netvlad.types import ImageSet, Reporter, silent
@@ -114,7 +113,7 @@ def file_queries(
     return FileQueries(tuple(str(query) for query in queries), asked, good, reasons)
 
 
-def not_just_now(store: AnyStore, where: Where, time: float | None, exclude_last_s: float) -> Where:
+def not_just_now(store: Store, where: Where, time: float | None, exclude_last_s: float) -> Where:
     """Leave out what a camera on its way has seen just now.
 
     Args:
@@ -129,7 +128,7 @@ def not_just_now(store: AnyStore, where: Where, time: float | None, exclude_last
     return replace(where, before=before if where.before is None else min(before, where.before))
 
 
-def _latest(store: AnyStore) -> float:
+def _latest(store: Store) -> float:
     """The time of the latest place; minus infinity where none is known."""
-    times = store.column("time") if isinstance(store, MemoryStore) else store.places.time
+    times = store.column("time")
     return float(times[np.isfinite(times)].max(initial=-np.inf))

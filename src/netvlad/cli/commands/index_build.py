@@ -7,13 +7,11 @@ from typing import Literal
 from netvlad.cli.console import reporting, show
 from netvlad.cli.engine_flags import EngineFlags
 from netvlad.cli.flags import ComputeFlags
-from netvlad.cli.index_tables import change_line, folder_line, milvus_line
+from netvlad.cli.index_tables import change_line
 from netvlad.cli.photo_flags import PositionFlags
 from netvlad.compute import Compute
 from netvlad.index.building import Change
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.opened import OpenedFolder
 from netvlad.loading import load_place_model
 from netvlad.types import Note, counted
 
@@ -131,11 +129,7 @@ def add(
 
 def _tell(opened: PlaceIndex, change: Change, strict: bool) -> None:
     show(change_line(opened.name, change))
-    if isinstance(opened.store, MilvusStore):
-        show(milvus_line(opened.store))
-    else:
-        assert isinstance(opened.store, OpenedFolder)
-        show(folder_line(opened.store.snapshot))
+    show(opened.store.summary())
     if strict and change.skipped:
         print(
             f"netvlad: {counted(len(change.skipped), 'photos')} could not be used (--strict)",

@@ -1,12 +1,10 @@
 """``netvlad index info`` and ``remove``: what is in an index, and taking photos out of it."""
 
 from netvlad.cli.console import show
-from netvlad.cli.index_tables import folder_figures, info_table, milvus_figures, place_lines
+from netvlad.cli.index_tables import info_table, place_lines
 from netvlad.cli.json_output import show_json
 from netvlad.errors import SettingsError
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.opened import OpenedFolder
 from netvlad.types import counted
 
 
@@ -67,11 +65,7 @@ def info(
         for line in place_lines(opened.places):
             print(line)
         return
-    if isinstance(opened.store, MilvusStore):
-        figures = milvus_figures(opened.store)
-    else:
-        assert isinstance(opened.store, OpenedFolder)
-        figures = folder_figures(opened.store.snapshot)
+    figures = opened.store.figures()
     if json:
         show_json(figures)
     else:

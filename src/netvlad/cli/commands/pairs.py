@@ -26,10 +26,8 @@ from netvlad.index.pairs import (
 )
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.manifest import has_manifest
-from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.milvus import MilvusStore
 from netvlad.index.stores.milvus_address import is_milvus
-from netvlad.index.stores.opened import OpenedFolder
+from netvlad.index.stores.store import Store
 from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 
 _BLOCK = 4096
@@ -79,7 +77,7 @@ def pairs(
     """
     with reporting() as report:
         opened = PlaceIndex.open(index, compute=compute)
-        store = _stored(opened)
+        store = opened.store
         database = opened.places.images()
         if queries is None:
             asked, rows = database, store.descriptors(store.numbers)
@@ -110,19 +108,13 @@ def pairs(
     )
 
 
-def _stored(opened: PlaceIndex) -> OpenedFolder | MilvusStore:
-    assert not isinstance(opened.store, MemoryStore)
-    return opened.store
-
-
-def _among_places(store: OpenedFolder | MilvusStore, matches: Matches) -> Matches:
+def _among_places(store: Store, matches: Matches) -> Matches:
     """Matches by where a place stands among all, instead of its number."""
-    numbers = store.numbers
-    order = np.argsort(numbers)
-    at = np.searchsorted(numbers, matches.indices, sorter=order)
+    order = np.argsort(store.numbers)
+    at = np.searchsorted(store.numbers, matches.indices, sorter=order)
     # A place that another machine has added meanwhile has no name here.
     at = order[np.minimum(at, len(order) - 1)]
-    there = numbers[at] == matches.indices
+    there = store.numbers[at] == matches.indices
     return Matches(np.where(there, at, -1), matches.squared_distances)
 
 
@@ -131,7 +123,7 @@ def _queries(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The queries' absolute paths and descriptors; those that cannot be used are left out."""
     if len(queries) == 1 and (is_milvus(queries[0]) or has_manifest(Path(queries[0]))):
-        other, own = open_store(queries[0]), _stored(opened)
+        other, own = open_store(queries[0]), opened.store
         if other.model_fingerprint != own.model_fingerprint:
             raise ModelError(
                 f"{other.name}: was described by another model ({other.model_fingerprint}) than "
@@ -154,9 +146,7 @@ def _queries(
     return [paths[i] for i in good], np.asarray(described.values[good], np.float32)
 
 
-def _blocks(
-    store: OpenedFolder | MilvusStore, others: NDArray[np.float32]
-) -> Iterator[NDArray[Any]]:
+def _blocks(store: Store, others: NDArray[np.float32]) -> Iterator[NDArray[Any]]:
     numbers = store.numbers
     for start in range(0, len(numbers), _BLOCK):
         yield store.descriptors(numbers[start : start + _BLOCK])

@@ -1,16 +1,25 @@
 """Places in memory: what a robot adds to and asks many times a second."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
+from netvlad.index.building import Change
+from netvlad.index.describing_photos import describe_photos
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.photos import Collection
 from netvlad.index.places import Places
+from netvlad.index.stores.store import Store, next_frame
+from netvlad.index.stores.writing import writing
 from netvlad.index.where import Where
+from netvlad.models import ModelSpec, PlaceModel
+from netvlad.models.fingerprints import model_fingerprint
 from netvlad.search import search_exact
-from netvlad.types import Matches
+from netvlad.types import Matches, Reporter, counted
 
 # What is unknown in each column; nanoseconds do not fit into a float.
 _UNKNOWN: dict[str, Any] = {
@@ -18,35 +27,25 @@ _UNKNOWN: dict[str, Any] = {
     **dict.fromkeys(("size_bytes", "mtime_ns"), np.int64(-1)),
 }
 _FIRST_CAPACITY = 256
+_BLOCK = 4096
 
 
-_FRAME = re.compile(r"frame-(\d{6,})")
-
-
-def frame_name(number: int) -> str:
-    """What a place is called that nobody names."""
-    return f"frame-{number:06d}"
-
-
-def next_frame(images: Iterable[str]) -> int:
-    """The first number for :func:`frame_name` after those of ``images``."""
-    found = (_FRAME.fullmatch(image) for image in images)
-    return max((int(match[1]) + 1 for match in found if match), default=0)
-
-
-class MemoryStore:
+class MemoryStore(Store):
     """Descriptors in float32 and the columns of their places, in arrays that double when full.
 
     Attributes:
         dim: D.
-        next_frame: the number of the next place that nobody names, see :func:`frame_name`; it only
-            ever grows, so that a name is never given twice.
+        next_frame: the number of the next place that nobody names; it only ever grows, so that a
+            name is never given twice.
     """
 
-    def __init__(self, dim: int) -> None:
-        """Make an empty store for descriptors of length ``dim``."""
+    dim = 0
+    next_frame = 0
+
+    def __init__(self, dim: int, model: PlaceModel | None = None) -> None:
+        """Make an empty store for descriptors of length ``dim``, which ``model`` describes."""
         self.dim = dim
-        self.next_frame = 0
+        self._model = model
         self._count = 0
         self._rows = np.empty((_FIRST_CAPACITY, dim), np.float32)
         self._columns = {n: np.full(_FIRST_CAPACITY, value) for n, value in _UNKNOWN.items()}
@@ -66,6 +65,67 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing is open."""
 
+    def load_model(self) -> PlaceModel:
+        """The model that it was made for."""
+        assert self._model is not None
+        return self._model
+
+    def model_spec(self) -> ModelSpec:
+        """What that model is made of."""
+        return self.load_model().spec
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The name of that model."""
+        return model_fingerprint(self.load_model())
+
+    def summary(self) -> str:
+        """What it holds, in a line."""
+        return f"{self.name}: {counted(len(self), 'places')}; {self.dim} dimensions in 32 bits"
+
+    def figures(self) -> dict[str, Any]:
+        """What is in it, as JSON types."""
+        return {
+            **self.places.figures(),
+            "model": self.model_spec().to_json(),
+            "model_fingerprint": self.model_fingerprint,
+            "dim": self.dim,
+            "storage": "32",
+            "search": "exact",
+            "calibrated": "calibration" in self.documents,
+        }
+
+    def add(
+        self,
+        model: PlaceModel,
+        collection: Collection,
+        compute: Compute,
+        report: Reporter,
+        *,
+        cluster: RayCluster | None = None,
+    ) -> Change:
+        """Describe photos and add them; a cluster is of no use here."""
+        described = describe_photos(model, collection.places, compute, report)
+        good = np.flatnonzero(described.readable)
+        self.append(collection.places.take(good), [described.values[good]])
+        return Change(
+            added=len(good),
+            skipped=described.unreadable,
+            notes=collection.notes,
+            seconds=described.seconds,
+        )
+
+    def save(self, folder: Path, *, storage: str = "16") -> None:
+        """Write all of it to a folder."""
+        model, matrix = self.load_model(), self.matrix
+        with writing(folder, "saving it", create=True, dim=self.dim, storage=storage) as writer:
+            writer.put_model(model, model_fingerprint(model))
+            starts = range(0, len(matrix), _BLOCK)
+            writer.append(self.places, (matrix[start : start + _BLOCK] for start in starts))
+            for name, content in self.documents.items():
+                writer.put_document(name, content)
+            writer.commit()
+
     @property
     def documents(self) -> Mapping[str, Any]:
         """What was put beside the places with :meth:`put_document`."""
@@ -80,9 +140,9 @@ class MemoryStore:
         """(N,) a column of numbers: a view, without building the table of places."""
         return self._columns[name][: self._count]
 
-    def tagged(self, tags: Collection[str]) -> NDArray[np.bool_]:
+    def tagged(self, tags: Iterable[str]) -> NDArray[np.bool_]:
         """(N,) whether each place carries one of ``tags``."""
-        return self.places.tagged(tags)
+        return self.places.tagged(list(tags))
 
     @property
     def places(self) -> Places:

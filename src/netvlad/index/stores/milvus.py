@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.errors import SettingsError, StorageError
+from netvlad.index.building import Change
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.manifest import json_types
 from netvlad.index.stores.milvus_address import MilvusAddress
@@ -29,9 +34,10 @@ from netvlad.index.stores.milvus_rows import (
     to_vector,
 )
 from netvlad.index.stores.milvus_table import Row
+from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
-from netvlad.types import Matches
+from netvlad.types import Matches, Reporter, counted
 
 MOST_ANSWERS = 16_384
 """What a Milvus server returns of one search at most."""
@@ -42,7 +48,7 @@ _CANDIDATES_PER_ANSWER = 5
 _FEWEST_CANDIDATES = 100
 
 
-class MilvusStore:
+class MilvusStore(Store):
     """An index in a collection of Milvus, see :class:`~netvlad.index.stores.store.Store`.
 
     The collection holds a row for each place with its descriptor, and ``<collection>_files`` the
@@ -167,6 +173,44 @@ class MilvusStore:
         kept = json_types(name, content)
         write_document(self._opened, name, kept)
         self._opened.documents[name] = kept
+
+    def summary(self) -> str:
+        """What it holds; not how many have a position, which would read them all."""
+        return (
+            f"{self.name}: {counted(len(self), 'places')}; {self.dim} dimensions in "
+            f"{self.storage} bits"
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """What is in it, as JSON types; reads all places."""
+        return {
+            **self.places.figures(),
+            "model": self.model_spec().to_json(),
+            "model_fingerprint": self.model_fingerprint,
+            "dim": self.dim,
+            "storage": self.storage,
+            "search": "milvus",
+            "calibrated": "calibration" in self.documents,
+            "created": self.created,
+        }
+
+    def add(
+        self,
+        model: PlaceModel,
+        collection: Collection,
+        compute: Compute,
+        report: Reporter,
+        *,
+        cluster: RayCluster | None = None,
+    ) -> Change:
+        """Describe photos and add them; what precedes an error stays."""
+        from netvlad.index.milvus_building import add_to_milvus  # noqa: PLC0415 - it imports this
+
+        return add_to_milvus(self, model, collection, compute=compute, report=report)
+
+    def save(self, folder: Path, *, storage: str = "16") -> None:
+        """Refused: it is kept in Milvus."""
+        raise SettingsError(f"{self.name}: is kept in Milvus; build a folder from the photos")
 
     def model_spec(self) -> ModelSpec:
         """What the model is made of, without its weights."""

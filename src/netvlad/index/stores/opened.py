@@ -7,23 +7,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
+from netvlad.errors import SettingsError
+from netvlad.index.building import Change, add_to_folder
+from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
+from netvlad.index.stores.store import Store
 from netvlad.index.stores.writing import writing
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.search.approximate import read_structure
 from netvlad.search.searcher import Searcher
-from netvlad.types import Matches
+from netvlad.types import Matches, Reporter, counted
 
 
-class OpenedFolder:
+class OpenedFolder(Store):
     """The present generation of an index folder, searched with the structure it has.
 
     Attributes:
         folder: where it lies.
         snapshot: the generation that is read; another process may have written a newer one.
     """
+
+    folder: Path = Path()
 
     def __init__(self, folder: Path) -> None:
         """Open the folder's present generation.
@@ -75,14 +83,63 @@ class OpenedFolder:
         return str(self.folder)
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
-        """(N,) the number of each of :attr:`places`: where it stands among them."""
-        return np.arange(len(self))
-
-    @property
     def model_fingerprint(self) -> str:
         """The name of the model that described the places."""
         return self.snapshot.manifest.model_fingerprint
+
+    def put_document(self, name: str, content: Any) -> None:
+        """Keep JSON types beside the places, in a generation of their own."""
+        with writing(self.folder, f"keeping a {name}") as writer:
+            writer.put_document(name, content)
+            writer.commit()
+        self.refresh()
+
+    def summary(self) -> str:
+        """What it holds, in a line."""
+        manifest, located = self.snapshot.manifest, int(self.places.has_position.sum())
+        return (
+            f"{self.folder}: {counted(manifest.count, 'places')}, {located} with a position; "
+            f"{manifest.dim} dimensions in {manifest.storage} bits; "
+            f"{size_bytes(self.folder) / 1e6:.1f} MB"
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """What is in it, as JSON types."""
+        manifest = self.snapshot.manifest
+        return {
+            **self.places.figures(),
+            "removed_rows": manifest.matrix_rows - manifest.count,
+            "model": self.model_spec().to_json(),
+            "model_fingerprint": manifest.model_fingerprint,
+            "dim": manifest.dim,
+            "storage": manifest.storage,
+            "search": "exact" if manifest.structure is None else manifest.structure["kind"],
+            "calibrated": "calibration" in manifest.documents,
+            "generation": manifest.generation,
+            "created": manifest.created,
+            "updated": manifest.updated,
+            "size_bytes": size_bytes(self.folder),
+        }
+
+    def add(
+        self,
+        model: PlaceModel,
+        collection: Collection,
+        compute: Compute,
+        report: Reporter,
+        *,
+        cluster: RayCluster | None = None,
+    ) -> Change:
+        """Describe photos and add them, see :func:`~netvlad.index.building.add_to_folder`."""
+        change = add_to_folder(
+            self.folder, model, collection, compute=compute, cluster=cluster, report=report
+        )
+        self.refresh()
+        return change
+
+    def save(self, folder: Path, *, storage: str = "16") -> None:
+        """Refused: it is on disk."""
+        raise SettingsError(f"{self.folder}: is on disk already; copy the folder")
 
     def model_spec(self) -> ModelSpec:
         """What the model is made of, without its weights."""
@@ -125,13 +182,6 @@ class OpenedFolder:
         """(M, D) float32 of the places ``indices``."""
         return np.asarray(self.snapshot.matrix[self.snapshot.rows[indices]], np.float32)
 
-    def put_document(self, name: str, content: Any) -> None:
-        """Keep JSON types beside the places, in a generation of its own."""
-        with writing(self.folder, "keeping a calibration") as writer:
-            writer.put_document(name, content)
-            writer.commit()
-        self.refresh()
-
     def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
         """Add places in a generation of their own."""
         with writing(self.folder, "adding places") as writer:
@@ -149,3 +199,14 @@ class OpenedFolder:
                 writer.commit()
         self.refresh()
         return len(indices)
+
+
+def size_bytes(folder: Path) -> int:
+    """What a folder takes on disk, of files that are there at the moment."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total

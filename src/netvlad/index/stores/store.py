@@ -1,14 +1,36 @@
-"""What an index asks of the place where its descriptors lie: a folder, or memory."""
+"""What an index asks of the place where its descriptors lie: a folder, memory, or an engine."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.index.places import Places
 from netvlad.index.where import Where
-from netvlad.types import Matches
+from netvlad.models import ModelSpec, PlaceModel
+from netvlad.types import Matches, Reporter
+
+if TYPE_CHECKING:
+    from netvlad.compute import Compute
+    from netvlad.index.building import Change
+    from netvlad.index.engines.cluster import RayCluster
+    from netvlad.index.photos import Collection
+
+_FRAME = re.compile(r"frame-(\d{6,})")
+
+
+def frame_name(number: int) -> str:
+    """What a place is called that nobody names."""
+    return f"frame-{number:06d}"
+
+
+def next_frame(images: Iterable[str]) -> int:
+    """The first number for :func:`frame_name` after those of ``images``."""
+    found = (_FRAME.fullmatch(image) for image in images)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 class Store(Protocol):
@@ -16,8 +38,13 @@ class Store(Protocol):
 
     A place has a number that :meth:`search` returns and :meth:`place` takes: in a folder and in
     memory that is where it stands among :attr:`places`, so removing one moves those behind it; an
-    engine of its own may keep other numbers.
+    engine of its own may keep other :attr:`numbers`.
     """
+
+    @property
+    def folder(self) -> Path | None:
+        """The index folder; None where it lies elsewhere."""
+        return None
 
     @property
     def dim(self) -> int:
@@ -34,6 +61,40 @@ class Store(Protocol):
     @property
     def name(self) -> str:
         """What messages call it: the folder, or an address without a password."""
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(N,) the number of each of :attr:`places`."""
+        return np.arange(len(self))
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The name of the model that described the places."""
+
+    @property
+    def next_frame(self) -> int:
+        """The number in the name of the next place that nobody names."""
+        return next_frame(self.places.images())
+
+    def model_spec(self) -> ModelSpec:
+        """What the model is made of, without its weights."""
+
+    def load_model(self) -> PlaceModel:
+        """The model that described the places."""
+
+    def figures(self) -> dict[str, Any]:
+        """What ``netvlad index info`` prints about it, as JSON types; may read all places."""
+
+    def summary(self) -> str:
+        """What it holds, in a line."""
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(N,) a column of numbers, NaN where unknown."""
+        values: NDArray[np.float64] = getattr(self.places, name)
+        return values
+
+    def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(M, D) float32 of the places of numbers ``indices``."""
 
     def __len__(self) -> int:
         """N."""
@@ -68,6 +129,44 @@ class Store(Protocol):
 
         Raises:
             StorageError: they cannot be written; nothing has changed.
+        """
+
+    def append_one(
+        self, descriptor: NDArray[np.float32], image: str, values: Mapping[str, float]
+    ) -> None:
+        """Add one place; ``values`` by column, others are unknown. Raises as :meth:`append`."""
+        columns: dict[str, NDArray[Any] | None] = {k: np.array([v]) for k, v in values.items()}
+        self.append(Places.of([image], columns), [descriptor[None]])
+
+    def add(
+        self,
+        model: PlaceModel,
+        collection: "Collection",
+        compute: "Compute",
+        report: Reporter,
+        *,
+        cluster: "RayCluster | None" = None,
+    ) -> "Change":
+        """Describe photos and add them; what cannot be used is skipped and listed.
+
+        Args:
+            model: the index's own.
+            collection: the photos, and what is known about each.
+            compute: how they are described.
+            report: receives progress and notes.
+            cluster: machines that describe those of an index folder; None is this one alone.
+
+        Raises:
+            StorageError: another process is writing to the folder, or its disk is full; nothing
+                has changed.
+        """
+
+    def save(self, folder: Path, *, storage: str = "16") -> None:
+        """Write an index in memory to a folder, which must not hold an index yet.
+
+        Raises:
+            SettingsError: the index lies somewhere already.
+            StorageError: the folder holds an index, or cannot be written.
         """
 
     def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
