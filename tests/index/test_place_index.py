@@ -8,7 +8,7 @@ from tests.made_photos import mosaic, position_of, write_photo
 from netvlad import PlaceIndex, Where, describe
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.images import read_image
-from netvlad.index.engines.cluster import RayCluster
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
 from netvlad.types import ImageSet, Note, Progress

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 from netvlad.cli.flags import MACHINE
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.engines import RayCluster
-from netvlad.index.stores.milvus_address import is_milvus
+from netvlad.index.ray import RayCluster
+from netvlad.index.stores.milvus.address import is_milvus
 
 
 @Parameter(name="*", group=MACHINE)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from netvlad.errors import SettingsError
-from netvlad.index.stores.milvus_address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.address import is_milvus, milvus_address
 
 
 def index_folder(index: str, command: str) -> Path:

@@ -21,9 +21,9 @@ from netvlad.index.describing_photos import (
     image_set,
     model_or_default,
 )
-from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import MANIFEST
 from netvlad.index.stores.writing import IndexWriter, writing
 from netvlad.models import PlaceModel

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe
 from netvlad.index.default_model import default_model
-from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.engines.ray_engine import describe_on_ray
 from netvlad.index.places import Places
+from netvlad.index.ray.cluster import RayCluster
+from netvlad.index.ray.engine import describe_on_ray
 from netvlad.models import PlaceModel
 from netvlad.types import ImageSet, Reporter
 

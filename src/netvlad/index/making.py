@@ -8,12 +8,12 @@ from netvlad.errors import ModelError, SettingsError
 from netvlad.index.adding import Photos, collected
 from netvlad.index.building import Change, build_folder
 from netvlad.index.describing_photos import model_or_default
-from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.milvus_building import build_in_milvus
 from netvlad.index.opening import open_store
 from netvlad.index.photos import Collection
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.milvus_address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.building import build_in_milvus
 from netvlad.index.stores.store import Store
 from netvlad.models import Describer, PlaceModel
 from netvlad.types import Reporter, silent
@@ -40,7 +40,7 @@ def make_index(
         model: describes them; None fits the default model to them
             (:func:`~netvlad.index.default_model.default_model`).
         output: the folder to make, or an address in Milvus
-            (:func:`~netvlad.index.stores.milvus_address.milvus_address`); None keeps the index
+            (:func:`~netvlad.index.stores.milvus.address.milvus_address`); None keeps the index
             in memory, see
             :meth:`~netvlad.index.place_index.PlaceIndex.save`.
         positions: a table of positions (CSV or Parquet: image, latitude, longitude, ...).

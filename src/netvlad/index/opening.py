@@ -4,8 +4,8 @@ from pathlib import Path
 
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.confidence import default_calibration, document_name
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.milvus_address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.stores.store import Store
 from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
@@ -17,7 +17,7 @@ def open_store(place: str | Path) -> Store:
 
     Args:
         place: the index folder, or an address in Milvus
-            (:func:`~netvlad.index.stores.milvus_address.milvus_address`).
+            (:func:`~netvlad.index.stores.milvus.address.milvus_address`).
 
     Raises:
         SettingsError: pymilvus is not installed.

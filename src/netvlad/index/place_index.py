@@ -14,12 +14,12 @@ from netvlad.fitting.calibration import Calibration
 from netvlad.index.adding import Photos, add_image, are_paths, collected
 from netvlad.index.asking import Query, Question, Verifier, answers
 from netvlad.index.building import Change
-from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.making import make_index, require_folder, require_place_model
 from netvlad.index.naming import find_places, missing_photos
 from netvlad.index.opening import open_store, store_calibration
 from netvlad.index.places import Places
 from netvlad.index.queries import file_queries, image_query, not_just_now
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.store import Store

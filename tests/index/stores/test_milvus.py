@@ -15,9 +15,9 @@ pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this pla
 
 from netvlad.errors import SettingsError, StorageError
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.milvus_address import is_milvus, milvus_address
-from netvlad.index.stores.milvus_rows import to_vector
+from netvlad.index.stores.milvus.address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.rows import to_vector
+from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.index.where import Where
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint

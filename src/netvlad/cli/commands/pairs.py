@@ -26,7 +26,7 @@ from netvlad.index.pairs import (
 )
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.manifest import has_manifest
-from netvlad.index.stores.milvus_address import is_milvus
+from netvlad.index.stores.milvus.address import is_milvus
 from netvlad.index.stores.store import Store
 from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.index.building import Change
 from netvlad.index.describing_photos import describe_photos
-from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.store import Store, next_frame
 from netvlad.index.stores.writing import writing
 from netvlad.index.where import Where

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.building import Change, add_to_folder
-from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.store import Store
 from netvlad.index.stores.writing import writing

@@ -16,8 +16,8 @@ from netvlad.types import Matches, Reporter
 if TYPE_CHECKING:
     from netvlad.compute import Compute
     from netvlad.index.building import Change
-    from netvlad.index.engines.cluster import RayCluster
     from netvlad.index.photos import Collection
+    from netvlad.index.ray.cluster import RayCluster
 
 _FRAME = re.compile(r"frame-(\d{6,})")
 

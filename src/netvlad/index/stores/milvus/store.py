@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError, StorageError
 from netvlad.index.building import Change
-from netvlad.index.engines.cluster import RayCluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
+from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import json_types
-from netvlad.index.stores.milvus_address import MilvusAddress
-from netvlad.index.stores.milvus_client import connect
-from netvlad.index.stores.milvus_collections import (
+from netvlad.index.stores.milvus.address import MilvusAddress
+from netvlad.index.stores.milvus.client import connect
+from netvlad.index.stores.milvus.collections import (
     create_collections,
     load_model,
     open_collections,
     refuse_other_content,
     write_document,
 )
-from netvlad.index.stores.milvus_filters import expression
-from netvlad.index.stores.milvus_rows import (
+from netvlad.index.stores.milvus.filters import expression
+from netvlad.index.stores.milvus.rows import (
     KNOWN,
     place_numbers,
     to_place,
     to_places,
     to_vector,
 )
-from netvlad.index.stores.milvus_table import Row
+from netvlad.index.stores.milvus.table import Row
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
@@ -204,7 +204,7 @@ class MilvusStore(Store):
         cluster: RayCluster | None = None,
     ) -> Change:
         """Describe photos and add them; what precedes an error stays."""
-        from netvlad.index.milvus_building import add_to_milvus  # noqa: PLC0415 - it imports this
+        from netvlad.index.stores.milvus.building import add_to_milvus  # noqa: PLC0415 - it imports this
 
         return add_to_milvus(self, model, collection, compute=compute, report=report)
 

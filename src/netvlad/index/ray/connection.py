@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netvlad.errors import SettingsError
-from netvlad.index.engines.cluster import not_installed
+from netvlad.index.ray.cluster import not_installed
 
 MAX_CPUS = 8
 """Of one worker: beyond, a network of this size gains little from further threads."""

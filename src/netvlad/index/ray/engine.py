@@ -17,10 +17,10 @@ from netvlad.descriptors import Descriptors, passes
 from netvlad.descriptors.rows import FileRows, describe_in_file, storage_dtype
 from netvlad.errors import ImageError, SettingsError
 from netvlad.images import Unreadable
-from netvlad.index.engines.cluster import RayCluster
-from netvlad.index.engines.connection import Room, connected, room
-from netvlad.index.engines.sections import SectionsInAnyOrder
-from netvlad.index.engines.worker import Order, SectionDescriber, packed, torch_version
+from netvlad.index.ray.cluster import RayCluster
+from netvlad.index.ray.connection import Room, connected, room
+from netvlad.index.ray.sections import SectionsInAnyOrder
+from netvlad.index.ray.worker import Order, SectionDescriber, packed, torch_version
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.types import ImageSet, Note, Progress, Reporter, silent

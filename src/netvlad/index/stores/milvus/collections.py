@@ -13,13 +13,13 @@ import safetensors.torch
 
 from netvlad.errors import StorageError
 from netvlad.index.stores.changes import write_model
-from netvlad.index.stores.milvus_address import MilvusAddress
-from netvlad.index.stores.milvus_client import TIMEOUT_S, in_one_line
-from netvlad.index.stores.milvus_files import FIELDS as FILE_FIELDS
-from netvlad.index.stores.milvus_files import MilvusFiles
-from netvlad.index.stores.milvus_rows import FIELDS as PLACE_FIELDS
-from netvlad.index.stores.milvus_rows import describe_fields
-from netvlad.index.stores.milvus_table import MilvusTable
+from netvlad.index.stores.milvus.address import MilvusAddress
+from netvlad.index.stores.milvus.client import TIMEOUT_S, in_one_line
+from netvlad.index.stores.milvus.files import FIELDS as FILE_FIELDS
+from netvlad.index.stores.milvus.files import MilvusFiles
+from netvlad.index.stores.milvus.rows import FIELDS as PLACE_FIELDS
+from netvlad.index.stores.milvus.rows import describe_fields
+from netvlad.index.stores.milvus.table import MilvusTable
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.checkpoints import Checkpoint, model_of
 from netvlad.models.fingerprints import model_fingerprint

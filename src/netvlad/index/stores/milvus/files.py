@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netvlad.errors import StorageError
-from netvlad.index.stores.milvus_address import MilvusAddress
-from netvlad.index.stores.milvus_client import REQUEST_BYTES, TIMEOUT_S, in_one_line
+from netvlad.index.stores.milvus.address import MilvusAddress
+from netvlad.index.stores.milvus.client import REQUEST_BYTES, TIMEOUT_S, in_one_line
 
 PART_BYTES = 48_000
 """Of a file in one row: 64,000 characters of base64, of the 65,535 that a VARCHAR may have."""

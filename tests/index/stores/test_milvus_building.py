@@ -13,7 +13,8 @@ pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this pla
 
 from netvlad import PlaceIndex, Where
 from netvlad.errors import DataError, SettingsError, StorageError
-from netvlad.index import Question, describing_photos, milvus_building
+from netvlad.index import Question, describing_photos
+from netvlad.index.stores.milvus import building as milvus_building
 from netvlad.models import PlaceModel
 
 

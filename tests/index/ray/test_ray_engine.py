@@ -18,8 +18,8 @@ from netvlad.cli.main import main
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe, passes
 from netvlad.errors import SettingsError
-from netvlad.index.engines import RayCluster
-from netvlad.index.engines.ray_engine import describe_on_ray
+from netvlad.index.ray import RayCluster
+from netvlad.index.ray.engine import describe_on_ray
 from netvlad.index.stores import FolderStore
 from netvlad.models import PlaceModel
 from netvlad.types import ImageSet, Note, Progress

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from netvlad.errors import SettingsError, StorageError
-from netvlad.index.stores.milvus_address import TOKEN_VARIABLE, MilvusAddress
+from netvlad.index.stores.milvus.address import TOKEN_VARIABLE, MilvusAddress
 
 TIMEOUT_S = 60.0
 """How long one request may take; the client repeats it within this time when a server falters."""

@@ -15,9 +15,9 @@ from netvlad.index.building import Change
 from netvlad.index.describing_photos import describe_photos, familiar, model_or_default
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus import MilvusStore
-from netvlad.index.stores.milvus_address import MilvusAddress
-from netvlad.index.stores.milvus_rows import to_places
+from netvlad.index.stores.milvus.address import MilvusAddress
+from netvlad.index.stores.milvus.rows import to_places
+from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.models import PlaceModel
 from netvlad.types import Note, Progress, Reporter, silent
 
