@@ -40,6 +40,10 @@ class Compute:
 
     Raises:
         SettingsError: a setting is out of range.
+
+    Example:
+        >>> Compute(device="cpu", batch_size=8)
+        Compute(device='cpu', precision='32', batch_size=8, threads=8)
     """
 
     device: str = "auto"

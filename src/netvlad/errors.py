@@ -10,7 +10,16 @@ from pathlib import Path
 
 
 class NetvladError(Exception):
-    """Base of all errors that a user can do something about."""
+    """Base of all errors that a user can do something about.
+
+    Example:
+        >>> import netvlad
+        >>> try:
+        ...     netvlad.open_dataset("pitts30", ".", "test")
+        ... except netvlad.NetvladError as error:
+        ...     print(str(error)[:60])
+        there is no data set called pitts30; did you mean pitts30k?
+    """
 
 
 class DataError(NetvladError):

@@ -25,6 +25,11 @@ class ImageSet:
             format does not say and nobody else did.
         labels: what else is known of each image: (N,) words by name, ``""`` where unknown. Common
             names are ``city``, ``sequence``, ``condition`` and ``panorama``.
+
+    Example:
+        >>> images = ImageSet(Path("photos"), ("a.jpg", "b.jpg"), np.array([[0.0, 0], [3, 4]]))
+        >>> len(images), images.subset([1]).names, images.path(0).as_posix()
+        (2, ('b.jpg',), 'photos/a.jpg')
     """
 
     root: Path
@@ -166,6 +171,12 @@ class PlaceDataset:
             frames says so; None where ``radius_m`` does.
         notes: what the reader wants a person to know, one sentence each (counts that differ from
             the published ones, images left out, ...).
+
+    Example:
+        >>> near = ImageSet(Path("a"), ("1.jpg", "2.jpg"), np.array([[0.0, 0], [100, 0]]))
+        >>> asked = ImageSet(Path("b"), ("q.jpg",), np.array([[90.0, 0]]))
+        >>> PlaceDataset("mine", "test", near, asked).radius_m
+        25.0
     """
 
     name: str
@@ -185,6 +196,12 @@ class Matches:
     Attributes:
         indices: (Q, k) int64 database indices; -1 where there was nothing (left) to return.
         squared_distances: (Q, k) float32 squared L2 distances; inf where the index is -1.
+
+    Example:
+        >>> from netvlad.search import search_exact
+        >>> search_exact(np.eye(2, dtype=np.float32), np.eye(3, 2, dtype=np.float32), 1).indices
+        array([[0],
+               [1]])
     """
 
     indices: NDArray[np.int64]

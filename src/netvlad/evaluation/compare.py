@@ -71,9 +71,21 @@ def compare(
 ) -> Comparison:
     """Compare models on the same queries by the same rules.
 
-    Example::
-
-        print(netvlad.compare({"a": model, "b": other}, dataset, "radius-25"))
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from netvlad import ImageSet, PlaceDataset
+        >>> at = np.column_stack([100.0 * np.arange(20), np.zeros(20)])
+        >>> names = tuple(f"{i}.jpg" for i in range(20))
+        >>> images = [ImageSet(Path(side), names, at) for side in ("database", "queries")]
+        >>> right, wrong = np.eye(20), np.roll(np.eye(20), 1, axis=0)
+        >>> models = {"mine": (right, right), "other": (right, wrong)}
+        >>> print(compare(models, PlaceDataset("street", "test", *images)))
+        street test · radius-25: 20 queries, 20 database images
+                 R@1     R@5    R@10    R@20
+        mine   1.000*  1.000   1.000   1.000
+        other  0.000   0.250   0.500   1.000
+        * better than each other model at R@1 (exact paired tests over queries, 5 % in all)
 
     Args:
         models: by the names that tables have: models, or descriptors made elsewhere as

@@ -109,6 +109,15 @@ def evaluate(
         SettingsError: there is no such protocol, it is for other data sets, or it resizes images as
             the loader cannot.
         StorageError: ``keep`` holds descriptors of something else, or cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from netvlad import ImageSet
+        >>> database = ImageSet(Path("a"), ("1.jpg", "2.jpg"), np.array([[0.0, 0], [100, 0]]))
+        >>> queries = ImageSet(Path("b"), ("q.jpg",), np.array([[90.0, 0]]))
+        >>> dataset = PlaceDataset("mine", "test", database, queries)
+        >>> evaluate((np.eye(2), np.array([[0.1, 0.9]])), dataset, cutoffs=(1,)).recalls.at
+        {1: 1.0}
     """
     if not isinstance(dataset, PlaceDataset):
         raise DataError(

@@ -34,6 +34,11 @@ class Where:
         before: taken before this time.
         tags: carries at least one of these words.
         heading: (degrees, at most so many degrees off): seen in a similar direction.
+
+    Example:
+        >>> north_bound_by_night = Where(tags=("night",), heading=(0, 30))
+        >>> north_bound_by_night.heading
+        (0, 30)
     """
 
     bounding_box: tuple[float, float, float, float] | None = None

@@ -35,6 +35,13 @@ class ExternalModel(DescribesImages, nn.Module):
         minimum_size: the smallest image side that can be described, in pixels.
         preprocessing: how the module expects pixels; None for floats in 0..255.
         code: what tells this version of the module's code from others; part of the fingerprint.
+
+    Example:
+        >>> import numpy as np
+        >>> module = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        >>> model = ExternalModel(module, name="colours", resize=(64, 64))
+        >>> model.describe(np.zeros((48, 64, 3), np.uint8)).shape
+        (48,)
     """
 
     def __init__(
