@@ -17,8 +17,8 @@ class NetvladError(Exception):
         >>> try:
         ...     netvlad.open_dataset("pitts30", ".", "test")
         ... except netvlad.NetvladError as error:
-        ...     print(str(error)[:60])
-        there is no data set called pitts30; did you mean pitts30k?
+        ...     print(str(error).partition("?")[0])
+        there is no data set called pitts30; did you mean pitts30k
     """
 
 
