@@ -8,8 +8,8 @@ from cyclopts import Parameter
 from netvlad.cli.flags import MACHINE
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
+from netvlad.index.opening import engine_of
 from netvlad.index.ray import RayCluster
-from netvlad.index.stores.milvus.address import is_milvus
 
 
 @Parameter(name="*", group=MACHINE)
@@ -32,7 +32,7 @@ class EngineFlags:
             SettingsError: there is an address, but nothing to find there; or the index lies where
                 a cluster cannot be used.
         """
-        if self.engine == "ray" and is_milvus(index):
+        if self.engine == "ray" and engine_of(index):
             raise SettingsError("--engine ray: works for index folders, not for Milvus")
         if self.engine == "ray":
             return RayCluster(self.address, compute.device != "cpu")

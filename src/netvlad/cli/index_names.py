@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from netvlad.errors import SettingsError
-from netvlad.index.stores.milvus.address import is_milvus, milvus_address
+from netvlad.index.opening import engine_of, shown
 
 
 def index_folder(index: str, command: str) -> Path:
@@ -12,9 +12,9 @@ def index_folder(index: str, command: str) -> Path:
     Raises:
         SettingsError: ``index`` is an address in Milvus.
     """
-    if is_milvus(index):
+    if engine_of(index):
         raise SettingsError(
-            f"{milvus_address(index)}: `netvlad index {command}` is for index folders; Milvus "
+            f"{shown(index)}: `netvlad index {command}` is for index folders; Milvus "
             "looks after its own data"
         )
     return Path(index)

@@ -8,12 +8,10 @@ from netvlad.errors import ModelError, SettingsError
 from netvlad.index.adding import Photos, collected
 from netvlad.index.building import Change, build_folder
 from netvlad.index.describing_photos import model_or_default
-from netvlad.index.opening import open_store
+from netvlad.index.opening import engine_of, open_store, shown
 from netvlad.index.photos import Collection
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.milvus.address import is_milvus, milvus_address
-from netvlad.index.stores.milvus.building import build_in_milvus
 from netvlad.index.stores.store import Store
 from netvlad.models import Describer, PlaceModel
 from netvlad.types import Reporter, silent
@@ -63,17 +61,16 @@ def make_index(
         StorageError: ``output`` holds an index, or cannot be written.
     """
     own = None if model is None else require_place_model(model)
-    if cluster is not None and (output is None or is_milvus(output)):
+    if cluster is not None and (output is None or engine_of(output)):
         raise SettingsError("describing on a cluster needs output: the folder of an index")
     collection = collected(photos, positions, utm_zone, compute, report)
     if output is None:
         if whiten is not None:
             raise SettingsError("whiten needs output: an index in memory keeps its dimension")
         return _made_in_memory(own, collection, compute, seed, report)
-    if is_milvus(output):
-        make = partial(build_in_milvus, milvus_address(output))
-    else:
-        make = partial(build_folder, Path(output), cluster=cluster)
+    make = partial(build_folder, Path(output), cluster=cluster)
+    if engine := engine_of(output):
+        make = partial(engine.build, engine.parse(output))
     change = make(
         own,
         collection,
@@ -121,6 +118,6 @@ def require_folder(folder: str | Path) -> Path:
     Raises:
         SettingsError: it is an address.
     """
-    if is_milvus(folder):
-        raise SettingsError(f"{milvus_address(folder)}: build there instead, or name a folder")
+    if engine_of(folder):
+        raise SettingsError(f"{shown(folder)}: build there instead, or name a folder")
     return Path(folder)

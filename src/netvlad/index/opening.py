@@ -1,15 +1,37 @@
 """Where an index lies, in memory, in a folder or in Milvus, and what is known of each alike."""
 
+import re
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.confidence import default_calibration, document_name
-from netvlad.index.stores.milvus.address import is_milvus, milvus_address
-from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.stores.store import Store
 from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.types import Note, Reporter, silent
+
+_SCHEME = re.compile(r"([a-z][a-z+]*):/")
+_ENGINES = dict.fromkeys(("milvus", "milvus+tls"), "netvlad.index.stores.milvus")
+"""By the scheme of an address, the package with ``parse``, ``build`` and ``open_store``."""
+
+
+def engine_of(place: object) -> Any:
+    """The package that keeps the index of this address; None for a folder.
+
+    It is imported when an address asks for it. Its ``parse`` makes of an address what its
+    ``build`` and ``open_store`` take.
+    """
+    scheme = _SCHEME.match(str(place))
+    name = None if scheme is None else _ENGINES.get(scheme[1])
+    return None if name is None else import_module(name)
+
+
+def shown(place: str | Path) -> str:
+    """A place as messages may print it: an address without a password."""
+    engine = engine_of(place)
+    return str(place if engine is None else engine.parse(place))
 
 
 def open_store(place: str | Path) -> Store:
@@ -23,9 +45,11 @@ def open_store(place: str | Path) -> Store:
         SettingsError: pymilvus is not installed.
         StorageError: there is no index, or it is damaged; or Milvus does not answer.
     """
-    if is_milvus(place):
-        return MilvusStore.open(milvus_address(place))
-    return OpenedFolder(Path(place))
+    engine = engine_of(place)
+    if engine is None:
+        return OpenedFolder(Path(place))
+    store: Store = engine.open_store(engine.parse(place))
+    return store
 
 
 def store_calibration(

@@ -14,8 +14,9 @@ pytest.importorskip("pymilvus", reason="needs netvlad[milvus]")
 pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this platform")
 
 from netvlad.errors import SettingsError, StorageError
+from netvlad.index.opening import engine_of
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus.address import is_milvus, milvus_address
+from netvlad.index.stores.milvus.address import milvus_address
 from netvlad.index.stores.milvus.rows import to_vector
 from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.index.where import Where
@@ -99,7 +100,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("milvus:///a b/file.db/town", Path("milvus:///a b/file.db/town")):
         lite = milvus_address(text)
         assert (lite.uri, lite.collection, lite.embedded) == ("/a b/file.db", "town", True)
-    assert is_milvus(Path("milvus://host/town")) and not is_milvus("milvus.index")
+    assert engine_of(Path("milvus://host/town")) and not engine_of("milvus.index")
     for wrong in ("host", "host/", "host/a-b", "host/a/b", "a:secret@host:port/town", "/file/town"):
         with pytest.raises(SettingsError, match="milvus://HOST:19530/COLLECTION") as refused:
             milvus_address(f"milvus://{wrong}")

@@ -15,7 +15,7 @@ from netvlad.cli.flags import ComputeFlags
 from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.errors import DataError, ModelError
-from netvlad.index.opening import open_store
+from netvlad.index.opening import engine_of, open_store
 from netvlad.index.pairs import (
     common_folder,
     match_in_colmap,
@@ -26,7 +26,6 @@ from netvlad.index.pairs import (
 )
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.stores.manifest import has_manifest
-from netvlad.index.stores.milvus.address import is_milvus
 from netvlad.index.stores.store import Store
 from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 
@@ -122,7 +121,7 @@ def _queries(
     opened: PlaceIndex, queries: list[str], report: Reporter
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The queries' absolute paths and descriptors; those that cannot be used are left out."""
-    if len(queries) == 1 and (is_milvus(queries[0]) or has_manifest(Path(queries[0]))):
+    if len(queries) == 1 and (engine_of(queries[0]) or has_manifest(Path(queries[0]))):
         other, own = open_store(queries[0]), opened.store
         if other.model_fingerprint != own.model_fingerprint:
             raise ModelError(

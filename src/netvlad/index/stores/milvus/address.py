@@ -14,7 +14,6 @@ TOKEN_VARIABLE = "NETVLAD_MILVUS_TOKEN"
 FORMS = "milvus://HOST:19530/COLLECTION, or milvus:///FOLDERS/FILE.db/COLLECTION for Milvus Lite"
 
 _SCHEMES = {"milvus": "http", "milvus+tls": "https"}
-_PREFIX = re.compile(r"milvus(\+tls)?:/")
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,248}")
 _PORT = 19530
 
@@ -42,11 +41,6 @@ class MilvusAddress:
 
     def __str__(self) -> str:
         return self.shown
-
-
-def is_milvus(location: object) -> bool:
-    """Whether a person means a collection in Milvus rather than a folder."""
-    return isinstance(location, MilvusAddress) or bool(_PREFIX.match(str(location)))
 
 
 def milvus_address(location: str | Path | MilvusAddress) -> MilvusAddress:
