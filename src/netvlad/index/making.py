@@ -36,7 +36,7 @@ def make_index(
     Args:
         photos: files, and folders with all below them.
         model: describes them; None fits the default model to them
-            (:func:`~netvlad.index.default_model.default_model`).
+            (:func:`~netvlad.index.describing_photos.default_model`).
         output: the folder to make, or an address in Milvus
             (:func:`~netvlad.index.stores.milvus.address.milvus_address`); None keeps the index
             in memory, see
