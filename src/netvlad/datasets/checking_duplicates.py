@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from netvlad.datasets.checking_images import ImageState, Listed
+from netvlad.datasets.checking_images import ImageState, ListedImage
 from netvlad.datasets.findings import EXAMPLES, Finding
 
 
 def duplicate_findings(
-    rows: Sequence[Listed], states: Sequence[ImageState], *, apart: Callable[[str, str], bool]
+    rows: Sequence[ListedImage], states: Sequence[ImageState], *, apart: Callable[[str, str], bool]
 ) -> list[Finding]:
     """Pictures that are listed more than once.
 
@@ -41,7 +41,7 @@ def duplicate_findings(
 
 
 def _within(
-    rows: list[Listed], asked: dict[str, list[str]], repeated: dict[str, list[str]]
+    rows: list[ListedImage], asked: dict[str, list[str]], repeated: dict[str, list[str]]
 ) -> None:
     """Sort the equal pictures of one split: a query that is in the database, or a mere repeat."""
     database = [row for row in rows if row.role == "database"]
@@ -91,5 +91,5 @@ def _repeated(split: str, pictures: list[str]) -> Finding:
     )
 
 
-def _pair(first: Listed, second: Listed) -> str:
+def _pair(first: ListedImage, second: ListedImage) -> str:
     return first.name if first.name == second.name else f"{first.name} = {second.name}"

@@ -27,7 +27,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVI
 Looked = TypeVar("Looked")
 
 
-class Listed(NamedTuple):
+class ListedImage(NamedTuple):
     """One row of a split.
 
     Attributes:
@@ -61,12 +61,12 @@ class ImageState:
     content: bytes = b""
 
 
-def listed_images(dataset: PlaceDataset) -> Iterator[Listed]:
+def listed_images(dataset: PlaceDataset) -> Iterator[ListedImage]:
     """The rows of a split, database first."""
     timed = dataset.database.times is not None and dataset.queries.times is not None
     for role, images in (("database", dataset.database), ("queries", dataset.queries)):
         for i, name in enumerate(images.names):
-            yield Listed(dataset.split, role, name, images.path(i), timed)
+            yield ListedImage(dataset.split, role, name, images.path(i), timed)
 
 
 def examine_images(
@@ -104,7 +104,7 @@ def examine_images(
     ]
 
 
-def image_findings(rows: Sequence[Listed], states: Sequence[ImageState]) -> list[Finding]:
+def image_findings(rows: Sequence[ListedImage], states: Sequence[ImageState]) -> list[Finding]:
     """Which images are missing or cannot be decoded, a finding for each split.
 
     Args:

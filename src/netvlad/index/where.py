@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from netvlad.errors import SettingsError
 
 
-class Columns(Protocol):
+class PlaceColumns(Protocol):
     """N places, as far as conditions look at them."""
 
     def column(self, name: str) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ class Where:
         if self.heading is not None and not 0 <= self.heading[1] <= 180:
             raise SettingsError(f"heading tolerance {self.heading[1]:g}: give 0 to 180 degrees")
 
-    def mask(self, places: Columns) -> NDArray[np.bool_] | None:
+    def mask(self, places: PlaceColumns) -> NDArray[np.bool_] | None:
         """(N,) whether each place meets all conditions; None when there are none."""
         parts = []
         if self.bounding_box is not None:
@@ -87,7 +87,7 @@ def heading_difference(
 
 
 def _inside(
-    places: Columns, south: float, west: float, north: float, east: float
+    places: PlaceColumns, south: float, west: float, north: float, east: float
 ) -> NDArray[np.bool_]:
     latitude, longitude = places.column("latitude"), places.column("longitude")
     if west <= east:

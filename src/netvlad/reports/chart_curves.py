@@ -23,7 +23,7 @@ from netvlad.reports.chart_axes import (
     vertical_rules,
 )
 from netvlad.reports.chart_legend import (
-    Entry,
+    LegendEntry,
     entries_of,
     legend,
     names_at_ends,
@@ -220,7 +220,7 @@ def _precision_words(line: Line) -> str:
     )
 
 
-def _described(lines: Sequence[Line], entries: Sequence[Entry], words: Sequence[str]) -> str:
+def _described(lines: Sequence[Line], entries: Sequence[LegendEntry], words: Sequence[str]) -> str:
     """The figures of each model in words, and which models have none."""
     said = {line.entry.number: text for line, text in zip(lines, words, strict=True)}
     return " ".join(

@@ -22,7 +22,7 @@ from netvlad.reports.chart_axes import (
     round_ticks,
     tick_texts,
 )
-from netvlad.reports.chart_legend import Entry, entries_of, legend, printable, remarks
+from netvlad.reports.chart_legend import LegendEntry, entries_of, legend, printable, remarks
 from netvlad.reports.chart_style import mark
 from netvlad.reports.labels import Box, Label
 from netvlad.types import counted
@@ -111,7 +111,7 @@ def error_chart(errors: Mapping[str, NDArray[np.float64]], radius_m: float) -> s
     """
     entries, note = entries_of(list(errors))
     title = f"Distance from the query to its first answer, {counted(len(errors), 'models')}"
-    known: list[tuple[Entry, NDArray[np.float64]]] = []
+    known: list[tuple[LegendEntry, NDArray[np.float64]]] = []
     for entry in entries:
         metres = np.asarray(errors[entry.name], np.float64).ravel()
         metres = metres[~np.isnan(metres) & (metres >= 0)]
@@ -155,7 +155,12 @@ def _axes(bins: ErrorBins, y: Scale, y_ticks: Sequence[float], note: str) -> lis
 
 
 def _bars(
-    entry: Entry, shares: NDArray[np.float64], bins: ErrorBins, y: Scale, position: int, models: int
+    entry: LegendEntry,
+    shares: NDArray[np.float64],
+    bins: ErrorBins,
+    y: Scale,
+    position: int,
+    models: int,
 ) -> str:
     width = min(_FILLED * _room(bins) / models, _WIDEST)
     name = escape(printable(entry.name))

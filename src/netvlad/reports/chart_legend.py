@@ -18,7 +18,7 @@ _GUTTER = 36.0
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """A series as the legend knows it.
 
     Attributes:
@@ -44,9 +44,9 @@ def shortened(text: str, longest: int) -> str:
     return text[: longest - 1 - end] + "…" + text[len(text) - end :]
 
 
-def entries_of(names: Sequence[str]) -> tuple[list[Entry], str]:
+def entries_of(names: Sequence[str]) -> tuple[list[LegendEntry], str]:
     """An entry for each series that has a style, and a remark about those that have none."""
-    entries = [Entry(number, name) for number, name in enumerate(names[:SERIES])]
+    entries = [LegendEntry(number, name) for number, name in enumerate(names[:SERIES])]
     rest = len(names) - len(entries)
     return entries, f"{rest} more not drawn" if rest else ""
 
@@ -61,14 +61,14 @@ def named(label: Label, whole: str, kind: str) -> str:
     return f"<g><title>{escape(printable(whole))}</title>{label.to_svg(kind)}</g>"
 
 
-def room_at_ends(entries: Sequence[Entry]) -> float | None:
+def room_at_ends(entries: Sequence[LegendEntry]) -> float | None:
     """How many pixels names to the right of a frame take; None where one is too long for that."""
     if any(len(entry.name) > _LONGEST_AT_END for entry in entries):
         return None
     return _GUTTER + max(text_width(entry.name) for entry in entries)
 
 
-def names_at_ends(entries: Sequence[Entry], ends: Sequence[float], frame: Box) -> list[str]:
+def names_at_ends(entries: Sequence[LegendEntry], ends: Sequence[float], frame: Box) -> list[str]:
     """Each series' mark and name to the right of the frame, joined to its end by a thin line.
 
     Args:
@@ -119,7 +119,7 @@ def apart(wished: Sequence[float], gap: float, low: float, high: float) -> list[
     return places
 
 
-def legend(entries: Sequence[Entry], top: float, *, lines: bool) -> tuple[list[str], float]:
+def legend(entries: Sequence[LegendEntry], top: float, *, lines: bool) -> tuple[list[str], float]:
     """All names below a chart, in rows.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import DataError
-from netvlad.reports.chart_legend import Entry
+from netvlad.reports.chart_legend import LegendEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ class Series:
 class Line:
     """What can be drawn of a series: its finite points, and its interval where both ends are."""
 
-    entry: Entry
+    entry: LegendEntry
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     band: NDArray[np.float64]
     """(T, 2) ends of the intervals, NaN where unknown."""
 
 
-def lines_of(series: Sequence[Series], entries: Sequence[Entry]) -> list[Line]:
+def lines_of(series: Sequence[Series], entries: Sequence[LegendEntry]) -> list[Line]:
     """What can be drawn: series with two finite points or more, in ascending order of ``x``.
 
     Args:

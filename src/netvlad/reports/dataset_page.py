@@ -37,7 +37,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
-class Chart:
+class DatasetChart:
     """One histogram.
 
     Attributes:
@@ -95,7 +95,7 @@ def _positions(images: ImageSet) -> NDArray[np.float64]:
 
 def _charts(
     dataset: PlaceDataset, database: NDArray[np.float64], queries: NDArray[np.float64]
-) -> list[Chart]:
+) -> list[DatasetChart]:
     charts = []
     radius = dataset.radius_m if dataset.positives is None else None
     away = _nearest(queries, database)
@@ -104,7 +104,7 @@ def _charts(
         if radius is not None:
             within = f"; {(away <= radius).mean():.1%} of them within {radius:g} m"
         charts.append(
-            Chart(
+            DatasetChart(
                 "From each query to the nearest database image",
                 f"Median {np.median(away):.1f} m{within}.",
                 Markup(histogram(away, "m", mark=radius, label="radius")),
@@ -114,7 +114,7 @@ def _charts(
     if len(places) > 1:
         apart = np.asarray(cKDTree(places).query(places, k=2)[0], np.float64)[:, 1]
         charts.append(
-            Chart(
+            DatasetChart(
                 "From each database position to the next one",
                 f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
                 f"{counted(len(dataset.database), 'images')}.",
@@ -124,7 +124,7 @@ def _charts(
     counts = _positive_counts(dataset, database, queries)
     if len(counts):
         charts.append(
-            Chart(
+            DatasetChart(
                 "Correct database images of each query",
                 f"Median {np.median(counts):.0f}; {int((counts == 0).sum())} of {len(counts)} "
                 "queries have none.",

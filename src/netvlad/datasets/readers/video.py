@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video_file import SUFFIXES
-from netvlad.datasets.readers.video_frames import FrameRequest, Frames, write_frames
+from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
@@ -153,7 +153,7 @@ def _number(path: Path, what: str, value: Any) -> float:
 def _image_set(
     root: Path,
     requests: list[FrameRequest],
-    made: list[Frames],
+    made: list[WrittenFrames],
     positions: NDArray[np.float64],
     zone: str,
 ) -> ImageSet:

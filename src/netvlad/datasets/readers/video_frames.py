@@ -121,7 +121,7 @@ class _Pass(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
+class WrittenFrames:
     """What was written.
 
     Attributes:
@@ -141,7 +141,7 @@ def write_frames(
     *,
     waiting: Callable[[], None] | None = None,
     report: Reporter = silent,
-) -> Frames:
+) -> WrittenFrames:
     """Write frames as JPEG files (quality 95), and their places into ``positions.csv``.
 
     Moment 0 of the video is the track's first time plus the offset. A frame is taken at the first
@@ -173,7 +173,7 @@ def write_frames(
 
 def _write(
     request: FrameRequest, folder: Path, waiting: Callable[[], None] | None, report: Reporter
-) -> Frames:
+) -> WrittenFrames:
     identity = request.identity()
     track = read_track(request.track)
     with VideoFile(request.video) as video, locked(folder, "writing frames", waiting=waiting):
@@ -189,14 +189,14 @@ def _write(
         write_frame_table(folder, request.name, table)
         state = {"identity": identity, "finished": True, "notes": notes}
         write_json(_state_path(request.name, folder), state)
-    return Frames(folder, table, tuple(notes))
+    return WrittenFrames(folder, table, tuple(notes))
 
 
 def _state_path(name: str, folder: Path) -> Path:
     return folder / f".{name}.frames.json"
 
 
-def _finished(name: str, folder: Path, identity: dict[str, Any]) -> Frames | None:
+def _finished(name: str, folder: Path, identity: dict[str, Any]) -> WrittenFrames | None:
     """The frames, if an earlier run wrote all of them and they are still there."""
     path = _state_path(name, folder)
     if not path.exists():
@@ -214,7 +214,7 @@ def _finished(name: str, folder: Path, identity: dict[str, Any]) -> Frames | Non
     table = read_frame_table(folder, name)
     if not len(table) or not all((folder / image).is_file() for image in table.images):
         return None
-    return Frames(folder, table, tuple(state.get("notes", ())))
+    return WrittenFrames(folder, table, tuple(state.get("notes", ())))
 
 
 def _claim(name: str, folder: Path, identity: dict[str, Any]) -> None:
