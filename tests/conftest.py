@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before torch is imported. Several processes with a thread each are faster than threads that fight
+# over the cores, and the last bits of a sum depend on how many threads add it up.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image

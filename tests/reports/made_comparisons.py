@@ -1,9 +1,13 @@
 """Small comparisons from descriptors made so that what is right and wrong can be told by eye."""
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,17 +139,28 @@ class Page(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes another element"
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.parts.append(data)
+
+    def data(self, identity: str) -> Any:
+        """What a script of the page holds as JSON."""
+        found = re.search(rf'<script [^>]*id="{identity}">(.*?)</script>', self.html, re.DOTALL)
+        return json.loads(found[1]) if found else None
+
+    def plots(self, kind: str = "plot") -> list[tuple[str, dict[str, Any]]]:
+        """The words and the figure of each plot of a kind."""
+        found = re.findall(
+            r'<div class="(plot[^"]*)"[^>]*aria-label="([^"]*)"><script[^>]*>(.*?)</script>',
+            self.html,
+            re.DOTALL,
+        )
+        return [(unescape(a), json.loads(figure)) for k, a, figure in found if kind in k.split()]
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
 
     def rows(self, start: int = 0) -> list[list[str]]:
         """The cells of all table rows from the ``start``-th on, as text."""
-        import re
-        from html import unescape
-
         rows = re.findall(r"<tr\b.*?</tr>", self.html, re.DOTALL)[start:]
         cells = (re.findall(r"<t[dh]\b.*?</t[dh]>", row, re.DOTALL) for row in rows)
         return [

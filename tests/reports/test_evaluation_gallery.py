@@ -6,9 +6,10 @@ import pytest
 from tests.reports.made_comparisons import comparison_of, dataset_of, photos
 
 from netvlad.reports.evaluation_gallery import (
-    CARDS,
+    FIRST_CARDS,
     PATTERNS,
-    gallery,
+    TOP,
+    Gallery,
     pattern_title,
     patterns_of,
 )
@@ -19,12 +20,11 @@ A = [True, True, True, False, False, False, True, False]
 B = [True, False, False, True, False, False, True, False]
 
 
-def shown(patterns) -> int:
-    """Pictures in the gallery."""
-    cards = [card for pattern in patterns for card in pattern.cards]
-    models = [model for card in cards for model in card.models]
-    answers = sum(len(model.answers) for model in models)
-    return len(cards) + answers + sum(model.overlay is not None for model in models)
+def made(comparison, room=250, **more):
+    """The patterns, and the pictures that they show."""
+    gallery = Gallery()
+    names = [trial.competitor.name for trial in comparison.trials]
+    return gallery.patterns(comparison, names, room=room, **more), gallery.pictures
 
 
 @pytest.mark.parametrize(("models", "queries"), [(1, 30), (2, 200), (3, 500), (5, 3000)])
@@ -57,7 +57,7 @@ def test_cards_show_what_each_model_answered(tmp_path):
     photos(tmp_path, 8)
     labels = {"condition": ["day", "", "night", *["dusk"] * 5]}
     comparison = comparison_of(dataset_of(tmp_path, 8, labels=labels), {"a": A, "b": B})
-    patterns = gallery(comparison, pictures=250)
+    patterns, pictures = made(comparison)
     assert [(p.title, len(p.cards)) for p in patterns] == [
         ("Right in a, wrong in b", 2),
         ("Right in b, wrong in a", 1),
@@ -83,51 +83,57 @@ def test_cards_show_what_each_model_answered(tmp_path):
     # The wrong descriptor is 0.9 of the next place and √(1 − 0.81) = 0.436 of its own.
     first = [(x.name, x.correct, x.distance, x.similarity) for x in b.answers[:2]]
     assert first == [("3.png", False, "100 m", "0.900"), ("2.png", True, "0 m", "0.436")]
-    assert all(x.picture.uri.startswith("data:image/jpeg") for x in a.answers)
+    assert all(pictures[x.picture].uri.startswith("data:image/jpeg") for x in a.answers)
+    # The query and the answer of one name are one file.
+    assert card.picture == a.answers[0].picture
 
 
 def test_an_unreadable_query_and_a_missing_file(tmp_path):
     photos(tmp_path, 7)
     (tmp_path / "5.png").write_bytes(b"no picture")
     dataset = dataset_of(tmp_path, 8)
-    patterns = gallery(comparison_of(dataset, {"a": A}, unreadable=[5]), pictures=250)
+    patterns, pictures = made(comparison_of(dataset, {"a": A}, unreadable=[5]))
     cards = {card.name: card for pattern in patterns for card in pattern.cards}
     assert patterns[0].title == "Wrong"
-    assert cards["5.png"].picture.reason == "is not an image that can be read"
+    assert pictures[cards["5.png"].picture].reason == "is not an image that can be read"
     assert (cards["5.png"].models[0].answers, cards["5.png"].models[0].verdict) == ((), "no answer")
-    assert cards["7.png"].picture.reason == "the file does not exist"
+    assert pictures[cards["7.png"].picture].reason == "the file does not exist"
 
 
-def test_queries_without_a_correct_image_are_counted_and_not_shown(tmp_path):
+def test_queries_without_a_correct_image_are_counted_and_come_last(tmp_path):
     photos(tmp_path, 8)
     dataset = dataset_of(tmp_path, 8)
     positions = dataset.queries.positions.copy()
     positions[[4, 5]] += 5000
     dataset = replace(dataset, queries=replace(dataset.queries, positions=positions))
-    wrong, _ = gallery(comparison_of(dataset, {"a": A}), pictures=250)
-    assert (
-        wrong.text == "4 queries of 8, 2 of them without any correct image; 2 shown, at even "
-        "distances."
-    )
-    assert [card.name for card in wrong.cards] == ["3.png", "7.png"]
+    wrong, _ = made(comparison_of(dataset, {"a": A}))[0]
+    assert wrong.text == "4 queries of 8, 2 of them without any correct image."
+    assert [card.name for card in wrong.cards] == ["3.png", "7.png", "4.png", "5.png"]
 
 
-@pytest.mark.parametrize("allowance", [0, 10, 40, 83, 250])
-def test_the_allowance_is_kept_and_used(tmp_path, allowance):
-    photos(tmp_path, 64)
+@pytest.mark.parametrize("room", [0, 10, 40, 83, 128, 250])
+def test_the_room_is_kept_and_used(tmp_path, room):
+    photos(tmp_path, 128)
     random = np.random.default_rng(3)
     hits = {name: random.random(64) < 0.6 for name in "abc"}
-    comparison = comparison_of(dataset_of(tmp_path, 64), hits)
+    dataset = dataset_of(tmp_path, 64)
+    # Files of their own, so that every query adds a picture.
+    names = tuple(f"{i}.png" for i in range(64, 128))
+    dataset = replace(dataset, queries=replace(dataset.queries, names=names))
+    comparison = comparison_of(dataset, hits)
     overlay = {"b": lambda query, answer: Picture("data:image/jpeg;base64,", 4, 3)}
     reports = []
-    patterns = gallery(comparison, pictures=allowance, overlays=overlay, report=reports.append)
-    assert shown(patterns) <= allowance
-    # Less than a card, or a card of every pattern, is left over.
+    patterns, pictures = made(comparison, room, overlays=overlay, report=reports.append)
+    assert len(pictures) <= room
     cards = [len(p.cards) for p in patterns]
-    full = all(count == CARDS for count in cards) and len(cards) == 8
-    assert full or allowance - shown(patterns) < 17
-    assert max(cards, default=0) - min(cards, default=0) <= 1 or allowance == 250
+    # All are shown, or the next would not have had room: it has at most so many pictures.
+    assert sum(cards) == 64 or room - len(pictures) < 2 + 3 * TOP
+    glowing = [c.models[1].overlay is not None for p in patterns for c in p.cards]
+    assert sum(glowing) == sum(min(count, FIRST_CARDS) for count in cards)
+    assert all("queries.csv" in p.text for p in patterns if len(p.cards) < len(p.queries))
     assert isinstance(reports[-1], Progress) and reports[-1].done == reports[-1].total == sum(cards)
+    if room == 250:
+        assert sum(cards) == 64
 
 
 def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
@@ -139,16 +145,18 @@ def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
         return None if path.name == "0.png" else Picture("data:image/jpeg;base64,xx", 4, 3)
 
     comparison = comparison_of(dataset_of(tmp_path, 8), {"a": A, "b": B})
-    patterns = gallery(comparison, pictures=250, overlays={"b": overlay})
+    patterns, pictures = made(comparison, overlays={"b": overlay})
     cards = {card.name: card for pattern in patterns for card in pattern.cards}
     assert sorted(asked) == sorted(tmp_path / name for name in cards)
     assert all(card.models[0].overlay is None for card in cards.values())
     assert cards["0.png"].models[1].overlay is None
-    assert cards["1.png"].models[1].overlay.uri.endswith("xx")
+    assert pictures[cards["1.png"].models[1].overlay].uri.endswith("xx")
 
 
-def test_the_queries_of_a_pattern_are_spread(tmp_path):
+def test_the_first_queries_of_a_pattern_are_spread(tmp_path):
     photos(tmp_path, 40)
     comparison = comparison_of(dataset_of(tmp_path, 40), {"a": [True] * 40})
-    (pattern,) = gallery(comparison, pictures=250)
-    assert [card.name for card in pattern.cards] == ["5.png", "15.png", "25.png", "35.png"]
+    (pattern,), pictures = made(comparison)
+    names = [card.name for card in pattern.cards]
+    assert names[:FIRST_CARDS] == ["5.png", "15.png", "25.png", "35.png"]
+    assert len(names) == len(set(names)) == len(pictures) == 40

@@ -16,8 +16,8 @@ from netvlad.compute import Compute
 from netvlad.errors import ImageError, StorageError
 from netvlad.evaluation.comparison import Comparison
 from netvlad.models.place_model import PlaceModel
-from netvlad.reports.evaluation_cards import Overlay
 from netvlad.reports.evaluation_files import write_results
+from netvlad.reports.evaluation_gallery import Overlay
 from netvlad.reports.evaluation_page import write_evaluation_page
 from netvlad.reports.pictures import Picture
 from netvlad.reports.saliency_picture import saliency_picture

@@ -4,21 +4,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from netvlad.geography import radius_neighbours
-from netvlad.reports.dataset_figures import histogram, images_map
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, small_picture
+from netvlad.reports.plots import Plot, histogram, images_map
 from netvlad.reports.printable import printable
 from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, counted, silent
 
-THUMBNAILS = 60
-"""How many pictures the page shows, half of them queries."""
+THUMBNAILS = 400
+"""How many pictures the page holds, half of them queries."""
 
-_SIDE = 240
+_FIRST = 24  # shown before somebody wants to see all
+
+_SIDE = 280
+_MOST_WORDS = 30
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,6 @@ class Thumbnail:
     picture: Picture
     name: str
     heading: str
-
-
-@dataclass(frozen=True)
-class DatasetChart:
-    """One histogram.
-
-    Attributes:
-        title: what is counted.
-        text: what it says, in a sentence.
-        svg: the drawing.
-    """
-
-    title: str
-    text: str
-    svg: Markup
 
 
 def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = silent) -> Path:
@@ -68,7 +55,6 @@ def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = 
         StorageError: it cannot be written.
     """
     database, queries = _positions(dataset.database), _positions(dataset.queries)
-    drawing = images_map(database, queries)
     sheets = _sheets(dataset, report)
     return write_page(
         path,
@@ -80,10 +66,10 @@ def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = 
         radius="" if dataset.positives is not None else f"{dataset.radius_m:g} m",
         zone=dataset.database.utm_zone or "",
         unknown=int(np.isnan(np.concatenate([database, queries])).any(axis=1).sum()),
-        map=Markup(drawing.svg) if drawing is not None else Markup(""),
-        outside=drawing.outside if drawing is not None else 0,
+        map=images_map(database, queries),
         charts=_charts(dataset, database, queries),
         sheets=sheets,
+        first=_FIRST,
         conditions=_conditions(dataset),
         notes=[printable(note) for note in dataset.notes],
     )
@@ -95,7 +81,7 @@ def _positions(images: ImageSet) -> NDArray[np.float64]:
 
 def _charts(
     dataset: PlaceDataset, database: NDArray[np.float64], queries: NDArray[np.float64]
-) -> list[DatasetChart]:
+) -> list[Plot]:
     charts = []
     radius = dataset.radius_m if dataset.positives is None else None
     away = _nearest(queries, database)
@@ -104,31 +90,36 @@ def _charts(
         if radius is not None:
             within = f"; {(away <= radius).mean():.1%} of them within {radius:g} m"
         charts.append(
-            DatasetChart(
+            histogram(
                 "From each query to the nearest database image",
                 f"Median {np.median(away):.1f} m{within}.",
-                Markup(histogram(away, "m", mark=radius, label="radius")),
+                away,
+                "m",
+                mark=radius,
             )
         )
     places = np.unique(database[np.isfinite(database).all(axis=1)], axis=0)
     if len(places) > 1:
         apart = np.asarray(cKDTree(places).query(places, k=2)[0], np.float64)[:, 1]
         charts.append(
-            DatasetChart(
+            histogram(
                 "From each database position to the next one",
                 f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
                 f"{counted(len(dataset.database), 'images')}.",
-                Markup(histogram(apart, "m")),
+                apart,
+                "m",
             )
         )
     counts = _positive_counts(dataset, database, queries)
     if len(counts):
         charts.append(
-            DatasetChart(
+            histogram(
                 "Correct database images of each query",
                 f"Median {np.median(counts):.0f}; {int((counts == 0).sum())} of {len(counts)} "
                 "queries have none.",
-                Markup(histogram(counts.astype(np.float64), "images", whole=True)),
+                counts.astype(np.float64),
+                "images",
+                whole=True,
             )
         )
     return charts
@@ -156,8 +147,12 @@ def _sheets(dataset: PlaceDataset, report: Reporter) -> list[tuple[str, int, lis
     chosen = []
     for title, images in (("Database", dataset.database), ("Queries", dataset.queries)):
         count = min(THUMBNAILS // 2, len(images))
-        rows = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
-        chosen.append((title, images, rows.tolist()))
+        places = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
+        # What is shown at first comes from the whole list, too.
+        first = np.linspace(0, count - 1, min(_FIRST, count)).round().astype(np.int64)
+        chosen.append(
+            (title, images, [*places[first].tolist(), *np.delete(places, first).tolist()])
+        )
     total, done = sum(len(rows) for _, _, rows in chosen), 0
     sheets = []
     for title, images, rows in chosen:
@@ -188,7 +183,7 @@ def _conditions(dataset: PlaceDataset) -> list[tuple[str, list[tuple[str, int, i
             found, counts = np.unique(words, return_counts=True)
             counted.append(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         words_of_both = sorted({*counted[0], *counted[1]})
-        if 1 < len(words_of_both) <= THUMBNAILS // 2:
+        if 1 < len(words_of_both) <= _MOST_WORDS:
             rows = [
                 (w or "unknown", counted[0].get(w, 0), counted[1].get(w, 0)) for w in words_of_both
             ]

@@ -1,19 +1,21 @@
 """Queries with each model's first answers, grouped by which of the models were right."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.evaluation.comparison import Comparison
-from netvlad.reports.evaluation_cards import CardPainter, Overlay, QueryCard
-from netvlad.reports.evaluation_words import joined, names_of
+from netvlad.reports.evaluation_words import distance, joined
+from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.printable import printable
 from netvlad.types import Progress, Reporter, counted, silent
 
-CARDS = 4
-"""At most so many queries of a pattern."""
+FIRST_CARDS = 4
+"""So many queries of a pattern are shown at first; a button shows the others."""
 
 PATTERNS = 8
 """At most so many patterns."""
@@ -23,34 +25,91 @@ TOP = 5
 
 _TOP_IF_NARROW = 3
 _FEW_CARDS = 6
+_SIDE = 280  # pixels: enlarged, a picture takes half of a screen
+_MOST_LABELS = 6
+
+Overlay = Callable[[Path, Path], Picture | None]
+"""From the files of a query and of its first answer to a picture of what in the query speaks for
+that answer; None where there is none."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class AnswerPicture:
+    """One database image that a model returned.
+
+    Attributes:
+        rank: from 1.
+        picture: the number of the image's picture.
+        name: its name in the data set.
+        correct: whether it is a right answer.
+        distance: from the query; empty where positions are unknown.
+        similarity: of the descriptors.
+    """
+
+    rank: int
+    picture: int
+    name: str
+    correct: bool
+    distance: str
+    similarity: str
+
+
+@dataclass(frozen=True)
+class ModelAnswers:
+    """One model's answers to one query.
+
+    Attributes:
+        right: whether the first answer is right.
+        verdict: the rank of the first correct answer, in words.
+        overlay: the number of the picture of what in the query speaks for the first answer; None
+            without one.
+        answers: best first.
+    """
+
+    right: bool
+    verdict: str
+    overlay: int | None
+    answers: tuple[AnswerPicture, ...]
+
+
+@dataclass(frozen=True)
+class QueryCard:
+    """One query.
+
+    Attributes:
+        row: its place in ``PreparedEvaluation.queries``.
+        name: of its file.
+        labels: what is known about it.
+        positives: how many correct images there are, in words.
+        picture: the number of its photo's picture.
+        models: each model's answers.
+    """
+
+    row: int
+    name: str
+    labels: tuple[str, ...]
+    positives: str
+    picture: int
+    models: tuple[ModelAnswers, ...]
+
+
+@dataclass(frozen=True)
 class Pattern:
     """The queries at which the same models were right.
 
     Attributes:
         right: for each model whether its first answer was right.
         queries: (n,) ascending; places in ``PreparedEvaluation.queries``.
-    """
-
-    right: tuple[bool, ...]
-    queries: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class PatternCards:
-    """A pattern and some of its queries.
-
-    Attributes:
-        title: which models were right.
+        title: which models were right, in words.
         text: how many queries, and how many are shown.
         cards: the queries shown.
     """
 
-    title: str
-    text: str
-    cards: tuple[QueryCard, ...]
+    right: tuple[bool, ...]
+    queries: NDArray[np.int64]
+    title: str = ""
+    text: str = ""
+    cards: tuple[QueryCard, ...] = ()
 
 
 def patterns_of(hits: NDArray[np.bool_]) -> list[Pattern]:
@@ -87,74 +146,181 @@ def pattern_title(right: Sequence[bool], names: Sequence[str]) -> str:
     return f"Right in {good}, wrong in {bad}"
 
 
-def gallery(
-    comparison: Comparison,
-    *,
-    pictures: int,
-    overlays: Mapping[str, Overlay] | None = None,
-    report: Reporter = silent,
-) -> list[PatternCards]:
-    """The gallery of one comparison; the queries of a pattern are taken at even distances.
+class Gallery:
+    """Cards of queries, and the pictures that they show; each file is read once."""
 
-    Args:
-        comparison: the models and their answers.
-        pictures: at most so many are shown.
-        overlays: what in a query speaks for its first answer, by the name of the competitor.
-        report: receives the progress.
+    def __init__(self) -> None:
+        self.pictures: list[Picture] = []
+        self._numbers: dict[Path, int] = {}
 
-    Returns:
-        the patterns that have a card; none when there is no room for a single one.
-    """
-    names = names_of(comparison)
-    shown = [(overlays or {}).get(trial.competitor.name) for trial in comparison.trials]
-    patterns = patterns_of(np.stack([trial.outcomes.correct for trial in comparison.trials]))
-    top, room = _room(pictures, len(names), sum(overlay is not None for overlay in shown))
-    chosen = _chosen(comparison, patterns, room)
-    painter = CardPainter(comparison, names, shown, top)
-    total, done = sum(len(rows) for rows in chosen), 0
-    stage = f"Reading pictures of {printable(comparison.title)}"
-    found = []
-    for pattern, rows in zip(patterns, chosen, strict=True):
-        cards = []
-        for row in rows.tolist():
-            report(Progress(stage, done, total, "queries"))
-            cards.append(painter.card(row))
-            done += 1
-        if cards:
-            text = _text(comparison, pattern, len(cards))
-            found.append(PatternCards(pattern_title(pattern.right, names), text, tuple(cards)))
-    report(Progress(stage, done, total, "queries"))
-    return found
+    def patterns(
+        self,
+        comparison: Comparison,
+        names: Sequence[str],
+        *,
+        room: int,
+        overlays: Mapping[str, Overlay] | None = None,
+        report: Reporter = silent,
+    ) -> list[Pattern]:
+        """The patterns of one comparison, with as many of their queries as there is room for.
 
+        Args:
+            comparison: the models and their answers.
+            names: of the models, each different.
+            room: at most so many pictures are added.
+            overlays: what in a query speaks for its first answer, by the name of the competitor;
+                for the queries that are shown at first.
+            report: receives the progress.
 
-def _room(pictures: int, models: int, overlays: int) -> tuple[int, int]:
-    """How many answers of a model a card shows, and for how many cards there is room."""
-    for top in (TOP, _TOP_IF_NARROW):
-        cards = pictures // (1 + overlays + models * top)
-        if cards >= _FEW_CARDS:
-            break
-    return top, cards
+        Returns:
+            the patterns that have a card; none when there is no room for a single one.
+        """
+        shown = [(overlays or {}).get(trial.competitor.name) for trial in comparison.trials]
+        patterns = patterns_of(np.stack([trial.outcomes.correct for trial in comparison.trials]))
+        glowing = sum(overlay is not None for overlay in shown)
+        for top in (TOP, _TOP_IF_NARROW):
+            if room // (1 + glowing + len(names) * top) >= _FEW_CARDS:
+                break
+        chosen = _chosen(comparison, patterns, top, room, glowing)
+        total, done = sum(map(len, chosen)), 0
+        stage = f"Reading pictures of {printable(comparison.title)}"
+        found = []
+        for pattern, rows in zip(patterns, chosen, strict=True):
+            cards: list[QueryCard] = []
+            for row in rows:
+                report(Progress(stage, done, total, "queries"))
+                glows = shown if len(cards) < FIRST_CARDS else [None] * len(shown)
+                cards.append(self._card(comparison, row, top, glows))
+                done += 1
+            if cards:
+                title = pattern_title(pattern.right, names)
+                text = _text(comparison, pattern, len(cards))
+                found.append(replace(pattern, title=title, text=text, cards=tuple(cards)))
+        report(Progress(stage, done, total, "queries"))
+        return found
+
+    def _card(
+        self, comparison: Comparison, row: int, top: int, overlays: Sequence[Overlay | None]
+    ) -> QueryCard:
+        prepared = comparison.prepared
+        query = int(prepared.queries[row])
+        images = prepared.dataset.queries
+        labels = [
+            f"{printable(name)}: {printable(str(words[query]))}"
+            for name, words in images.labels.items()
+            if words[query]
+        ]
+        right = set(prepared.positives.row(row).tolist())
+        return QueryCard(
+            row=row,
+            name=printable(images.names[query]),
+            labels=tuple(labels[:_MOST_LABELS]),
+            positives=counted(len(right), "correct images"),
+            picture=self._file(images.path(query)),
+            models=tuple(
+                self._answers(comparison, number, row, top, right, overlay)
+                for number, overlay in enumerate(overlays)
+            ),
+        )
+
+    def _answers(
+        self,
+        comparison: Comparison,
+        number: int,
+        row: int,
+        top: int,
+        right: set[int],
+        overlay: Overlay | None,
+    ) -> ModelAnswers:
+        trial, dataset = comparison.trials[number], comparison.prepared.dataset
+        query = int(comparison.prepared.queries[row])
+        matches = trial.evaluation.matches
+        rank, depth = int(trial.outcomes.ranks[row]), trial.outcomes.depth
+        found = matches.indices[row, :top].tolist()
+        if rank < depth:
+            told = "right" if rank == 0 else f"first correct image at rank {rank + 1}"
+        else:
+            told = f"no correct image among the first {depth}" if found[0] >= 0 else "no answer"
+        glow = None
+        if overlay is not None and found[0] >= 0:
+            glow = overlay(dataset.queries.path(query), dataset.database.path(found[0]))
+        return ModelAnswers(
+            right=rank == 0,
+            verdict=told,
+            overlay=None if glow is None else self._number(glow),
+            answers=tuple(
+                AnswerPicture(
+                    rank=place,
+                    picture=self._file(dataset.database.path(index)),
+                    name=printable(dataset.database.names[index]),
+                    correct=index in right,
+                    distance=_distance(comparison, query, index),
+                    # The cosine of unit vectors, as QueryOutcomes.confidences.
+                    similarity=f"{1 - squared / 2:.3f}",
+                )
+                for place, (index, squared) in enumerate(
+                    zip(found, matches.squared_distances[row, :top].tolist(), strict=True), 1
+                )
+                if index >= 0
+            ),
+        )
+
+    def _file(self, path: Path) -> int:
+        if path not in self._numbers:
+            self._numbers[path] = self._number(small_picture(path, _SIDE))
+        return self._numbers[path]
+
+    def _number(self, picture: Picture) -> int:
+        self.pictures.append(replace(picture, reason=printable(picture.reason)))
+        return len(self.pictures) - 1
 
 
 def _chosen(
-    comparison: Comparison, patterns: Sequence[Pattern], room: int
-) -> list[NDArray[np.int64]]:
+    comparison: Comparison, patterns: Sequence[Pattern], top: int, room: int, glowing: int
+) -> list[list[int]]:
     """The queries of each pattern that get a card: each pattern in turn, while there is room."""
     has_positive = comparison.prepared.positives.counts() > 0
-    # Little is to be seen in a query that no model could have got right.
-    possible = [p.queries[has_positive[p.queries]] for p in patterns]
-    rows = [some if len(some) else p.queries for some, p in zip(possible, patterns, strict=True)]
-    counts = [0] * len(patterns)
-    for _ in range(CARDS):
-        for i in range(len(patterns)):
-            if sum(counts) < room and counts[i] < len(rows[i]):
-                counts[i] += 1
-    return [some[_spread(len(some), count)] for some, count in zip(rows, counts, strict=True)]
+    orders = []
+    for pattern in patterns:
+        # Little is to be seen in a query that no model could have got right: those come last.
+        rows = pattern.queries[np.argsort(~has_positive[pattern.queries], kind="stable")]
+        count = max(int(has_positive[rows].sum()), min(len(rows), FIRST_CARDS))
+        first = rows[_middles(count, min(count, FIRST_CARDS))]
+        orders.append([*first.tolist(), *rows[~np.isin(rows, first)].tolist()])
+    chosen: list[list[int]] = [[] for _ in patterns]
+    used: set[tuple[str, int]] = set()
+    overlays = 0
+    for turn in zip_longest(*orders):
+        for number, row in enumerate(turn):
+            if row is None:
+                continue
+            answers = {
+                ("database", index)
+                for trial in comparison.trials
+                for index in trial.evaluation.matches.indices[row, :top].tolist()
+                if index >= 0
+            }
+            more = used | answers | {("query", row)}
+            glows = overlays + (glowing if len(chosen[number]) < FIRST_CARDS else 0)
+            if len(more) + glows > room:
+                return chosen
+            used, overlays = more, glows
+            chosen[number].append(row)
+    return chosen
 
 
-def _spread(length: int, count: int) -> NDArray[np.int64]:
+def _middles(length: int, count: int) -> NDArray[np.int64]:
     """``count`` of ``length`` numbers: the middles of as many equal parts."""
     return ((np.arange(count) + 0.5) * length / max(count, 1)).astype(np.int64)
+
+
+def _distance(comparison: Comparison, query: int, index: int) -> str:
+    dataset = comparison.prepared.dataset
+    own, theirs = dataset.queries.positions, dataset.database.positions
+    if own is None or theirs is None:
+        return ""
+    away = float(np.linalg.norm(own[query] - theirs[index]))
+    return distance(away) if np.isfinite(away) else "position unknown"
 
 
 def _text(comparison: Comparison, pattern: Pattern, cards: int) -> str:
@@ -165,5 +331,5 @@ def _text(comparison: Comparison, pattern: Pattern, cards: int) -> str:
     if without:
         text += f", {without:,} of them without any correct image"
     if cards < number:
-        text += f"; {cards} shown, at even distances"
+        text += f"; {cards:,} have room on this page, queries.csv has all"
     return text + "."

@@ -2,106 +2,43 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from markupsafe import Markup
+import numpy as np
 
 from netvlad.errors import DataError
 from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
-from netvlad.reports.chart_style import MARKS, SERIES
-from netvlad.reports.charts import CHART_CSS
-from netvlad.reports.evaluation_cards import Overlay
-from netvlad.reports.evaluation_charts import Chart, charts_of
-from netvlad.reports.evaluation_gallery import PatternCards, gallery
-from netvlad.reports.evaluation_map import MappedModel, OutcomeMap, outcome_maps
-from netvlad.reports.evaluation_table import Table, table_of
-from netvlad.reports.evaluation_verdicts import (
-    PairRow,
-    pair_rows,
-    protocol_facts,
-    summary,
-    verdict,
-)
+from netvlad.evaluation.intervals import share_intervals
+from netvlad.evaluation.precision import precision_recall
+from netvlad.evaluation.protocol_record import Radius
+from netvlad.reports.evaluation_gallery import FIRST_CARDS, Gallery, Overlay, Pattern
+from netvlad.reports.evaluation_table import table_of
+from netvlad.reports.evaluation_verdicts import pair_rows, protocol_facts, summary, verdict
 from netvlad.reports.evaluation_words import data_name, joined, names_of
 from netvlad.reports.pages import write_page
+from netvlad.reports.plots import (
+    COLOURS,
+    Plot,
+    error_plot,
+    interval_plot,
+    outcome_map,
+    precision_recall_plot,
+    recall_plot,
+    short_names,
+)
 from netvlad.reports.printable import printable
-from netvlad.types import Reporter, counted, silent
+from netvlad.types import Reporter, silent
 
-PICTURES = 500
+PICTURES = 800
 """At most so many photos on a page, whatever the number of queries, models and data sets."""
 
+DEEPEST = 20
+"""The greatest N of the recall curve."""
+
 _MOST_UNREADABLE = 20
-
-
-@dataclass(frozen=True)
-class MapFigure:
-    """A map and the words below it.
-
-    Attributes:
-        name: of the model.
-        style: the number of its colour, from 0.
-        svg: the drawing.
-        narrow: whether several fit beside each other.
-        text: what it shows and what it does not.
-    """
-
-    name: str
-    style: int
-    svg: Markup
-    narrow: bool
-    text: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """One comparison as the page shows it.
-
-    Attributes:
-        anchor: its HTML id.
-        data: data set and split.
-        protocol: name of the protocol.
-        description: of the protocol.
-        facts: its rules, (what, how).
-        verdict: the result in a sentence.
-        counts: (figure, what it counts).
-        notes: what a person should know, a sentence each.
-        unreadable: what was wrong with images that could not be used.
-        names: of the models.
-        cutoff: the N that sentences and tests speak of.
-        table: all figures.
-        pairs: the paired tests.
-        charts: curves, intervals, errors, conditions.
-        maps: right and wrong queries.
-        patterns: the gallery.
-        trials: what the paired tests count: places, or queries.
-        overlays: whether there are pictures of what counted.
-        strip: how many pictures stand beside each other in the gallery.
-        protocol_fingerprint: of the rules.
-        data_fingerprint: of the data.
-    """
-
-    anchor: str
-    data: str
-    protocol: str
-    description: str
-    facts: tuple[tuple[str, str], ...]
-    verdict: str
-    counts: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    unreadable: tuple[str, ...]
-    names: tuple[str, ...]
-    cutoff: int
-    trials: str
-    table: Table
-    pairs: tuple[PairRow, ...]
-    charts: tuple[Chart, ...]
-    maps: tuple[MapFigure, ...]
-    patterns: tuple[PatternCards, ...]
-    overlays: bool
-    strip: int
-    protocol_fingerprint: str
-    data_fingerprint: str
+_CONDITIONS = 12
 
 
 @dataclass(frozen=True)
@@ -129,10 +66,10 @@ def write_evaluation_page(
     overlays: Mapping[str, Overlay] | None = None,
     report: Reporter = silent,
 ) -> Path:
-    """Write evaluations as one self-contained page, which fetches nothing and needs no script.
+    """Write evaluations as one self-contained page, which fetches nothing.
 
     However many queries there are, the page shows at most :data:`PICTURES` photos and maps of
-    bounded size: 10,000 queries of three models take less than 6 MB.
+    bounded size: 10,000 queries of three models take less than 16 MB.
 
     Args:
         path: the page.
@@ -150,63 +87,128 @@ def write_evaluation_page(
     """
     if not comparisons:
         raise DataError("a page of an evaluation needs at least one comparison")
-    room = PICTURES // len(comparisons)
-    sections = [
-        _section(number, comparison, room, overlays or {}, report)
-        for number, comparison in enumerate(comparisons, 1)
-    ]
-    data = joined(list(dict.fromkeys(section.data for section in sections)))
+    gallery = Gallery()
+    sections = []
+    for number, comparison in enumerate(comparisons, 1):
+        found = gallery.patterns(
+            comparison,
+            short_names(names_of(comparison)),
+            room=PICTURES // len(comparisons),
+            overlays=overlays,
+            report=report,
+        )
+        sections.append(_section(f"comparison-{number}", comparison, found))
+    data = joined(list(dict.fromkeys(section["data"] for section in sections)))
     return write_page(
         path,
         "evaluation.html",
-        chart_css=Markup(CHART_CSS),
-        marks=MARKS,
         data=data,
         summary=summary(comparisons),
         sections=sections,
         identities=_identities(comparisons),
         provenance=[(printable(k), printable(str(v))) for k, v in provenance.items()],
+        pictures=gallery.pictures,
         most_pictures=PICTURES,
+        first_cards=FIRST_CARDS,
+        colours=COLOURS,
         level=f"{SIGNIFICANCE:.0%}".replace("%", " %"),
     )
 
 
-def _section(
-    number: int,
-    comparison: Comparison,
-    pictures: int,
-    overlays: Mapping[str, Overlay],
-    report: Reporter,
-) -> Section:
-    prepared = comparison.prepared
-    protocol = prepared.protocol
-    anchor = f"comparison-{number}"
-    patterns = gallery(comparison, pictures=pictures, overlays=overlays, report=report)
-    rows = [model for pattern in patterns for card in pattern.cards for model in card.models]
-    any_overlay = any(model.overlay is not None for model in rows)
-    return Section(
-        anchor=anchor,
-        data=data_name(comparison),
-        protocol=printable(protocol.name),
-        description=printable(protocol.description),
-        facts=tuple(protocol_facts(protocol)),
-        verdict=verdict(comparison),
-        counts=tuple(_counts(comparison)),
-        notes=tuple(printable(note) for note in (*prepared.dataset.notes, *prepared.notes)),
-        unreadable=tuple(_unreadable(comparison)),
-        names=tuple(names_of(comparison)),
-        cutoff=comparison.lead_cutoff,
-        trials=comparison.trial_words[1],
-        table=table_of(comparison),
-        pairs=tuple(pair_rows(comparison)),
-        charts=tuple(charts_of(comparison)),
-        maps=tuple(_maps(comparison, anchor)),
-        patterns=tuple(patterns),
-        overlays=any_overlay,
-        strip=max((len(model.answers) for model in rows), default=0) + any_overlay,
-        protocol_fingerprint=protocol.fingerprint,
-        data_fingerprint=prepared.data_fingerprint,
+def _section(anchor: str, comparison: Comparison, patterns: list[Pattern]) -> dict[str, Any]:
+    """One comparison, by the names that the template has for its parts."""
+    prepared, protocol = comparison.prepared, comparison.prepared.protocol
+    names = names_of(comparison)
+    models = [model for pattern in patterns for card in pattern.cards for model in card.models]
+    overlays = any(model.overlay is not None for model in models)
+    return {
+        "anchor": anchor,
+        "data": data_name(comparison),
+        "protocol": printable(protocol.name),
+        "description": printable(protocol.description),
+        "facts": protocol_facts(protocol),
+        "verdict": verdict(comparison),
+        "figures": _counts(comparison),
+        "notes": [printable(note) for note in (*prepared.dataset.notes, *prepared.notes)],
+        "unreadable": _unreadable(comparison),
+        "names": names,
+        "short": short_names(names),
+        "cutoff": comparison.lead_cutoff,
+        "trials": comparison.trial_words[1],
+        "table": table_of(comparison),
+        "pairs": pair_rows(comparison),
+        "plots": _plots(comparison, names),
+        "maps": _maps(comparison, names),
+        "patterns": patterns,
+        "overlays": overlays,
+        "strip": max((len(model.answers) for model in models), default=0) + overlays,
+        "protocol_fingerprint": protocol.fingerprint,
+        "data_fingerprint": prepared.data_fingerprint,
+    }
+
+
+def _plots(comparison: Comparison, names: list[str]) -> list[Plot]:
+    """The plots of a comparison, those first that tell most."""
+    trials = dict(zip(names, comparison.trials, strict=True))
+    curves, precisions, errors = {}, {}, {}
+    for name, trial in trials.items():
+        outcomes = trial.outcomes
+        limits = np.arange(1, min(DEEPEST, outcomes.depth) + 1)
+        found = share_intervals(outcomes.ranks[:, None] < limits, outcomes.places)
+        ends = np.array([(one.value, one.low, one.high) for one in found]).T
+        curves[name] = (ends[0], ends[1], ends[2])
+        curve = precision_recall(outcomes.confidences, outcomes.correct)
+        precisions[name] = (curve.recall, curve.precision)
+        if outcomes.errors_m is not None and not np.isnan(outcomes.errors_m).all():
+            errors[name] = outcomes.errors_m
+    n = str(comparison.lead_cutoff)
+    plots = [recall_plot(curves), precision_recall_plot(precisions)]
+    plots.append(
+        interval_plot(
+            f"R@{n} with 95 % intervals",
+            "How far each figure would move with other places of the same kind.",
+            {name: {"": trial.measures.recall[n]} for name, trial in trials.items()},
+        )
     )
+    if errors:
+        rule = comparison.prepared.protocol.positives
+        if isinstance(rule, Radius):
+            radius, text = rule.radius_m, "Left of the line are right answers."
+        else:
+            radius = comparison.prepared.dataset.radius_m
+            text = f"What is right depends on the rule ({rule.words}), not on the radius drawn."
+        plots.append(error_plot(errors, radius, text))
+    for label in dict.fromkeys(label for trial in trials.values() for label in trial.conditions):
+        shares = {
+            name: {
+                f"{printable(word) or 'unknown'} ({measures.queries:,})": measures.recall[n]
+                for word, measures in list(trial.conditions.get(label, {}).items())[:_CONDITIONS]
+            }
+            for name, trial in trials.items()
+        }
+        text = "With 95 % intervals, and how many queries there are: few make wide ones."
+        plots.append(interval_plot(f"R@{n} by {printable(label)}", text, shares))
+    return plots
+
+
+def _maps(comparison: Comparison, names: list[str]) -> list[Plot]:
+    prepared = comparison.prepared
+    images = prepared.dataset.queries
+    database, queries = prepared.dataset.database.positions, images.positions
+    if database is None or queries is None:
+        return []
+    found = [
+        outcome_map(
+            name,
+            database,
+            queries[prepared.queries],
+            trial.evaluation.matches.indices[:, 0],
+            trial.outcomes.correct,
+            [printable(images.names[i]) for i in prepared.queries.tolist()],
+        )
+        for name, trial in zip(names, comparison.trials, strict=True)
+    ]
+    return [replace(one, style=i) for i, one in enumerate(found) if one is not None]
 
 
 def _unreadable(comparison: Comparison) -> list[str]:
@@ -239,35 +241,6 @@ def _counts(comparison: Comparison) -> list[tuple[str, str]]:
     ]
     kept = counts + [row for row in rare if row[0]]
     return [(f"{count:,}", one if count == 1 else many) for count, one, many in kept]
-
-
-def _maps(comparison: Comparison, anchor: str) -> list[MapFigure]:
-    prepared = comparison.prepared
-    names = names_of(comparison)
-    database, queries = prepared.dataset.database.positions, prepared.dataset.queries.positions
-    models = [
-        MappedModel(name, trial.evaluation.matches.indices[:, 0], trial.outcomes.correct)
-        for name, trial in zip(names, comparison.trials, strict=True)
-    ]
-    drawings = outcome_maps(
-        database,
-        None if queries is None else queries[prepared.queries],
-        models,
-        f"{anchor}-database",
-    )
-    return [
-        MapFigure(name, number % SERIES, Markup(drawing.svg), drawing.narrow, _map_text(drawing))
-        for number, (name, drawing) in enumerate(zip(names, drawings, strict=False))
-    ]
-
-
-def _map_text(drawing: OutcomeMap) -> str:
-    text = f"{drawing.right:,} right, {drawing.wrong:,} wrong"
-    if drawing.lines < drawing.wrong:
-        text += f" ({drawing.lines:,} of these with their line, at even distances)"
-    if drawing.missing:
-        text += f"; {counted(drawing.missing, 'queries')} beyond the rim or unplaced"
-    return text + "."
 
 
 def _identities(comparisons: Sequence[Comparison]) -> list[Identity]:

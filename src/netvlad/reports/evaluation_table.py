@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from netvlad.evaluation.comparison import Comparison, Entry
 from netvlad.evaluation.measures import ONE_PERCENT
-from netvlad.reports.chart_style import SERIES
 from netvlad.reports.evaluation_words import (
     UNKNOWN,
     interval,
@@ -37,12 +36,10 @@ class Row:
 
     Attributes:
         name: of the model.
-        style: the number of its colour in the charts, from 0.
         cells: its figures.
     """
 
     name: str
-    style: int
     cells: tuple[Cell, ...]
 
 
@@ -85,7 +82,6 @@ def table_of(comparison: Comparison) -> Table:
     rows = tuple(
         Row(
             name,
-            number % SERIES,
             (
                 *_recalls(
                     trial,

@@ -71,3 +71,10 @@ def milliseconds(seconds: float, count: int) -> str:
     if each >= 100:
         return f"{each:,.0f}"
     return f"{each:.1f}" if each >= 1 else f"{each:.3f}"
+
+
+def distance(metres: float) -> str:
+    """A distance as people write it: ``"8 m"``, ``"3.1 km"``, ``"1200 km"``."""
+    if metres < 999.5:
+        return f"{metres:.0f} m"
+    return f"{metres / 1000:.1f} km" if metres < 99_950 else f"{metres / 1000:.0f} km"

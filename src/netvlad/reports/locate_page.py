@@ -3,24 +3,34 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path, PurePath
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from netvlad.index.ground import metres_around
 from netvlad.index.results import Answer, Place
+from netvlad.reports.evaluation_words import distance
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, fitted_picture, small_picture
-from netvlad.reports.place_map import distance_text, place_map
+from netvlad.reports.plots import Plot, Values, answer_map
 from netvlad.reports.printable import printable
-from netvlad.types import Progress, Reporter, silent
+from netvlad.types import Progress, Reporter, counted, silent
 
 _QUERY_SIDE = 320
 _PLACE_SIDE = 240
 _MATCHES_WIDTH = 1200
 _MATCHES_URI = 160_000
+# What a map shows at first, in metres.
+_LEAST_EXTENT_M = 40.0
+_START_M = 25.0
+_GAP = 3.0
+_FARTHEST_M = 500.0
+ELLIPSE_SHARE = 0.9
+"""Of all positions like this one, how many lie inside the ellipse."""
+
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
@@ -76,7 +86,7 @@ class QuerySection:
         verdict: the answer in words.
         coordinates: of the fused position, when the verdict is that the query is a place.
         map_link: where OpenStreetMap shows them; empty without coordinates.
-        map: an SVG element; empty when nothing has a position.
+        map: where the places lie; None when nothing has a position.
         cards: the places, best first.
         matches: pictures of inlier matches.
     """
@@ -88,7 +98,7 @@ class QuerySection:
     verdict: str
     coordinates: str
     map_link: str
-    map: Markup
+    map: Plot | None
     cards: tuple[PlaceCard, ...]
     matches: tuple[MatchPicture, ...]
 
@@ -161,7 +171,7 @@ def _section(
         verdict=printable(verdict),
         coordinates=coordinates,
         map_link=link,
-        map=Markup(place_map(answer)),
+        map=place_map(answer),
         cards=tuple(_card(rank, place, thumbnails) for rank, place in enumerate(answer.places, 1)),
         matches=tuple(
             MatchPicture(i + 1, _match_picture(matches[number, i]))
@@ -169,6 +179,90 @@ def _section(
             if (number, i) in matches
         ),
     )
+
+
+def place_map(answer: Answer) -> Plot | None:
+    """The places around the fused position, or around the first place that has one.
+
+    At first the map shows the places nearest to its centre, as long as none is three times as far
+    as the one before, nor farther than 500 m; the others are found by zooming out. The fused
+    position is left out when the answer is "not a place of this index", because then there is
+    nothing that it could be the position of.
+    """
+    position = answer.position if answer.known is not False else None
+    known = [
+        (rank, place, place.latitude, place.longitude)
+        for rank, place in enumerate(answer.places, 1)
+        if place.latitude is not None
+        and place.longitude is not None
+        and np.isfinite(place.latitude + place.longitude)
+    ]
+    if not known and position is None:
+        return None
+    centre = known[0][2:] if position is None else (position.latitude, position.longitude)
+    metres = metres_around([k[2] for k in known], [k[3] for k in known], centre)
+    ellipse = None if position is None else ellipse_of(position.covariance)
+    reach = 0.0 if ellipse is None else float(np.abs(ellipse).max())
+    away = np.linalg.norm(metres, axis=1)
+    shown = max(_START_M, reach)
+    for metre in np.sort(away):
+        if metre > min(_GAP * shown, max(_FARTHEST_M, reach)):
+            break
+        shown = max(shown, float(metre))
+    near = np.concatenate([metres[away <= shown], [[-reach, -reach], [reach, reach]]])
+    room = 0.2 * np.maximum(np.ptp(near, axis=0), _LEAST_EXTENT_M)
+    # Places at one spot, such as views in several directions, share a mark.
+    spots: dict[tuple[float, float], list[int]] = {}
+    for number, spot in enumerate(metres.round().tolist()):
+        spots.setdefault((spot[0], spot[1]), []).append(number)
+    drawn = []
+    for numbers in spots.values():
+        ranks = _runs([known[i][0] for i in numbers])
+        for i in numbers:
+            rank, place = known[i][:2]
+            told = f"{rank}. {escape(_short(place.image))}<br>score {place.score:.3f}"
+            told += f", {distance(float(away[i]))} from the middle"
+            mark = ranks if i == numbers[0] else ""
+            drawn.append((*metres[i].tolist(), place.heading, mark, told))
+    # The best place last, so that it lies on top.
+    beyond = [distance(metre) for metre in away[away > shown].tolist()]
+    words = f"{counted(len(known), 'places')}" + (f", {len(beyond)} of them outside" * bool(beyond))
+    return answer_map(
+        drawn[::-1], ellipse, (near.min(axis=0) - room, near.max(axis=0) + room), words
+    )
+
+
+def ellipse_of(covariance: tuple[tuple[float, float], tuple[float, float]]) -> Values | None:
+    """(64, 2) points of the rim of the ellipse that holds nine in ten of a normal distribution.
+
+    Its squared semi-axes are the eigenvalues times −2·ln(1 − 0.9), the quantile of χ² with two
+    degrees of freedom. None for a covariance that is not finite.
+    """
+    matrix = np.array(covariance, np.float64)
+    if matrix.shape != (2, 2) or not np.isfinite(matrix).all():
+        return None
+    values, vectors = np.linalg.eigh(matrix)
+    axes = vectors * np.sqrt(np.maximum(values, 0.0) * -2.0 * np.log1p(-ELLIPSE_SHARE))
+    angles = np.linspace(0, 2 * np.pi, 64)
+    rim: Values = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ axes.T
+    return rim
+
+
+def _runs(ranks: list[int]) -> str:
+    """``"1, 3–6"``; of many runs the first three, and how many places there are besides."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    text = ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs[:3])
+    besides = sum(len(run) for run in runs[3:])
+    return f"{text} +{besides}" if besides else text
+
+
+def _short(image: str) -> str:
+    return printable("/".join(PurePath(image).parts[-2:]))
 
 
 def _verdict(answer: Answer) -> tuple[str, str]:
@@ -187,7 +281,7 @@ def _verdict(answer: Answer) -> tuple[str, str]:
 
 def _where(answer: Answer, sure: str) -> str:
     if answer.position is not None:
-        within = f"± {distance_text(answer.position.error_m)}".replace(" ", "\N{NO-BREAK SPACE}")
+        within = f"± {distance(answer.position.error_m)}".replace(" ", "\N{NO-BREAK SPACE}")
         return f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
     if sure:
         return f"A place of this index · {sure}"
@@ -206,7 +300,7 @@ def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> PlaceCard:
     return PlaceCard(
         rank=rank,
         picture=thumbnails[place.image],
-        name=printable("/".join(PurePath(place.image).parts[-2:])),
+        name=_short(place.image),
         path=printable(place.image),
         score=f"{place.score:.3f}",
         facts=tuple(_facts(place)),
@@ -219,7 +313,7 @@ def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> PlaceCard:
 def _facts(place: Place) -> list[str]:
     facts = []
     if place.distance_m is not None:
-        facts.append(f"{distance_text(place.distance_m)} from the query's own position")
+        facts.append(f"{distance(place.distance_m)} from the query's own position")
     if place.inliers is not None:
         facts.append(f"{place.inliers} inlier{'' if place.inliers == 1 else 's'}")
     if place.heading is not None:

@@ -1,0 +1,608 @@
+"""Every drawing of the pages: arrays in, a plotly figure (the JSON that plotly.js draws) out.
+
+Figures are plain dictionaries, so that a page costs no import of plotly's classes; the tests hand
+each of them to ``plotly.graph_objects.Figure``, which refuses a property that does not exist.
+Colours of text, grid and ground come from the page (``templates/page.css``), which knows whether
+the screen is dark and what paper is; those of series can be seen on both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netvlad.evaluation.intervals import Interval
+
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#9c18fc",
+    "#d8003c",
+    "#606c78",
+    "#b484b4",
+    "#9084fc",
+)
+"""The first three are of Okabe and Ito ("Color Universal Design", 2008). The others were searched
+for: all have a contrast of 3 with white and with the dark page, and for every kind of eye any two
+differ by 16 or more in CIELAB. Dashes and marks tell series apart for those who see no colours;
+from the ninth on they repeat."""
+
+RIGHT, WRONG, DATABASE, ACCENT = "#1b9a6c", "#e0532a", "#8a94a8", "#5b6ee8"
+MAP_COLOURS = {"right": RIGHT, "wrong": WRONG, "database": DATABASE, "place": ACCENT}
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px", "2px 5px")
+MARKS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "hourglass")
+
+MOST_DOTS = 4000
+"""At most so many positions of a kind are drawn: of more, one in each cell of a grid."""
+
+MOST_LINES = 500
+"""So many wrong queries are drawn with a line to their answer."""
+
+_MOST_STEPS = 400
+_LONGEST = 26
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing and what is said about it.
+
+    Attributes:
+        title: what is drawn.
+        text: how to read it, in a sentence.
+        figure: for plotly.js.
+        height: of its place on the page, in pixels.
+        is_map: whether it moves under the pointer.
+        words: what it shows, for those who hear the page.
+        style: the number of the model that it shows alone; None for several.
+    """
+
+    title: str
+    text: str
+    figure: dict[str, Any]
+    height: int = 320
+    is_map: bool = False
+    words: str = ""
+    style: int | None = None
+
+
+def short_names(names: Sequence[str], longest: int = _LONGEST) -> list[str]:
+    """Names that fit a legend: the middle of a long one is left out, and no two become alike."""
+    short: list[str] = []
+    for name in names:
+        text = name
+        if len(name) > longest:
+            end = longest // 2 - 1
+            text = f"{name[: longest - end - 1]}…{name[-end:]}"
+        copy, plain = 2, text
+        while text in short:
+            text, copy = f"{plain} ({copy})", copy + 1
+        short.append(text)
+    return short
+
+
+def recall_plot(curves: Mapping[str, tuple[Values, Values, Values]]) -> Plot:
+    """Recall@1, @2, ... of each model, with bands of 95 % intervals.
+
+    Args:
+        curves: name to three arrays (N,): recall, and the lower and upper ends of its interval.
+    """
+    traces: list[dict[str, Any]] = []
+    for number, (short, (value, low, high)) in enumerate(_by_short_name(curves)):
+        n = np.arange(1.0, len(value) + 1)
+        colour = COLOURS[number % len(COLOURS)]
+        band = {
+            "x": [*n.tolist(), *n[::-1].tolist()],
+            "y": _rounded([*high, *low[::-1]], 4),
+            "fill": "toself",
+            "fillcolor": colour,
+            "opacity": 0.14,
+            "mode": "none",
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "legendgroup": str(number),
+        }
+        traces += [band, _line(number, short, n, value, marks=True)]
+    return Plot(
+        "Recall@N",
+        "The share of queries with a correct image among the first N answers. "
+        "The bands are 95 % intervals.",
+        _figure(traces, x={"title": "N", "dtick": 5, "tick0": 0}, y=_share("recall@N")),
+        words=_told((name, f"{c[0][0]:.3f} at N = 1") for name, c in curves.items()),
+    )
+
+
+def interval_plot(title: str, text: str, rows: Mapping[str, Mapping[str, Interval]]) -> Plot:
+    """Shares with their intervals, a row for each word, a mark in it for each model.
+
+    Args:
+        title: what the shares are.
+        text: how to read them.
+        rows: name of the model to word to share.
+    """
+    words = list(dict.fromkeys(word for shares in rows.values() for word in shares))
+    names = short_names(list(rows))
+    alone = words == [""]  # a row for each model
+    traces = []
+    for number, (name, shares) in enumerate(zip(names, rows.values(), strict=True)):
+        found = [(word, shares[word]) for word in words if word in shares]
+        traces.append(
+            {
+                "x": _rounded([one.value for _, one in found], 4),
+                "y": [name if alone else word for word, _ in found],
+                "error_x": {
+                    "array": _rounded([one.high - one.value for _, one in found], 4),
+                    "arrayminus": _rounded([one.value - one.low for _, one in found], 4),
+                    "thickness": 2,
+                    "width": 5,
+                },
+                "text": [f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})" for _, one in found],
+                "hovertemplate": f"{_plain(name)}: %{{text}}<extra></extra>",
+                "name": _plain(name),
+                "showlegend": not alone,
+                "mode": "markers",
+                "marker": _marker(number, 9),
+            }
+        )
+    figure = _figure(
+        traces,
+        x=_share(None),
+        y={"type": "category", "range": [(len(names) if alone else len(words)) - 0.5, -0.5]},
+        legend=not alone,
+        scattermode="group",
+    )
+    return Plot(
+        title,
+        text,
+        figure,
+        height=min(110 + 24 * len(words) * len(rows), 900),
+        words=_told(
+            (f"{name} {word}".strip(), f"{one.value:.3f}, {one.low:.3f} to {one.high:.3f}")
+            for name, shares in rows.items()
+            for word, one in shares.items()
+        ),
+    )
+
+
+def precision_recall_plot(curves: Mapping[str, tuple[Values, Values]]) -> Plot:
+    """Precision over recall, in steps.
+
+    Args:
+        curves: name to two arrays (n,): recall, ascending, and precision.
+    """
+    traces = []
+    for number, (short, (recall, precision)) in enumerate(_by_short_name(curves)):
+        rows = _spread(len(recall), _MOST_STEPS)
+        traces.append(_line(number, short, recall[rows], precision[rows], shape="vh"))
+    return Plot(
+        "Precision and recall",
+        "First answers are accepted from some similarity on: how many of those accepted are "
+        "right, and how many of the right ones are accepted.",
+        _figure(traces, x=_share("recall"), y=_share("precision")),
+        words=_told((name, f"ends at {c[1][-1]:.3f}") for name, c in curves.items() if len(c[1])),
+    )
+
+
+def error_plot(errors_m: Mapping[str, Values], radius_m: float, text: str) -> Plot:
+    """The share of queries whose first answer lies within some distance, over that distance.
+
+    Args:
+        errors_m: name to (Q,) metres; NaN and infinity where there is no answer, which lies
+            within no distance.
+        radius_m: is marked.
+        text: what is right.
+    """
+    traces = []
+    farthest = max(
+        [radius_m, *(float(e[np.isfinite(e)].max(initial=0)) for e in errors_m.values())]
+    )
+    for number, (short, errors) in enumerate(_by_short_name(errors_m)):
+        near = np.sort(errors[np.isfinite(errors)])
+        rows = _spread(len(near), _MOST_STEPS)
+        # From the left edge to the right, however few answers there are.
+        x = np.array([1.0, *np.maximum(near[rows], 1.0), farthest * 1.1])
+        y = np.array([0.0, *(rows + 1.0), len(near)]) / max(len(errors), 1)
+        traces.append(_line(number, short, x, y, shape="hv"))
+    figure = _figure(
+        traces,
+        x={
+            "title": "metres",
+            "type": "log",
+            "range": [0, float(np.log10(max(farthest * 1.1, 10)))],
+            "dtick": 1 if farthest > 30 else "D2",
+        },
+        y=_share("share of queries"),
+    )
+    figure["layout"]["shapes"] = [_upright(radius_m)]
+    figure["layout"]["annotations"] = [
+        _beside_upright(float(np.log10(radius_m)), f"{radius_m:g} m")
+    ]
+    return Plot(
+        "How far off the first answer is",
+        f"The share of queries whose first answer was taken within so many metres. {text}",
+        figure,
+        words=_told(
+            (name, f"{np.mean(e <= radius_m):.3f} within {radius_m:g} m")
+            for name, e in errors_m.items()
+        ),
+    )
+
+
+def histogram(
+    title: str,
+    text: str,
+    values: Values,
+    unit: str,
+    *,
+    whole: bool = False,
+    mark: float | None = None,
+) -> Plot:
+    """How often each value occurs; what is above the 99th percentile is counted in the last bar.
+
+    Args:
+        title: what is counted.
+        text: what it says.
+        values: (n,) 0 or more, at least one.
+        unit: what they are in, such as ``"m"``.
+        whole: whether they are whole numbers, which no bar should divide.
+        mark: a value to mark, such as the radius.
+    """
+    top = max(float(np.percentile(values, 99)), 1.15 * mark if mark else 0.0, 1e-9)
+    step = max(round_up(top / 24), 1.0 if whole else 0.0)
+    bars = int(top // step) + 1 if whole else int(np.ceil(top / step))
+    counts = np.bincount(np.minimum((values / step).astype(np.int64), bars - 1), minlength=bars)
+    starts = step * np.arange(bars)
+    ends = starts + step - (1 if whole else 0)
+    ends[-1] = max(ends[-1], float(values.max()))
+    middle = 0.0 if whole and step == 1 else step / 2
+    figure = _figure(
+        [
+            {
+                "type": "bar",
+                "x": (starts + middle).tolist(),
+                "y": counts.tolist(),
+                "width": step * 0.96,
+                "marker": {"color": ACCENT},
+                "text": [
+                    f"{a:g}" if a == b else f"{a:g} to {b:.6g}"
+                    for a, b in zip(starts, ends, strict=True)
+                ],
+                "textposition": "none",
+                "hovertemplate": f"%{{text}} {unit}: %{{y}}<extra></extra>",
+                "showlegend": False,
+            }
+        ],
+        x={"title": unit, "rangemode": "tozero"},
+        y={"rangemode": "tozero"},
+    )
+    if mark is not None:
+        figure["layout"]["shapes"] = [_upright(mark)]
+        figure["layout"]["annotations"] = [_beside_upright(mark, f"{mark:g} {unit}")]
+    return Plot(title, text, figure, 210, words=f"{len(values):,} values. {text}")
+
+
+def round_up(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20, … (or 0.5, 0.2, …) that is at least ``least``."""
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(power * next((s for s in (1, 2, 5) if s * power >= least * (1 - 1e-9)), 10))
+
+
+def images_map(database: Values, queries: Values) -> Plot | None:
+    """Where the images of a data set were taken, north up.
+
+    Args:
+        database: (N, 2) easting and northing in metres, NaN where unknown.
+        queries: (Q, 2), likewise.
+
+    Returns:
+        the map; None when no position is known.
+    """
+    known = [p[np.isfinite(p).all(axis=1)] for p in (database, queries)]
+    if not sum(map(len, known)):
+        return None
+    low, high = _ground(*known)
+    traces = [
+        _dots(_at_most(points) - low, name, colour, size)
+        for points, name, colour, size in zip(
+            known, ("database", "queries"), (DATABASE, WRONG), (6, 5), strict=True
+        )
+    ]
+    words = f"{len(known[0]):,} database images and {len(known[1]):,} queries"
+    return _map("Where the images were taken", "", traces, high - low, words)
+
+
+def outcome_map(
+    name: str,
+    database: Values,
+    queries: Values,
+    answers: NDArray[np.int64],
+    correct: NDArray[np.bool_],
+    names: Sequence[str],
+) -> Plot | None:
+    """Where one model was right and where it was wrong, north up.
+
+    Args:
+        name: of the model.
+        database: (N, 2) easting and northing in metres, NaN where unknown.
+        queries: (Q, 2), likewise.
+        answers: (Q,) database index of each first answer; -1 without one.
+        correct: (Q,) whether it is right.
+        names: (Q,) of the queries' files.
+
+    Returns:
+        the map; None when the positions of either side are unknown.
+    """
+    placed = np.asarray(np.isfinite(queries).all(axis=1), np.bool_)
+    taken = np.asarray(np.isfinite(database).all(axis=1), np.bool_)
+    if not placed.any() or not taken.any():
+        return None
+    low, high = _ground(database[taken], queries[placed])
+    right, wrong = np.flatnonzero(placed & correct), np.flatnonzero(placed & ~correct)
+    answered = wrong[(answers[wrong] >= 0) & taken[answers[wrong]]]
+    drawn = answered[_spread(len(answered), MOST_LINES)]
+    ends = np.stack([queries[drawn], database[answers[drawn]], np.full((len(drawn), 2), np.nan)], 1)
+    misses = {
+        **_dots(ends.reshape(-1, 2) - low, "to where it was thought to be", WRONG, 1),
+        "mode": "lines",
+        "line": {"color": WRONG, "width": 1, "dash": "dash"},
+        "opacity": 0.45,
+        "hoverinfo": "skip",
+    }
+    traces = [_dots(_at_most(database[taken]) - low, "database", DATABASE, 4), misses]
+    for label, colour, symbol, found in (
+        ("query answered wrongly", WRONG, "x", wrong),
+        ("query answered rightly", RIGHT, "circle", right),
+    ):
+        rows = found[_first_of_cells(queries[found])]
+        trace = _dots(queries[rows] - low, label, colour, 7)
+        trace["marker"]["symbol"] = symbol
+        trace["text"] = [_plain(names[row]) for row in rows.tolist()]
+        trace["hovertemplate"] = "%{text}<extra></extra>"
+        trace["customdata"] = rows.tolist()
+        traces.append(trace)
+    text = f"{len(right):,} right, {len(wrong):,} wrong"
+    if len(drawn) < len(answered):
+        text += f" ({len(drawn):,} of these with their line, at even distances)"
+    if missing := int((~placed).sum()):
+        text += f"; {missing:,} without a position"
+    return _map(name, f"{text}.", traces, high - low, text)
+
+
+def answer_map(
+    places: Sequence[tuple[float, float, float | None, str, str]],
+    ellipse: Values | None,
+    extent: tuple[Values, Values],
+    words: str,
+) -> Plot:
+    """The places of one answer by rank, where they look, and the position fused from them.
+
+    Args:
+        places: (metres east, metres north, heading in degrees or None, ranks, words) each; the
+            centre is (0, 0).
+        ellipse: (n, 2) metres on the rim of the ellipse that holds nine in ten, around the fused
+            position at the centre; None without a position.
+        extent: lower left and upper right corner of what is shown first, metres.
+        words: what it shows, for those who hear the page.
+    """
+    low, high = extent
+    traces: list[dict[str, Any]] = []
+    if ellipse is not None:
+        rim = _dots(ellipse, "90 % ellipse", RIGHT, 1)
+        traces.append(
+            {
+                **rim,
+                "mode": "lines",
+                "fill": "toself",
+                "fillcolor": "rgba(27,154,108,.14)",
+                "line": {"color": RIGHT, "width": 1},
+                "hoverinfo": "skip",
+            }
+        )
+    reach = 0.08 * float((high - low).max())
+    rays = [
+        point
+        for east, north, heading, _, _ in places
+        if heading is not None
+        for point in [
+            (east, north),
+            *_arc(east, north, heading, reach),
+            (east, north),
+            (None, None),
+        ]
+    ]
+    if rays:
+        wedges = {
+            "x": [x for x, _ in rays],
+            "y": [y for _, y in rays],
+            "mode": "lines",
+            "fill": "toself",
+            "fillcolor": "rgba(91,110,232,.28)",
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+        traces.append(wedges)
+    if ellipse is not None:
+        cross = _dots(np.zeros((1, 2)), "estimated position", RIGHT, 20)
+        cross["marker"] |= {"symbol": "cross-thin", "line": {"color": RIGHT, "width": 2}}
+        traces.append(cross)
+    dots = _dots(np.array([p[:2] for p in places]).reshape(-1, 2), "places by rank", ACCENT, 19)
+    dots |= {
+        "mode": "markers+text",
+        "text": [p[3] for p in places],
+        "textfont": {"color": "#fff", "size": 11},
+        "marker": {"color": ACCENT, "size": [max(19, 10 + 7 * len(p[3])) for p in places]},
+        "hovertext": [p[4] for p in places],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+    traces.append(dots)
+    figure = _map("", "", traces, high - low, words).figure
+    layout = figure["layout"]
+    for axis, ends in zip(("xaxis", "yaxis"), np.stack([low, high], axis=1).tolist(), strict=True):
+        layout[axis]["range"] = ends
+    return Plot("Map", "", figure, 360, is_map=True, words=words)
+
+
+def _arc(east: float, north: float, heading: float, reach: float) -> list[tuple[float, float]]:
+    """Points of the arc that is seen from a place, 50 degrees wide."""
+    angles = np.radians(heading + np.linspace(-25, 25, 7))
+    return [(east + reach * float(np.sin(a)), north + reach * float(np.cos(a))) for a in angles]
+
+
+def _map(title: str, text: str, traces: list[dict[str, Any]], extent: Values, words: str) -> Plot:
+    """A plot whose metres are as long northwards as eastwards; it is moved, not selected in."""
+    # The first extent has some room around it; what lies beyond is found by zooming out.
+    room = 0.05 * max(float(extent.max()), 10.0)
+    axis = {"zeroline": False, "ticksuffix": " m", "nticks": 5}
+    figure = _figure(
+        traces,
+        x={**axis, "range": [-room, float(extent[0]) + room]},
+        y={**axis, "range": [-room, float(extent[1]) + room], "scaleanchor": "x"},
+        dragmode="pan",
+        hovermode="closest",
+        legend=False,
+    )
+    ratio = (float(extent[1]) + 2 * room) / (float(extent[0]) + 2 * room)
+    return Plot(title, text, figure, int(np.clip(520 * ratio, 320, 560)), True, words)
+
+
+def _ground(*known: Values) -> tuple[Values, Values]:
+    """The corners of what a map shows first: the middle 98 % of the positions and a little more.
+
+    So one wrong position does not shrink everything else to a dot.
+    """
+    every = np.concatenate(known)
+    low, high = np.percentile(every, [1, 99], axis=0)
+    room = 0.25 * np.maximum(high - low, 1.0).max()
+    return np.maximum(low - room, every.min(axis=0)), np.minimum(high + room, every.max(axis=0))
+
+
+def _first_of_cells(points: Values) -> NDArray[np.int64]:
+    """Rows of at most :data:`MOST_DOTS` points: the first in each cell of the finest grid."""
+    rows, cell = np.arange(len(points)), 0.1
+    while len(rows) > MOST_DOTS:
+        rows = np.sort(np.unique(np.floor(points / cell), axis=0, return_index=True)[1])
+        cell *= 2
+    return rows
+
+
+def _at_most(points: Values) -> Values:
+    """Different positions, at most :data:`MOST_DOTS`."""
+    points = np.unique(points.round(1), axis=0)
+    return points[_first_of_cells(points)]
+
+
+def _dots(points: Values, name: str, colour: str, size: int) -> dict[str, Any]:
+    return {
+        "x": _rounded(points[:, 0], 1),
+        "y": _rounded(points[:, 1], 1),
+        "mode": "markers",
+        "name": name,
+        "marker": {"color": colour, "size": size},
+    }
+
+
+def _line(
+    number: int, name: str, x: Values, y: Values, *, shape: str = "linear", marks: bool = False
+) -> dict[str, Any]:
+    """A series in its colour, dashes and mark; marks at a few of its points."""
+    return {
+        "x": _rounded(x, 4),
+        "y": _rounded(y, 4),
+        "name": _plain(name),
+        "legendgroup": str(number),
+        "mode": "lines+markers",
+        "line": {
+            "color": COLOURS[number % len(COLOURS)],
+            "dash": DASHES[number % len(DASHES)],
+            "width": 2.5,
+            "shape": shape,
+        },
+        "marker": {**_marker(number, 8), "maxdisplayed": 0 if marks and len(x) < 8 else 6},
+        "hovertemplate": "%{y:.3f}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _marker(number: int, size: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "symbol": MARKS[number % len(MARKS)],
+        "size": size,
+    }
+
+
+def _figure(
+    traces: list[dict[str, Any]],
+    *,
+    x: dict[str, Any],
+    y: dict[str, Any],
+    legend: bool = True,
+    **layout: Any,
+) -> dict[str, Any]:
+    for axis in (x, y):
+        if isinstance(title := axis.get("title"), str):
+            axis["title"] = {"text": title, "standoff": 6}
+        axis.setdefault("automargin", True)
+    return {
+        "data": traces,
+        "layout": {
+            "margin": {"l": 46, "r": 12, "t": 14, "b": 40},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": "system-ui, sans-serif", "size": 13},
+            "hovermode": "x unified" if "type" not in y and not layout else "closest",
+            "showlegend": legend,
+            "legend": {"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
+            "xaxis": x,
+            "yaxis": y,
+            **layout,
+        },
+    }
+
+
+def _share(title: str | None) -> dict[str, Any]:
+    return {"range": [-0.01, 1.02], "dtick": 0.2, "zeroline": False} | (
+        {"title": title} if title else {}
+    )
+
+
+def _upright(x: float) -> dict[str, Any]:
+    line = {"color": "#8a94a8", "width": 1.5, "dash": "dot"}
+    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def _beside_upright(x: float, text: str) -> dict[str, Any]:
+    place = {"x": x, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "top"}
+    return {**place, "text": text, "showarrow": False, "font": {"size": 12}}
+
+
+def _by_short_name(series: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(zip(short_names(list(series)), series.values(), strict=True))
+
+
+def _told(parts: Iterable[tuple[str, str]]) -> str:
+    return "; ".join(f"{name}: {text}" for name, text in parts)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most ``most`` of ``count`` numbers, at even distances, both ends among them."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(np.int64))
+
+
+def _rounded(values: Any, digits: int) -> list[float | None]:
+    """Numbers as JSON has them: short, and None for what is not finite."""
+    found = np.asarray(values, np.float64)
+    return [
+        round(v, digits) if ok else None
+        for v, ok in zip(found.tolist(), np.isfinite(found).tolist(), strict=True)
+    ]
+
+
+def _plain(text: str) -> str:
+    """Plotly reads some tags in texts; a file's name has none."""
+    return escape(text, quote=False)
