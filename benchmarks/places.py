@@ -27,8 +27,8 @@ from netvlad import PlaceIndex, open_dataset
 from netvlad.evaluation.confidence import measure_confidence
 from netvlad.geography import to_wgs84
 from netvlad.index import Answer, Question
-from netvlad.index.ground import metres_around
 from netvlad.index.places import Places
+from netvlad.index.position import metres_around
 from netvlad.models import PlaceModel
 from netvlad.storage import write_json
 from netvlad.types import ImageSet

@@ -88,7 +88,7 @@ def load_place_model(
 
         return model_of_clusters(path, report=report)
     if "://" in text:
-        from netvlad.index.opening import open_store  # noqa: PLC0415
+        from netvlad.index.address import open_store  # noqa: PLC0415
 
         return open_store(text).load_model()
     if (path / "manifest.json").exists():

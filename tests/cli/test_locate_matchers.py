@@ -13,8 +13,8 @@ from tests.matching.made_matchers import save_weights
 from netvlad import PlaceIndex
 from netvlad.cli.main import main
 from netvlad.errors import SettingsError
-from netvlad.index.asking import Question
-from netvlad.index.confidence import document_name
+from netvlad.index.answer import Question
+from netvlad.index.probability import document_name
 from netvlad.models import PlaceModel
 
 DISK = "disk-lightglue"

@@ -2,7 +2,7 @@ import numpy as np
 from pyproj import Geod
 
 from netvlad.geography import to_utm
-from netvlad.index.ground import metres_around
+from netvlad.index.position import metres_around
 
 
 def test_near_the_centre_of_a_zone_metres_are_those_of_utm():

@@ -170,13 +170,12 @@ def test_a_robot_does_not_meet_what_it_has_just_seen(quick_model: PlaceModel) ->
 def test_a_killed_build_goes_on_with_what_it_had_described(
     photos: Path, quick_model: PlaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netvlad.index import building
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(building, "writing", killed)
+        broken.setattr("netvlad.index.build.writing", killed)
         PlaceIndex.build(photos / "map", quick_model, output=tmp_path / "i")
     with pytest.raises(StorageError):
         PlaceIndex.open(tmp_path / "i")

@@ -13,7 +13,7 @@ from netvlad.index.position import (
     fuse_position,
     share_within,
 )
-from netvlad.index.score_weights import score_weights, tail_statistics
+from netvlad.index.probability import score_weights, tail_statistics
 
 EARTH = Geod(ellps="WGS84")
 

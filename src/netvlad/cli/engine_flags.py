@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from netvlad.cli.flags import MACHINE
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.opening import engine_of
+from netvlad.index.address import engine_of
 from netvlad.index.ray import RayCluster
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from netvlad.errors import SettingsError
-from netvlad.index.opening import engine_of, shown
+from netvlad.index.address import engine_of, shown
 
 
 def index_folder(index: str, command: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from netvlad.evaluation.confidence import ConfidenceMeasures
-from netvlad.index.building import Change
+from netvlad.index.build import Change
 from netvlad.index.places import Places
 from netvlad.search.trials import Trial
 

@@ -11,14 +11,30 @@ from typing import Self, cast
 
 from netvlad.compute import Compute
 from netvlad.fitting.calibration import Calibration
-from netvlad.index.adding import Photos, add_image, are_paths, collected
-from netvlad.index.asking import Query, Question, Verifier, answers
-from netvlad.index.building import Change
-from netvlad.index.making import make_index, require_folder, require_place_model
-from netvlad.index.naming import find_places, missing_photos
-from netvlad.index.opening import open_store, store_calibration
-from netvlad.index.places import Places
-from netvlad.index.queries import file_queries, image_query, not_just_now
+from netvlad.index.address import (
+    make_index,
+    open_store,
+    require_folder,
+    require_place_model,
+    store_calibration,
+)
+from netvlad.index.answer import (
+    Query,
+    Question,
+    Verifier,
+    answers,
+    file_queries,
+    image_query,
+    not_just_now,
+)
+from netvlad.index.build import (
+    Change,
+    Photos,
+    add_image,
+    are_paths,
+    collected,
+)
+from netvlad.index.places import Places, find_places, missing_photos
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
@@ -87,7 +103,7 @@ class PlaceIndex:
 
         ``PlaceIndex.build("photos")`` learns a model from the photos themselves.
 
-        Args and errors: see :func:`~netvlad.index.making.make_index`.
+        Args and errors: see :func:`~netvlad.index.build.make_index`.
 
         Returns:
             The index; ``index.change`` says what was skipped and why.
@@ -113,7 +129,7 @@ class PlaceIndex:
     def open(cls, folder: str | Path, *, compute: Compute = Compute()) -> "PlaceIndex":
         """Open an index; the model is loaded when it is first needed, and run as ``compute`` says.
 
-        Args and errors: see :func:`~netvlad.index.opening.open_store`.
+        Args and errors: see :func:`~netvlad.index.address.open_store`.
         """
         return cls(open_store(folder), compute=compute)
 
@@ -171,7 +187,7 @@ class PlaceIndex:
     def calibration(
         self, *, reranked: bool | str = False, report: Reporter = silent
     ) -> Calibration:
-        """Turns scores into probabilities: see :func:`~netvlad.index.opening.store_calibration`."""
+        """Turns scores into probabilities: see :func:`~netvlad.index.address.store_calibration`."""
         return store_calibration(self.store, self._spec.pooling, reranked=reranked, report=report)
 
     @property
@@ -210,7 +226,7 @@ class PlaceIndex:
 
         Args and errors: for paths ``positions``, ``utm_zone``, ``cluster`` and ``report`` as
         :meth:`build` takes them; for one image the others, see
-        :func:`~netvlad.index.adding.add_image`.
+        :func:`~netvlad.index.build.add_image`.
 
         Returns:
             What was done; photos that cannot be used are skipped and listed.
@@ -268,9 +284,9 @@ class PlaceIndex:
         """Say where one photo was taken.
 
         Args and errors: what is asked, ``k`` to ``min_probability``, see
-        :class:`~netvlad.index.asking.Question`; the photo and what it says of itself, see
-        :func:`~netvlad.index.queries.image_query`; ``exclude_last_s`` leaves out what was seen
-        just now, see :func:`~netvlad.index.queries.not_just_now`. A matcher may be missing, see
+        :class:`~netvlad.index.answer.Question`; the photo and what it says of itself, see
+        :func:`~netvlad.index.answer.image_query`; ``exclude_last_s`` leaves out what was seen
+        just now, see :func:`~netvlad.index.answer.not_just_now`. A matcher may be missing, see
         :meth:`matcher`.
         """
         conditions = where or Where()
@@ -303,7 +319,7 @@ class PlaceIndex:
     ) -> list[Answer]:
         """Say where several photos were taken, with one pass of the model and one search.
 
-        Args and errors: see :func:`~netvlad.index.queries.file_queries` and, for a matcher that
+        Args and errors: see :func:`~netvlad.index.answer.file_queries` and, for a matcher that
         may be missing, :meth:`matcher`; ``question`` is what is asked of each.
 
         Returns:

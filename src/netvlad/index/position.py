@@ -4,20 +4,20 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pyproj import Geod
 from scipy.optimize import brentq
 
 from netvlad.errors import DataError
 from netvlad.geography import to_utm, to_wgs84
-from netvlad.index.ground import metres_around
+from netvlad.index.probability import score_weights
 from netvlad.index.results import Position
-from netvlad.index.score_weights import score_weights
 
 RADIUS_M = 25.0
 """Places farther than this from the first are another answer and do not move the position."""
 
 # These four were fitted to street-level photos taken every 10 m.
 SHARPNESS = 8.0
-"""Of the weights, see :func:`~netvlad.index.score_weights.score_weights`."""
+"""Of the weights, see :func:`~netvlad.index.probability.score_weights`."""
 BASE_M = 6.0
 """Standard deviation along each axis between a query and the middle of its place, given that the
 first place is right: a query is not taken where a photo of the index was."""
@@ -39,7 +39,7 @@ def fuse_position(
 
     The best place that has a position, and those within ``radius_m`` of it, are averaged in
     metres of that place's UTM zone, with weights from the scores
-    (:func:`~netvlad.index.score_weights.score_weights`); places farther away have no say, however
+    (:func:`~netvlad.index.probability.score_weights`); places farther away have no say, however
     well they score. The covariance is the weighted spread of these places, plus ``BASE_M²`` along
     each axis, plus, as the probability falls, a wide part up to ``WIDE_M²``: so much that the
     ellipse of a Gaussian holds half of the errors when the place is wrong with the rest of the
@@ -158,3 +158,37 @@ def _widened(inside: NDArray[np.float64], p: float) -> NDArray[np.float64]:
         return inside + most * np.eye(2)
     widened: NDArray[np.float64] = inside + brentq(excess, 0.0, most) * np.eye(2)
     return widened
+
+
+_EARTH = Geod(ellps="WGS84")
+
+
+def metres_around(
+    latitude: ArrayLike, longitude: ArrayLike, centre: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Positions as metres east and north of a centre.
+
+    The azimuthal equidistant projection: distances and directions from the centre are those on the
+    ellipsoid, wherever the other point lies, across zones and the date line too.
+
+    Args:
+        latitude: (N,) WGS84 degrees, NaN where unknown.
+        longitude: (N,) WGS84 degrees, NaN where unknown.
+        centre: latitude and longitude.
+
+    Returns:
+        (N, 2) float64 metres, NaN where unknown.
+    """
+    latitudes = np.atleast_1d(np.asarray(latitude, np.float64))
+    longitudes = np.atleast_1d(np.asarray(longitude, np.float64))
+    metres = np.full((len(latitudes), 2), np.nan)
+    known = np.isfinite(latitudes) & np.isfinite(longitudes)
+    count = int(known.sum())
+    azimuth, _, distance = _EARTH.inv(
+        np.full(count, centre[1]), np.full(count, centre[0]), longitudes[known], latitudes[known]
+    )
+    turned = np.radians(azimuth)
+    metres[known] = np.stack([np.sin(turned), np.cos(turned)], axis=1) * np.reshape(
+        distance, (-1, 1)
+    )
+    return metres

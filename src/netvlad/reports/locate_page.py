@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from netvlad.index.ground import metres_around
+from netvlad.index.position import metres_around
 from netvlad.index.results import Answer, Place
 from netvlad.reports.evaluation_words import distance
 from netvlad.reports.pages import write_page

@@ -8,7 +8,7 @@ from netvlad.descriptors.rows import FileRows
 from netvlad.errors import ImageError
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
-from netvlad.index.ray.sections import SectionsInAnyOrder
+from netvlad.index.ray.engine import SectionsInAnyOrder
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.types import ImageSet, Note

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 from netvlad.models import ModelSpec, PlaceModel, build_model
 
 Numbered = Callable[[int, int], tuple[Places, NDArray[np.float32]]]

@@ -13,7 +13,7 @@ from netvlad.index.stores.manifest import (
     write_manifest,
 )
 from netvlad.index.stores.verifying import verify
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 from netvlad.loading import load_model
 
 PRESENT = [*range(10), *range(20, 100)]

@@ -14,7 +14,7 @@ import pytest
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.verifying import verify
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 
 PRESENT = [*range(10), *range(20, 100)]
 MOMENTS = 20

@@ -14,9 +14,9 @@ pytest.importorskip("pymilvus", reason="needs netvlad[milvus]")
 pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this platform")
 
 from netvlad.errors import SettingsError, StorageError
-from netvlad.index.opening import engine_of
+from netvlad.index.address import engine_of
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus.address import milvus_address
+from netvlad.index.stores.milvus.client import milvus_address
 from netvlad.index.stores.milvus.rows import to_vector
 from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.index.where import Where

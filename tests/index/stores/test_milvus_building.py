@@ -13,7 +13,7 @@ pytest.importorskip("milvus_lite", reason="Milvus Lite is not there for this pla
 
 from netvlad import PlaceIndex, Where
 from netvlad.errors import DataError, SettingsError, StorageError
-from netvlad.index import Question, describing_photos
+from netvlad.index import Question, photo_descriptors
 from netvlad.index.stores.milvus import building as milvus_building
 from netvlad.models import PlaceModel
 
@@ -107,7 +107,7 @@ def test_a_killed_build_is_completed_by_adding(
     photos: Path, quick_model: PlaceModel, lite: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(milvus_building, "SLICE", 30)
-    described, calls = describing_photos.describe, []
+    described, calls = photo_descriptors.describe, []
 
     def killed(*given, **named):
         calls.append(len(given[1]))
@@ -116,7 +116,7 @@ def test_a_killed_build_is_completed_by_adding(
         return described(*given, **named)
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(describing_photos, "describe", killed)
+        broken.setattr(photo_descriptors, "describe", killed)
         PlaceIndex.build(photos / "map", quick_model, output=f"{lite}/killed")
     index = PlaceIndex.open(f"{lite}/killed")
     assert len(index) == 30

@@ -15,7 +15,7 @@ from netvlad.index.stores.manifest import (
     write_manifest,
 )
 from netvlad.index.stores.verifying import verify
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 
 PRESENT = [*range(10), *range(20, 100)]
 

@@ -10,7 +10,7 @@ from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.index_tables import change_line
 from netvlad.cli.photo_flags import PositionFlags
 from netvlad.compute import Compute
-from netvlad.index.building import Change
+from netvlad.index.build import Change
 from netvlad.index.place_index import PlaceIndex
 from netvlad.loading import load_place_model
 from netvlad.types import Note, counted

@@ -6,9 +6,9 @@ from netvlad.cli.console import reporting, show
 from netvlad.cli.flags import DEFAULT_SPLIT, ComputeFlags
 from netvlad.cli.index_tables import confidence_table
 from netvlad.compute import Compute
-from netvlad.index.calibrating import feature_names, fit, labelled_answers
-from netvlad.index.confidence import document_name
+from netvlad.index.calibration import feature_names, fit, labelled_answers
 from netvlad.index.place_index import PlaceIndex
+from netvlad.index.probability import document_name
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.registry import DEFAULT_MATCHER, MatcherName, matcher_name
 

@@ -6,7 +6,7 @@ from typing import Literal
 from netvlad.cli.console import reporting, show
 from netvlad.cli.index_names import index_folder
 from netvlad.cli.index_tables import trial_table
-from netvlad.index.optimizing import KINDS, optimize_folder
+from netvlad.index.optimisation import KINDS, optimize_folder
 from netvlad.index.stores import verify as verify_folder
 from netvlad.types import Note, counted
 

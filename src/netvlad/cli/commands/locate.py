@@ -13,7 +13,7 @@ from netvlad.cli.flags import ComputeFlags
 from netvlad.cli.json_output import show_json
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.asking import Question
+from netvlad.index.answer import Question
 from netvlad.index.photos import find_photos
 from netvlad.index.place_index import PlaceIndex
 from netvlad.index.results import Answer, Place, match_pictures

@@ -15,7 +15,7 @@ from netvlad.cli.flags import ComputeFlags
 from netvlad.compute import Compute
 from netvlad.descriptors import describe
 from netvlad.errors import DataError, ModelError
-from netvlad.index.opening import engine_of, open_store
+from netvlad.index.address import engine_of, open_store
 from netvlad.index.pairs import (
     common_folder,
     match_in_colmap,

@@ -2,6 +2,6 @@
 
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.verifying import Verification, verify
-from netvlad.index.stores.writing import IndexWriter, writing
+from netvlad.index.stores.writer import IndexWriter, writing
 
 __all__ = ["FolderStore", "IndexWriter", "Verification", "verify", "writing"]

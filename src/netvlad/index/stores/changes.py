@@ -12,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
-from netvlad.index.stores.checksums import Chunk, ChunkedDigest, merged
-from netvlad.index.stores.manifest import DTYPES, MODEL_FILES, FileRecord, Manifest, is_ours
+from netvlad.index.stores.manifest import (
+    DTYPES,
+    MODEL_FILES,
+    Chunk,
+    ChunkedDigest,
+    FileRecord,
+    Manifest,
+    is_ours,
+    merged,
+)
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
 from netvlad.storage import folder_written_beside, written_beside

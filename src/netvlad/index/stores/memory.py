@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.compute import Compute
-from netvlad.index.building import Change
-from netvlad.index.describing_photos import describe_photos
+from netvlad.index.build import Change
+from netvlad.index.photo_descriptors import describe_photos
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.store import Store, next_frame
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.building import Change, add_to_folder
+from netvlad.index.build import Change, add_to_folder
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.store import Store
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.search.approximate import read_structure
@@ -130,7 +130,7 @@ class OpenedFolder(Store):
         *,
         cluster: RayCluster | None = None,
     ) -> Change:
-        """Describe photos and add them, see :func:`~netvlad.index.building.add_to_folder`."""
+        """Describe photos and add them, see :func:`~netvlad.index.build.add_to_folder`."""
         change = add_to_folder(
             self.folder, model, collection, compute=compute, cluster=cluster, report=report
         )

@@ -15,7 +15,7 @@ from netvlad.types import Matches, Reporter
 
 if TYPE_CHECKING:
     from netvlad.compute import Compute
-    from netvlad.index.building import Change
+    from netvlad.index.build import Change
     from netvlad.index.photos import Collection
     from netvlad.index.ray.cluster import RayCluster
 

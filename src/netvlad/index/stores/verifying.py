@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from netvlad.errors import NetvladError, StorageError
-from netvlad.index.stores.checksums import blocks_of
 from netvlad.index.stores.folder import REMEDY, FolderStore, OpenFiles, open_files
-from netvlad.index.stores.manifest import is_ours
+from netvlad.index.stores.manifest import blocks_of, is_ours
 from netvlad.types import Progress, Reporter, silent
 
 _MIB = 1 << 20

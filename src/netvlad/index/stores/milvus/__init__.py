@@ -1,7 +1,7 @@
-"""An index in a collection of Milvus: what ``netvlad.index.opening`` finds by an address."""
+"""An index in a collection of Milvus: what ``netvlad.index.address`` finds by an address."""
 
-from netvlad.index.stores.milvus.address import milvus_address
 from netvlad.index.stores.milvus.building import build_in_milvus
+from netvlad.index.stores.milvus.client import milvus_address
 from netvlad.index.stores.milvus.store import MilvusStore
 
 __all__ = ["build", "open_store", "parse"]

@@ -11,11 +11,11 @@ from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError
 from netvlad.fitting.whitening import SAMPLE, fit_whitening, with_whitening
 from netvlad.images import Unreadable
-from netvlad.index.building import Change
-from netvlad.index.describing_photos import describe_photos, familiar, model_or_default
+from netvlad.index.build import Change
+from netvlad.index.photo_descriptors import describe_photos, familiar, model_or_default
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus.address import MilvusAddress
+from netvlad.index.stores.milvus.client import MilvusAddress
 from netvlad.index.stores.milvus.rows import to_places
 from netvlad.index.stores.milvus.store import MilvusStore
 from netvlad.models import PlaceModel

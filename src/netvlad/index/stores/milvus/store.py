@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError, StorageError
-from netvlad.index.building import Change
+from netvlad.index.build import Change
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import json_types
-from netvlad.index.stores.milvus.address import MilvusAddress
-from netvlad.index.stores.milvus.client import connect
+from netvlad.index.stores.milvus.client import MilvusAddress, connect
 from netvlad.index.stores.milvus.collections import (
     create_collections,
     load_model,
@@ -25,9 +24,9 @@ from netvlad.index.stores.milvus.collections import (
     refuse_other_content,
     write_document,
 )
-from netvlad.index.stores.milvus.filters import expression
 from netvlad.index.stores.milvus.rows import (
     KNOWN,
+    expression,
     place_numbers,
     to_place,
     to_places,

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
 from netvlad.index.places import Places
-from netvlad.index.stores.milvus.address import MilvusAddress
 from netvlad.index.stores.milvus.client import (
     REQUEST_BYTES,
     ROWS_AT_ONCE,
     TIMEOUT_S,
+    MilvusAddress,
     in_one_line,
 )
 from netvlad.index.stores.milvus.rows import KNOWN, to_rows

@@ -1,7 +1,7 @@
-"""Photos into an index folder: gather, describe, write, so that a kill costs minutes at most."""
+"""Photos into an index: gathered, described, written, so that a kill costs minutes at most."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,19 @@ from netvlad.errors import DataError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
-from netvlad.index.describing_photos import (
+from netvlad.index.photo_descriptors import (
     describe_photos,
     familiar,
     image_set,
     model_or_default,
 )
-from netvlad.index.photos import Collection
+from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import MANIFEST
-from netvlad.index.stores.writing import IndexWriter, writing
-from netvlad.models import PlaceModel
+from netvlad.index.stores.store import Store, frame_name
+from netvlad.index.stores.writer import IndexWriter, writing
+from netvlad.models import OneImage, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.storage import locked
 from netvlad.types import Reporter, silent
@@ -232,3 +233,71 @@ def _blocks(
 ) -> Iterator[NDArray[np.floating[Any]]]:
     for start in range(0, len(rows), _BLOCK):
         yield values[rows[start : start + _BLOCK]]
+
+
+Photos = str | Path | Sequence[str | Path]
+"""Files, and folders with all below them."""
+
+
+def are_paths(images: object) -> bool:
+    """Whether these are photos by their paths, rather than one image from memory."""
+    if isinstance(images, str | Path):
+        return True
+    return isinstance(images, Sequence) and all(isinstance(i, str | Path) for i in images)
+
+
+def collected(
+    photos: Any,
+    positions: str | Path | None,
+    utm_zone: str | None,
+    compute: Compute,
+    report: Reporter,
+) -> Collection:
+    """Photos and what is known about each, see :func:`~netvlad.index.photos.collect_photos`.
+
+    Raises:
+        DataError: a path does not exist, or the table makes no sense.
+        SettingsError: ``utm_zone`` is not a zone.
+    """
+    listed = [photos] if isinstance(photos, str | Path) else list(photos)
+    table = None if positions is None else Path(positions)
+    return collect_photos(
+        listed, positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
+    )
+
+
+def add_image(
+    store: Store,
+    model: PlaceModel,
+    image: OneImage,
+    *,
+    position: tuple[float, float] | None = None,
+    heading: float | None = None,
+    time: float | None = None,
+    name: str | None = None,
+) -> Change:
+    """Describe one image from memory and add it.
+
+    Args:
+        store: the index's places.
+        model: the index's own.
+        image: a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch.
+        position: latitude and longitude, WGS84 degrees.
+        heading: degrees clockwise from north that it looks to.
+        time: seconds that it was taken at, of any clock that all of them share.
+        name: what answers call it; None numbers it, like none before it.
+
+    Raises:
+        ModelError: the image is not uint8 RGB, or is too small.
+        StorageError: another process is writing to the folder, or its disk is full; nothing has
+            changed.
+    """
+    descriptor = model.describe(image)
+    values = {"time": time, "heading": heading}
+    if position is not None:
+        values["latitude"], values["longitude"] = position
+    known = {key: float(value) for key, value in values.items() if value is not None}
+    if name is None:
+        name = frame_name(store.next_frame)
+    store.append_one(descriptor, name, known)
+    return Change(added=1)

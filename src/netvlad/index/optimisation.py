@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from netvlad.errors import SettingsError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
-from netvlad.index.confidence import document_name
+from netvlad.index.probability import document_name
 from netvlad.index.stores.folder import FolderStore
-from netvlad.index.stores.writing import IndexWriter, writing
+from netvlad.index.stores.writer import IndexWriter, writing
 from netvlad.matching.registry import MATCHERS
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.whitening import Whitening

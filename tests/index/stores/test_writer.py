@@ -8,13 +8,12 @@ import pytest
 
 from netvlad.errors import StorageError
 from netvlad.index.places import Places
-from netvlad.index.stores import checksums
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.manifest import (
     read_manifest,
 )
 from netvlad.index.stores.verifying import verify
-from netvlad.index.stores.writing import writing
+from netvlad.index.stores.writer import writing
 
 PRESENT = [*range(10), *range(20, 100)]
 
@@ -23,7 +22,7 @@ PRESENT = [*range(10), *range(20, 100)]
 def test_many_changes_give_what_a_plain_list_gives(
     tmp_path, model, numbered, monkeypatch, storage, content
 ):
-    monkeypatch.setattr(checksums, "CHUNK_ROWS", 16)
+    monkeypatch.setattr("netvlad.index.stores.manifest.CHUNK_ROWS", 16)
     random = np.random.default_rng(3)
     index, expected, following = tmp_path / "my.index", [], 0
     with writing(index, "building", create=True, dim=8, storage=storage) as writer:

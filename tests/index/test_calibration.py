@@ -6,14 +6,14 @@ import pytest
 
 from netvlad import ImageSet, PlaceIndex
 from netvlad.errors import DataError
-from netvlad.index.calibrating import (
+from netvlad.index.calibration import (
     LabelledAnswers,
     feature_names,
     fit,
     folds_with_gaps,
     labelled_answers,
 )
-from netvlad.index.confidence import RERANKED_FEATURES, document_name
+from netvlad.index.probability import RERANKED_FEATURES, document_name
 from netvlad.matching.cache import FeatureCache
 from netvlad.models import PlaceModel
 from netvlad.types import PlaceDataset

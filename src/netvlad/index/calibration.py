@@ -14,8 +14,8 @@ from netvlad.errors import DataError
 from netvlad.evaluation.confidence import ConfidenceMeasures, measure_confidence
 from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.geography import radius_neighbours
-from netvlad.index.asking import CANDIDATES
-from netvlad.index.confidence import (
+from netvlad.index.answer import CANDIDATES
+from netvlad.index.probability import (
     RERANKED_FEATURES,
     answer_features,
     default_calibration,

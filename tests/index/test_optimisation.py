@@ -5,7 +5,7 @@ import pytest
 
 from netvlad import PlaceIndex
 from netvlad.errors import SettingsError
-from netvlad.index.optimizing import optimize_folder
+from netvlad.index.optimisation import optimize_folder
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
 

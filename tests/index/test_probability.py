@@ -5,7 +5,7 @@ import pytest
 
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.fitting.calibration import Calibration, fit_calibration
-from netvlad.index.confidence import (
+from netvlad.index.probability import (
     ALL_FEATURES,
     FEATURES,
     answer_features,
