@@ -9,27 +9,13 @@ from numpy.typing import NDArray
 
 from netvlad.datasets.readers.csv_rows import read_rows
 from netvlad.datasets.readers.table_row import TableRow
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone, to_utm
 from netvlad.types import ImageSet, PlaceDataset
 
-LAYOUT = (
-    "<split>.csv with columns image, role (database or query) and easting + northing or "
-    "latitude + longitude; optional heading, time, zone, and labels such as condition"
-)
-
-_COLUMNS = (
-    "image",
-    "role",
-    "easting",
-    "northing",
-    "latitude",
-    "longitude",
-    "heading",
-    "time",
-    "zone",
-)
 _METRES, _DEGREES = ("easting", "northing"), ("latitude", "longitude")
+_COLUMNS = ("image", "role", *_METRES, *_DEGREES, "heading", "time", "zone")
 
 
 class _Image(NamedTuple):
@@ -42,7 +28,9 @@ class _Image(NamedTuple):
     labels: tuple[str, ...]
 
 
-def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_csv_table(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
     """Open ``<root>/<split>.csv``, one row per image.
 
     Columns are found by their name in any case, or by a usual other one (``lat``, ``filename``, see
@@ -54,6 +42,7 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
     ISO 8601 dates (in UTC unless they say otherwise), which become seconds since 1970.
 
     Args:
+        record: see :class:`~netvlad.datasets.record.Reader`.
         root: the folder that holds the table.
         split: the table's name without ``.csv``.
         utm_zone: for metres, the zone they are in, or are brought to where a column ``zone`` says
@@ -64,9 +53,7 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
             sense (with its line).
         SettingsError: ``utm_zone`` is not a zone.
     """
-    path = root / f"{split}.csv"
-    if not path.exists():
-        raise DataError(f"{path}: no such file; expected {LAYOUT}")
+    path = record.found(root / f"{split}.csv")
     header, rows, delimiter = read_rows(path, _COLUMNS)
     pair = _position_columns(path, header)
     labels = [name for name in header if name and name not in _COLUMNS]
@@ -82,10 +69,10 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
     database, note_on_database = _image_set(root, images, positions, zone, labels, "database")
     queries, note_on_queries = _image_set(root, images, positions, zone, labels, "query")
     return PlaceDataset(
-        name="csv",
-        split=split,
-        database=database,
-        queries=queries,
+        record.name,
+        split,
+        database,
+        queries,
         notes=(*note_on_database, *note_on_queries),
     )
 

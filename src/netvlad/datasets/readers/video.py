@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video_file import SUFFIXES
 from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
-
-LAYOUT = "<split>/{database,queries}/NAME.mp4 (or avi, mov, mkv, webm) with NAME.gpx beside it"
 
 SETTINGS_NAME = "video.json"
 """What may lie beside the videos: which frames to take, and when each video began."""
@@ -28,7 +27,12 @@ _KEYS = ("every_m", "every_s", "offset_s", "max_gap_s")
 
 
 def read_video(
-    root: Path, split: str, *, utm_zone: str | None = None, report: Reporter = silent
+    record: DatasetRecord,
+    root: Path,
+    split: str,
+    utm_zone: str | None,
+    *,
+    report: Reporter = silent,
 ) -> PlaceDataset:
     """Open videos as two sets of frames, a frame every 5 m of the track.
 
@@ -41,6 +45,7 @@ def read_video(
     frame in its video, from 0.
 
     Args:
+        record: see :class:`~netvlad.datasets.record.Reader`.
         root: the folder that holds ``<split>/database`` and ``<split>/queries``.
         split: the split's folder.
         utm_zone: the zone to project to; None takes that of the median frame.
@@ -53,7 +58,7 @@ def read_video(
         SettingsError: ``utm_zone`` is not a zone.
     """
     # All that can be wrong with names and settings is told before the work.
-    asked = [_requests(root / split / role) for role in ("database", "queries")]
+    asked = [_requests(record, root / split / role) for role in ("database", "queries")]
     cache = frame_cache()
 
     def waiting() -> None:
@@ -74,10 +79,10 @@ def read_video(
         raise DataError(f"{root / split}: {error}") from error
     count = sum(len(frames.table) for frames in made[0])
     return PlaceDataset(
-        name="video",
-        split=split,
-        database=_image_set(cache, asked[0], made[0], positions[:count], zone),
-        queries=_image_set(cache, asked[1], made[1], positions[count:], zone),
+        record.name,
+        split,
+        _image_set(cache, asked[0], made[0], positions[:count], zone),
+        _image_set(cache, asked[1], made[1], positions[count:], zone),
         notes=tuple(note for frames in everything for note in frames.notes),
     )
 
@@ -90,14 +95,13 @@ def frame_cache() -> Path:
     return base / "netvlad" / "frames"
 
 
-def _requests(folder: Path) -> list[FrameRequest]:
+def _requests(record: DatasetRecord, folder: Path) -> list[FrameRequest]:
     """What to take of the videos in a folder, in the order of their names."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected {LAYOUT}")
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    found = record.found(folder, folder=True).iterdir()
+    files = sorted(file for file in found if not file.name.startswith("."))
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not videos:
-        raise DataError(f"{folder}: has no videos; expected {LAYOUT}")
+        raise record.error(folder, "has no videos")
     tracks = {file.stem: file for file in files if file.suffix.lower() == ".gpx"}
     settings = folder / SETTINGS_NAME
     told = read_json(settings, error=DataError) if settings.exists() else {}
