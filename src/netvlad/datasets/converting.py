@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.geography import parse_utm_zone, to_wgs84
 from netvlad.storage import written_beside

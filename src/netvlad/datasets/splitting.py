@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from netvlad.datasets.checking_images import examine_images
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import ImageSet, PlaceDataset, Reporter, silent
 

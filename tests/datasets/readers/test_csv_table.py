@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netvlad.datasets import open_dataset
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.csv_rows import read_rows
-from netvlad.datasets.readers.table_row import TableRow
+from netvlad.datasets.readers.tables import TableRow, read_rows
 from netvlad.errors import DataError
 from netvlad.storage import written_beside
 
@@ -110,12 +109,12 @@ def read_frame_table(folder: Path, video_name: str) -> FrameTable:
 def _rows(path: Path) -> Sequence[TableRow]:
     if not path.exists():
         return ()
-    header, rows, delimiter = read_rows(path, _COLUMNS)
+    header, rows = read_rows(path, _COLUMNS)
     if tuple(header) != _COLUMNS:
         raise DataError(
             f"{path}: is a table of something else than frames of videos; choose another folder"
         )
-    return [TableRow(path, f"line {n}", cells, delimiter != ",") for n, cells in rows]
+    return rows
 
 
 def _text(value: float, digits: int) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
-from netvlad.datasets.readers.csv_columns import Columns, read_columns
 from netvlad.datasets.readers.listed_truth import neighbours_of_one_place
+from netvlad.datasets.readers.tables import Columns, read_columns
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm

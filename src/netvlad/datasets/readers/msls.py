@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
-from netvlad.datasets.readers.csv_columns import Columns, read_columns
+from netvlad.datasets.readers.tables import Columns, read_columns
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_utm

@@ -1,16 +1,18 @@
 """Names of images, out of folders and out of somebody's lists, and where those images lie."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError
 from netvlad.images import list_images
 from netvlad.images.listing import Listing
+from netvlad.types import ImageSet
 
 _PROBES = 16
 
@@ -39,6 +41,20 @@ def frames_in(record: DatasetRecord, root: Path, folder: str) -> tuple[str, ...]
 def _in_order(name: str) -> tuple[list[tuple[str, int]], str]:
     # Text and number by turns; the name itself settles 01 against 1.
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)], name
+
+
+def image_set(
+    root: Path,
+    names: Sequence[str],
+    positions: NDArray[np.float64],
+    headings: NDArray[np.float64],
+    times: NDArray[np.float64],
+    utm_zone: str | None,
+    labels: Mapping[str, NDArray[np.str_]] | None = None,
+) -> ImageSet:
+    """An image set without the columns, (N,) each, that are NaN throughout."""
+    known = [None if np.isnan(column).all() else column for column in (headings, times)]
+    return ImageSet(root, tuple(names), positions, known[0], known[1], utm_zone, labels or {})
 
 
 def relative_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:

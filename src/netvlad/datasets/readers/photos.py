@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.names import images_below
+from netvlad.datasets.readers.names import image_set, images_below
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError
 from netvlad.geography import to_utm
@@ -80,13 +80,5 @@ def _image_set(
     positions: NDArray[np.float64],
     zone: str,
 ) -> ImageSet:
-    headings = np.array([fact.heading for fact in facts])
-    times = np.array([fact.time for fact in facts])
-    return ImageSet(
-        root,
-        names,
-        positions,
-        None if np.isnan(headings).all() else headings,
-        None if np.isnan(times).all() else times,
-        zone,
-    )
+    headings, times = (np.array([getattr(f, name) for f in facts]) for name in ("heading", "time"))
+    return image_set(root, names, positions, headings, times, zone)

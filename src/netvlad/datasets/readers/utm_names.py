@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.cities import refuse_zone, shifted
-from netvlad.datasets.readers.names import images_below
+from netvlad.datasets.readers.names import image_set, images_below
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone
@@ -227,12 +227,5 @@ def _image_set(
         label: np.array([part[i].strip() for part in parts], dtype=str)
         for label, i in _LABELS.items()
     }
-    return ImageSet(
-        root,
-        names,
-        positions,
-        None if np.isnan(headings).all() else headings,
-        None if np.isnan(times).all() else times,
-        zone,
-        {label: column for label, column in words.items() if (column != "").any()},
-    )
+    labels = {label: column for label, column in words.items() if (column != "").any()}
+    return image_set(root, names, positions, headings, times, zone, labels)
