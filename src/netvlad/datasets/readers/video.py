@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
-from netvlad.datasets.readers.video_file import SUFFIXES
 from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+"""How the names of videos end, in lower case."""
 
 SETTINGS_NAME = "video.json"
 """What may lie beside the videos: which frames to take, and when each video began."""
