@@ -32,7 +32,6 @@ def read_photos(
 
     Raises:
         DataError: a folder is missing or has no images, or no photo has a position.
-        SettingsError: ``utm_zone`` is not a zone.
     """
     prefix = f"{split}/" if (root / split / "database").is_dir() else ""
     listings = [images_below(record, root, f"{prefix}{role}") for role in ("database", "queries")]

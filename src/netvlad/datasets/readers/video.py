@@ -14,7 +14,7 @@ from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
-from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
+from netvlad.types import ImageSet, PlaceDataset
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 """How the names of videos end, in lower case."""
@@ -28,14 +28,7 @@ EVERY_M = 5.0
 _KEYS = ("every_m", "every_s", "offset_s", "max_gap_s")
 
 
-def read_video(
-    record: DatasetRecord,
-    root: Path,
-    split: str,
-    utm_zone: str | None,
-    *,
-    report: Reporter = silent,
-) -> PlaceDataset:
+def read_video(record: DatasetRecord, root: Path, split: str, utm_zone: str | None) -> PlaceDataset:
     """Open videos as two sets of frames, a frame every 5 m of the track.
 
     The first time, the frames are written into a cache folder, which takes as long as decoding the
@@ -44,14 +37,7 @@ def read_video(
     "offset_s": {"ride.mp4": 2.5}}``, also ``every_s`` and ``max_gap_s``, see
     :class:`netvlad.datasets.readers.video_frames.FrameRequest`. ``times`` are seconds since 1970;
     the labels are ``sequence``, the video's name without suffix, and ``frame``, the number of the
-    frame in its video, from 0.
-
-    Args:
-        record: see :class:`~netvlad.datasets.record.Reader`.
-        root: the folder that holds ``<split>/database`` and ``<split>/queries``.
-        split: the split's folder.
-        utm_zone: the zone to project to; None takes that of the median frame.
-        report: progress in frames while they are written, and notes.
+    frame in its video, from 0. Positions are in ``utm_zone``; None takes that of the median frame.
 
     Raises:
         DataError: a folder, a video or a track is missing or cannot be read, or ``video.json``
@@ -63,20 +49,20 @@ def read_video(
     asked = [_requests(record, root / split / role) for role in ("database", "queries")]
     cache = frame_cache()
 
-    def waiting() -> None:
-        report(Note(f"Waiting for another process that writes frames into {cache}."))
+    def wait() -> None:
+        """Let another process that writes the same frames finish."""
 
     made = [
-        [write_frames(r, cache / r.fingerprint(), waiting=waiting, report=report) for r in requests]
+        [write_frames(request, cache / request.fingerprint(), waiting=wait) for request in requests]
         for requests in asked
     ]
     everything = [frames for part in made for frames in part]
+    latitude, longitude = (
+        np.concatenate([getattr(frames.table, name) for frames in everything])
+        for name in ("latitude", "longitude")
+    )
     try:
-        positions, zone = to_utm(
-            np.concatenate([frames.table.latitude for frames in everything]),
-            np.concatenate([frames.table.longitude for frames in everything]),
-            utm_zone,
-        )
+        positions, zone = to_utm(latitude, longitude, utm_zone)
     except DataError as error:
         raise DataError(f"{root / split}: {error}") from error
     count = sum(len(frames.table) for frames in made[0])
@@ -107,47 +93,37 @@ def _requests(record: DatasetRecord, folder: Path) -> list[FrameRequest]:
     tracks = {file.stem: file for file in files if file.suffix.lower() == ".gpx"}
     settings = folder / SETTINGS_NAME
     told = read_json(settings, error=DataError) if settings.exists() else {}
-    choice, offsets, max_gap_s = _settings(settings, told, {video.name for video in videos})
-    requests = []
+    numbers, offsets = _settings(settings, told, {video.name for video in videos})
+    max_gap_s = numbers.pop("max_gap_s", MAX_GAP_S)
     for video in videos:
         if video.stem not in tracks:
             raise DataError(
                 f"{video.with_suffix('.gpx')}: no such file; lay the track of {video.name} there"
             )
-        track, offset_s = tracks[video.stem], offsets.get(video.name, 0.0)
-        try:
-            requests.append(FrameRequest(video, track, choice, offset_s, max_gap_s))
-        except SettingsError as error:
-            raise DataError(f"{settings}: {error}") from error
-    return requests
+    try:
+        choice = FrameChoice(**(numbers or {"every_m": EVERY_M}))
+        return [
+            FrameRequest(v, tracks[v.stem], choice, offsets.get(v.name, 0.0), max_gap_s)
+            for v in videos
+        ]
+    except SettingsError as error:
+        raise DataError(f"{settings}: {error}") from error
 
 
-def _settings(
-    path: Path, told: Any, videos: set[str]
-) -> tuple[FrameChoice, dict[str, float], float]:
-    """The choice, the offset of each video that has one, and the longest gap."""
+def _settings(path: Path, told: Any, videos: set[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """The settings but for the offsets, and the offset of each video that has one."""
     if not isinstance(told, dict) or not isinstance(told.get("offset_s", {}), dict):
         raise DataError(f'{path}: must be like {{"every_m": 5, "offset_s": {{"NAME.mp4": 2.5}}}}')
     for key in set(told) - set(_KEYS):
         raise DataError(f"{path}: {key} is no setting; there are {', '.join(_KEYS)}")
     offsets = {
-        video: _number(path, video, told["offset_s"][video]) for video in told.get("offset_s", {})
+        name: _number(path, name, told["offset_s"][name]) for name in told.get("offset_s", ())
     }
     for video in set(offsets) - videos:
         raise DataError(
             f"{path}: offset_s names {video}, which is not there; write the name with its suffix"
         )
-    numbers = {
-        key: _number(path, key, told[key]) for key in _KEYS if key in told and key != "offset_s"
-    }
-    every_m, every_s = numbers.get("every_m"), numbers.get("every_s")
-    if every_m is None and every_s is None:
-        every_m = EVERY_M
-    try:
-        choice = FrameChoice(every_m=every_m, every_s=every_s)
-    except SettingsError as error:
-        raise DataError(f"{path}: {error}") from error
-    return choice, offsets, numbers.get("max_gap_s", MAX_GAP_S)
+    return {k: _number(path, k, told[k]) for k in _KEYS if k in told and k != "offset_s"}, offsets
 
 
 def _number(path: Path, what: str, value: Any) -> float:
