@@ -120,29 +120,27 @@ def utm_name(images: ImageSet, index: int, place: tuple[float, float], number: i
 
 def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report: Reporter) -> None:
     total = len(dataset.database) + len(dataset.queries)
-    stage = "Copying images" if copy else "Linking images"
     done = left_out = 0
     with _folder_beside(target) as temporary:
         for role, images in (("database", dataset.database), ("queries", dataset.queries)):
             folder = temporary / role
             folder.mkdir()
-            written = 0
+            before = left_out
             for source, name in _named(images):
-                done += 1
                 if name is None:
-                    continue
-                if not source.is_file():
+                    left_out += 1
+                elif not source.is_file():
                     hint = "netvlad datasets check lists all that is missing"
                     raise DataError(f"{source}: is not there; {hint}")
-                if copy:
+                elif copy:
                     shutil.copyfile(source, folder / name)
                 else:
                     (folder / name).symlink_to(source.absolute())
-                written += 1
+                done += 1
                 if done % 64 == 0 or done == total:
+                    stage = "Copying images" if copy else "Linking images"
                     report(Progress(stage, done, total))
-            left_out += len(images) - written
-            if written == 0:
+            if left_out - before == len(images):
                 raise DataError(
                     f"{dataset.name} {dataset.split}: no image of the {role} has a position, so "
                     "none can be named by it"

@@ -98,10 +98,8 @@ def _errors_of(path: Path) -> Iterator[None]:
 def _zip_members(path: Path, archive: zipfile.ZipFile) -> list[_Member]:
     members: list[_Member] = []
     for entry in archive.infolist():
-        _check_name(path, entry.filename)
-        mode = entry.external_attr >> 16
-        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise DataError(f"{path}: {entry.filename} is a link or a device; unpack it by hand")
+        mode = stat.S_IFMT(entry.external_attr >> 16)
+        _check(path, entry.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
         if not entry.is_dir():
             members.append((entry.filename, entry.file_size, partial(archive.open, entry)))
     return members
@@ -110,21 +108,19 @@ def _zip_members(path: Path, archive: zipfile.ZipFile) -> list[_Member]:
 def _tar_members(path: Path, archive: tarfile.TarFile) -> list[_Member]:
     members: list[_Member] = []
     for entry in archive.getmembers():
-        _check_name(path, entry.name)
-        if not (entry.isreg() or entry.isdir()):
-            raise DataError(f"{path}: {entry.name} is a link or a device; unpack it by hand")
+        _check(path, entry.name, entry.isreg() or entry.isdir())
         if entry.isreg():
             members.append((entry.name, entry.size, partial(archive.extractfile, entry)))
     return members
 
 
-def _check_name(path: Path, name: str) -> None:
-    """Refuse names that lead out of the folder, on any system."""
+def _check(path: Path, name: str, is_plain: bool) -> None:
+    """Refuse links, devices, and names that lead out of the folder on any system."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts and name.strip("./") == "":
-        return  # the folder itself
     if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name):
         raise DataError(f"{path}: {name!r} would be unpacked outside the folder; do not trust it")
+    if not is_plain:
+        raise DataError(f"{path}: {name} is a link or a device; unpack it by hand")
 
 
 def _move_all(source: Path, folder: Path) -> None:

@@ -131,12 +131,10 @@ def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
         StorageError: the table cannot be written.
     """
     sets = (("database", dataset.database), ("query", dataset.queries))
-    numbers = {
-        name: ([getattr(images, f"{name}s") for _, images in sets], digits)
-        for name, digits in (("heading", 3), ("time", 6))
-    }
-    numbers = {
-        name: column for name, column in numbers.items() if any(v is not None for v in column[0])
+    digits = {
+        name: count
+        for name, count in (("heading", 3), ("time", 6))
+        if any(getattr(images, f"{name}s") is not None for _, images in sets)
     }
     labels = list(dict.fromkeys(name for _, images in sets for name in images.labels))
     with (
@@ -144,15 +142,15 @@ def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["image", "role", *_METRES, "zone", *numbers, *labels])
-        for side, (role, images) in enumerate(sets):
+        table.writerow(["image", "role", *_METRES, "zone", *digits, *labels])
+        for role, images in sets:
             for i, name in enumerate(images.names):
                 _check_name(path, name)
                 east, north = (np.nan, np.nan) if images.positions is None else images.positions[i]
                 known = math.isfinite(east) and math.isfinite(north)
                 place = [f"{east:.3f}", f"{north:.3f}"] if known else ["", ""]
                 row = [name, role, *place, images.utm_zone or ""]
-                row += [_number(values[side], i, digits) for values, digits in numbers.values()]
+                row += [_number(getattr(images, f"{k}s"), i, n) for k, n in digits.items()]
                 row += [str(images.labels[k][i]) if k in images.labels else "" for k in labels]
                 table.writerow(row)
 

@@ -139,17 +139,12 @@ def read_dbstruct(path: Path) -> DbStruct:
             number of names than of positions.
     """
     fields = _fields(path)
-    database, queries = (_names(path, fields, name) for name in ("dbImageFns", "qImageFns"))
     num_images, num_queries = _number(fields, "numImages"), _number(fields, "numQueries")
     squared = _number(fields, "nonTrivPosDistSqThr")
     return DbStruct(
         "".join(_texts(fields.get("whichSet", ""))[:1]),
-        database,
-        _positions(path, fields, "utmDb", len(database)),
-        _times(path, fields, "dbTimeStamp", len(database)),
-        queries,
-        _positions(path, fields, "utmQ", len(queries)),
-        _times(path, fields, "qTimeStamp", len(queries)),
+        *_images(path, fields, "dbImageFns", "utmDb", "dbTimeStamp"),
+        *_images(path, fields, "qImageFns", "utmQ", "qTimeStamp"),
         None if num_images is None else int(num_images),
         None if num_queries is None else int(num_queries),
         _number(fields, "posDistThr"),
@@ -185,49 +180,40 @@ def _fields(path: Path) -> Mapping[str, Any]:
     )
 
 
-def _field(path: Path, fields: Mapping[str, Any], name: str) -> Any:
-    if name not in fields:
-        raise DataError(f"{path}: dbStruct has no field {name} (it has {', '.join(fields)})")
-    return fields[name]
-
-
 def _texts(value: Any) -> list[str]:
     """Cells, or the rows of a character array, which are filled up with blanks."""
     items = np.asarray(value, object).ravel().tolist()
     return [item.rstrip() if isinstance(item, str) else "" for item in items]
 
 
-def _names(path: Path, fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    names = _texts(_field(path, fields, name))
+def _images(
+    path: Path, fields: Mapping[str, Any], name: str, position: str, time: str
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
+    """N names, positions (N, 2) and times (N,) of the fields that are called so."""
+    for needed in (name, position):
+        if needed not in fields:
+            raise DataError(f"{path}: dbStruct has no field {needed} (it has {', '.join(fields)})")
+    names = tuple(_texts(fields[name]))
     if not all(names):
         raise DataError(f"{path}: dbStruct.{name} holds something that is not a file name")
-    return tuple(names)
-
-
-def _positions(path: Path, fields: Mapping[str, Any], name: str, count: int) -> NDArray[np.float64]:
-    array = _numbers(path, name, _field(path, fields, name))
+    count = len(names)
+    metres = _numbers(path, position, fields[position])
     # 2 × N first: with two images both readings fit, and MATLAB's files are 2 × N.
-    if array.shape == (2, count):
-        return np.ascontiguousarray(array.T)
-    if array.shape == (count, 2):
-        return array
-    if count <= 1 and array.size == 2 * count:
-        return array.reshape(count, 2)
-    raise DataError(
-        f"{path}: dbStruct.{name} has shape {array.shape} but there are {count} image names; "
-        f"expected (2, {count})"
-    )
-
-
-def _times(
-    path: Path, fields: Mapping[str, Any], name: str, count: int
-) -> NDArray[np.float64] | None:
-    if name not in fields:
-        return None
-    array = _numbers(path, name, fields[name]).ravel()
-    if len(array) != count:
-        raise DataError(f"{path}: dbStruct.{name} has {len(array)} values for {count} images")
-    return array
+    if metres.shape == (2, count):
+        metres = np.ascontiguousarray(metres.T)
+    elif count <= 1 and metres.size == 2 * count:
+        metres = metres.reshape(count, 2)
+    if metres.shape != (count, 2):
+        raise DataError(
+            f"{path}: dbStruct.{position} has shape {metres.shape} but there are {count} image "
+            f"names; expected (2, {count})"
+        )
+    if time not in fields:
+        return names, metres, None
+    times = _numbers(path, time, fields[time]).ravel()
+    if len(times) != count:
+        raise DataError(f"{path}: dbStruct.{time} has {len(times)} values for {count} images")
+    return names, metres, times
 
 
 def _numbers(path: Path, name: str, value: Any) -> NDArray[np.float64]:

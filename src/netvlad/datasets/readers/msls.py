@@ -117,7 +117,13 @@ def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, sever
     raw, subtasks = table("raw.csv", _RAW), table("subtask_index.csv", _SUBTASKS)
     keys = listed.texts("key")
     for other in (sequences, raw, subtasks):
-        _check_rows(listed.path, keys, other)
+        if other is None:
+            continue
+        if len(other) != len(keys) or ("key" in other and other.texts("key") != keys):
+            raise DataError(
+                f"{other.path}: lists other images than {listed.path.name}, or in another order; "
+                "unpack metadata.zip again"
+            )
     positions, zone = None, None
     if places is not None:
         positions = np.stack([places.numbers("easting"), places.numbers("northing")], axis=1)
@@ -126,15 +132,26 @@ def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, sever
             positions = shifted(positions, _NUMBERS[city])
         elif raw is not None:
             zone = _zone(raw, positions)
+    labels = {"city": np.full(len(keys), city)}
+    headings, frames = None, None
+    if places is not None:
+        labels["condition"] = np.where(places.truths("night"), "night", "day")
+        labels["view_direction"] = places.words("view_direction")
+        labels["control_panel"] = np.where(places.truths("control_panel"), "1", "0")
+        labels["cluster"] = places.words("unique_cluster")
+    if raw is not None:
+        headings = raw.numbers("ca")
+        labels["panorama"] = np.where(raw.truths("pano"), "1", "0")
+        labels["date"] = raw.words("captured_at")
+    if sequences is not None:
+        frames = sequences.numbers("frame_number")
+        name = "sequence_key" if "sequence_key" in sequences else "sequence_id"
+        labels["sequence"] = sequences.words(name)
+    if subtasks is not None:
+        labels["subtask"] = _subtask_words(subtasks)
     prefix = folder.relative_to(root).as_posix()
-    images = ImageSet(
-        root,
-        tuple(f"{prefix}/images/{key}.jpg" for key in keys),
-        positions,
-        None if raw is None else raw.numbers("ca"),
-        None if sequences is None else sequences.numbers("frame_number"),
-        labels=_labels(city, len(keys), places, raw, sequences, subtasks),
-    )
+    names = tuple(f"{prefix}/images/{key}.jpg" for key in keys)
+    images = ImageSet(root, names, positions, headings, frames, labels=labels)
     tables = {"raw.csv": raw, "seq_info.csv": sequences, "subtask_index.csv": subtasks}
     missing = [str(folder / name) for name, found in tables.items() if found is None]
     # The owners keep raw.csv of the test split.
@@ -156,42 +173,6 @@ def _zone(raw: Columns, positions: NDArray[np.float64]) -> str | None:
     except DataError as error:
         raise DataError(f"{raw.path}: {error}") from error
     return zone if np.abs(expected - positions[known]).max() <= _AGREE_WITHIN_M else None
-
-
-def _check_rows(path: Path, keys: list[str], table: Columns | None) -> None:
-    """All tables of a folder must list the same images in the same order."""
-    if table is None:
-        return
-    if len(table) != len(keys) or ("key" in table and table.texts("key") != keys):
-        raise DataError(
-            f"{table.path}: lists other images than {path.name}, or in another order; "
-            "unpack metadata.zip again"
-        )
-
-
-def _labels(
-    city: str,
-    count: int,
-    places: Columns | None,
-    raw: Columns | None,
-    sequences: Columns | None,
-    subtasks: Columns | None,
-) -> dict[str, NDArray[np.str_]]:
-    labels = {"city": np.full(count, city)}
-    if places is not None:
-        labels["condition"] = np.where(places.truths("night"), "night", "day")
-        labels["view_direction"] = places.words("view_direction")
-        labels["control_panel"] = np.where(places.truths("control_panel"), "1", "0")
-        labels["cluster"] = places.words("unique_cluster")
-    if raw is not None:
-        labels["panorama"] = np.where(raw.truths("pano"), "1", "0")
-        labels["date"] = raw.words("captured_at")
-    if sequences is not None:
-        name = "sequence_key" if "sequence_key" in sequences else "sequence_id"
-        labels["sequence"] = sequences.words(name)
-    if subtasks is not None:
-        labels["subtask"] = _subtask_words(subtasks)
-    return labels
 
 
 def _subtask_words(subtasks: Columns) -> NDArray[np.str_]:
