@@ -136,16 +136,13 @@ def splits_on_disk(name: str, data_dir: Path) -> tuple[str, ...]:
         return record.splits
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; {name} is expected there as {record.layout}")
-    tables = {path.stem for path in data_dir.glob("*.csv") if _lists_roles(path)}
-    folders = {
-        path.parent.name
-        for base in (data_dir, data_dir / "images")
-        for path in base.glob("*/database")
-        if path.is_dir()
-    }
-    lists = {path.parent.name for path in data_dir.glob("*/database.txt")}
     # A reader knows but one of these; whoever has several of them has to name a split.
-    found = tables or folders or lists
+    found = (
+        {path.stem for path in data_dir.glob("*.csv") if _lists_roles(path)}
+        or {path.parent.name for path in data_dir.glob("*/database") if path.is_dir()}
+        | {path.parent.name for path in data_dir.glob("images/*/database") if path.is_dir()}
+        or {path.parent.name for path in data_dir.glob("*/database.txt")}
+    )
     return tuple(sorted(found, key=lambda split: (_USES.index(use_of(split)), split)))
 
 
@@ -186,11 +183,9 @@ def _counts(dataset: PlaceDataset, record: DatasetRecord | None) -> list[Finding
     counts = len(dataset.database), len(dataset.queries)
     published = record.counts.get(dataset.split, counts) if record else counts
     # Who opened it by its name has been told.
-    told = any(note.startswith(f"{counts[0]} database and ") for note in dataset.notes)
-    if told or counts == published:
+    known = any(note.startswith(f"{counts[0]} database and ") for note in dataset.notes)
+    if known or counts == published:
         return []
-    what = (
-        f"{counts[0]} database images and {counts[1]} queries; published were "
-        f"{published[0]} and {published[1]}"
-    )
-    return [finding("counts", dataset.split, what)]
+    what = f"{counts[0]} database images and {counts[1]} queries"
+    told = f"{what}; published were {published[0]} and {published[1]}"
+    return [finding("counts", dataset.split, told)]

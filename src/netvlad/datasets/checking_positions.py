@@ -91,13 +91,12 @@ class _Positions:
         if known.sum() < 2:
             return found
         extent = np.ptp(self.positions[known], axis=0)
-        what = ""
         if not extent.any():
             kind, what = "positions-equal", "images that all have the same position"
         elif self._look_like_degrees(extent):
-            kind = "positions-are-degrees"
             what = "positions that look like degrees, but are taken for metres"
-        if not what:
+            kind = "positions-are-degrees"
+        else:
             return found + self._misplaced()
         count = int(known.sum())
         return [*found, finding(kind, self.split, what, count=count, of=len(known))]
@@ -112,23 +111,13 @@ class _Positions:
         far = self.known & (away > FARTHEST_M)
         outside = self._outside_zone()
         swapped = self._swapped(far | outside)
+        turned = "images with latitude and longitude (or easting and northing) swapped"
+        beside = f"positions that cannot be in UTM zone {self.images.utm_zone}"
+        beyond = f"images more than {FARTHEST_M / 1000:.0f} km from the median position"
         return [
-            *self._found(
-                "positions-swapped",
-                swapped,
-                "images with latitude and longitude (or easting and northing) swapped",
-            ),
-            *self._found(
-                "positions-outside-zone",
-                outside & ~swapped,
-                f"positions that cannot be in UTM zone {self.images.utm_zone}",
-            ),
-            *self._found(
-                "positions-far",
-                far & ~outside & ~swapped,
-                f"images more than {FARTHEST_M / 1000:.0f} km from the median position",
-                away,
-            ),
+            *self._found("positions-swapped", swapped, turned),
+            *self._found("positions-outside-zone", outside & ~swapped, beside),
+            *self._found("positions-far", far & ~outside & ~swapped, beyond, away),
         ]
 
     def _from_median(self) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,22 +43,18 @@ class SplitSettings:
     seed: int = 123
 
     def __post_init__(self) -> None:
+        radius_m = PlaceDataset.radius_m
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and 0 < self.val + self.test < 1):
-            raise SettingsError(
-                f"val is {self.val:g} and test is {self.test:g}; give shares of the photos, "
-                "together more than 0 and less than 1"
-            )
+            shares = f"val is {self.val:g} and test is {self.test:g}; give shares of the photos"
+            raise SettingsError(f"{shares}, together more than 0 and less than 1")
         if not 0 < self.query_share < 1:
-            raise SettingsError(f"query_share is {self.query_share:g}; give one between 0 and 1")
-        if not (np.isfinite(self.place_m) and 0 <= self.place_m <= PlaceDataset.radius_m):
-            raise SettingsError(
-                f"place_m is {self.place_m:g}; give metres from 0 to {PlaceDataset.radius_m:g}"
-            )
-        if not (np.isfinite(self.gap_m) and self.gap_m > PlaceDataset.radius_m):
-            raise SettingsError(
-                f"gap_m is {self.gap_m:g}; give more than {PlaceDataset.radius_m:g} metres, which "
-                "is what counts as the same place"
-            )
+            wrong = f"query_share is {self.query_share:g}"
+            raise SettingsError(f"{wrong}; give a share between 0 and 1")
+        if not 0 <= self.place_m <= radius_m:
+            raise SettingsError(f"place_m is {self.place_m:g}; give metres from 0 to {radius_m:g}")
+        if not radius_m < self.gap_m < np.inf:
+            wrong = f"gap_m is {self.gap_m:g}; give more than {radius_m:g} metres"
+            raise SettingsError(f"{wrong}, which is what counts as the same place")
 
 
 def copies_among(
@@ -183,24 +179,19 @@ def write_strips(
     for table in tables:
         if table.exists():
             raise SettingsError(f"{table}: exists already; give another --output, or remove it")
-    for number, table in enumerate(tables):
-        members = strips.split == number
-        database, queries = (
-            _listed(photos.subset(np.flatnonzero(members & role)), output, relative)
-            for role in (~strips.is_query, strips.is_query)
-        )
-        write_csv_split(table, PlaceDataset("csv", strips.names[number], database, queries))
-    return tables
-
-
-def _listed(photos: ImageSet, output: Path, relative: bool) -> ImageSet:
     paths = [os.path.abspath(photos.path(i)) for i in range(len(photos))]  # noqa: PTH100
     if relative:
         base = os.path.abspath(output)  # noqa: PTH100
         paths = [Path(os.path.relpath(path, base)).as_posix() for path in paths]
-    return ImageSet(
-        output, tuple(paths), photos.positions, photos.headings, photos.times, photos.utm_zone
-    )
+    listed = replace(photos, root=output, names=tuple(paths), labels={})
+    for number, table in enumerate(tables):
+        members = strips.split == number
+        database, queries = (
+            listed.subset(np.flatnonzero(members & role))
+            for role in (~strips.is_query, strips.is_query)
+        )
+        write_csv_split(table, PlaceDataset("csv", strips.names[number], database, queries))
+    return tables
 
 
 def _along_axis(positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,9 +33,7 @@ def read_csv_table(
     they say otherwise), which become seconds since 1970.
 
     Args:
-        record: see :class:`~netvlad.datasets.record.Reader`.
-        root: the folder that holds the table.
-        split: the table's name without ``.csv``.
+        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: for metres, the zone they are in, or are brought to where a column ``zone`` says
             otherwise; for degrees, the zone to project to (None: that of the median point).
 

@@ -73,9 +73,7 @@ def read_struct_folder(
     which they may lie.
 
     Args:
-        record: see :class:`~netvlad.datasets.record.Reader`.
-        root: the folder that holds ``datasets/`` (or its files) and the images.
-        split: the split.
+        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone of another city in this layout.
         structs: the file of each split, without ``.mat``.
         database_folders: folders that the database names may be relative to ("" is the root).

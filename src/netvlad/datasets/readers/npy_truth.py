@@ -33,12 +33,10 @@ def read_npy_truth(
     What is correct is told by the list alone. A few images are looked for, to find their folder.
 
     Args:
-        record: see :class:`~netvlad.datasets.record.Reader`, as for what is not listed here.
-        root: the folder that holds the lists, or ``<folder>`` or ``datasets/<folder>`` with them.
-        split: the split; it stands for ``{}`` in ``prefix``.
-        utm_zone: None.
-        folder: the folder of the lists; images may lie in it, too.
-        prefix: what the lists' names begin with.
+        record, root, split, utm_zone: see :class:`~netvlad.datasets.record.Reader`.
+        folder: the lists lie in the root, in this folder or in ``datasets/<folder>``; images may
+            lie in it, too.
+        prefix: what the lists' names begin with; ``{}`` stands for the split.
         images: other folders in which images may lie.
         truth: what the name of the list of correct database indices ends with.
         chosen: the same of the list of the queries that count; empty when all do.

@@ -141,16 +141,9 @@ def _image_set(
 ) -> ImageSet:
     tables = [frames.table for frames in made]
     names = [f"{frames.folder.name}/{image}" for frames in made for image in frames.table.images]
-    sequences = [r.name for r, table in zip(requests, tables, strict=True) for _ in table.images]
-    return ImageSet(
-        root,
-        tuple(names),
-        positions,
-        np.concatenate([table.heading for table in tables]),
-        np.concatenate([table.time for table in tables]),
-        zone,
-        {
-            "sequence": np.array(sequences, np.str_),
-            "frame": np.concatenate([table.frames for table in tables]).astype(np.str_),
-        },
-    )
+    headings = np.concatenate([table.heading for table in tables])
+    times = np.concatenate([table.time for table in tables])
+    sequences = np.repeat([request.name for request in requests], [len(t) for t in tables])
+    numbers = np.concatenate([table.frames for table in tables]).astype(np.str_)
+    labels = {"sequence": sequences.astype(np.str_), "frame": numbers}
+    return ImageSet(root, tuple(names), positions, headings, times, zone, labels)

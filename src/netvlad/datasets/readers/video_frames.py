@@ -375,15 +375,10 @@ class _Writing:
         self._write_images(report)
         times = self.start + np.array([seconds for _, seconds in self.chosen], np.float64)
         points = self.track.at(times, max_gap_s=self.request.max_gap_s)
-        table = FrameTable(
-            tuple(self._image(number) for number, _ in self.chosen),
-            np.array([number for number, _ in self.chosen], np.int64),
-            points.latitudes,
-            points.longitudes,
-            points.elevations,
-            points.headings,
-            times,
-        )
+        images = tuple(self._image(number) for number, _ in self.chosen)
+        numbers = np.array([number for number, _ in self.chosen], np.int64)
+        degrees = points.latitudes, points.longitudes
+        table = FrameTable(images, numbers, *degrees, points.elevations, points.headings, times)
         notes = self._notes()
         _write_frame_table(folder, name, table)
         write_json(path, {"identity": identity, "finished": True, "notes": notes})
@@ -450,13 +445,10 @@ class _Writing:
             )
         if self.damaged:
             notes.append(f"{video}: {self.damaged} frames could not be decoded and were left out.")
-        if duration_s is not None and length_s is not None:
-            slack = max(_LENGTH_SLACK_S, 0.01 * duration_s)
-            if length_s < duration_s - slack:
-                notes.append(
-                    f"{video} breaks off after {length_s:.1f} s of {duration_s:.1f} s; there are "
-                    "frames of its beginning only."
-                )
+        whole = math.inf if length_s is None else length_s
+        if duration_s is not None and whole < duration_s - max(_LENGTH_SLACK_S, 0.01 * duration_s):
+            told = f"{video} breaks off after {whole:.1f} s of {duration_s:.1f} s"
+            notes.append(f"{told}; there are frames of its beginning only.")
         length, gap = length_s if length_s is not None else duration_s, self.request.max_gap_s
         if length is not None:
             covered = self.track.covered_s(self.start, self.start + length, max_gap_s=gap)
