@@ -39,9 +39,11 @@ _tokyo = partial(read_struct_folder, zone="54N", centre=(382_000, 3_947_000))
 
 _WEATHERS = {"night": 823, "overcast": 872, "rain": 937, "snow": 870, "sun": 854}
 _SVOX = {f"test-{word}": Part("test", (f"queries_{word}",), word) for word in _WEATHERS}
+_SF_QUERIES = {"v1": 1_000, "v2": 598, "night": 466, "occlusion": 76}
 _SF_XL = {
-    **{f"test-{kind}": Part("test", (f"queries_{kind}",)) for kind in ("v1", "v2")},
-    **{f"test-{word}": Part("test", (f"queries_{word}",), word) for word in ("night", "occlusion")},
+    f"test-{kind}": Part("test", (f"queries_{kind}",), "" if kind in ("v1", "v2") else kind)
+    for kind in _SF_QUERIES
+} | {
     "small-val": Part("small/val"),
     "small-test": Part("small/test", ("queries_v1", "queries")),
 }
@@ -209,10 +211,7 @@ CITY_RECORDS = (
         source="https://forms.gle/wpyDzhDyoWLQygAT9, on request",
         counts={
             "val": (8_015, 7_993),
-            "test-v1": (2_805_840, 1_000),
-            "test-v2": (2_805_840, 598),
-            "test-night": (2_805_840, 466),
-            "test-occlusion": (2_805_840, 76),
+            **{f"test-{kind}": (2_805_840, count) for kind, count in _SF_QUERIES.items()},
             "small-val": (8_015, 7_993),
             "small-test": (27_191, 1_000),
         },

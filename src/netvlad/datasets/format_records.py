@@ -2,9 +2,9 @@
 
 from netvlad.datasets.readers.csv_table import read_csv_table
 from netvlad.datasets.readers.image_list import read_image_list
-from netvlad.datasets.readers.paired_folders import LAYOUT, read_paired_folders
 from netvlad.datasets.readers.patch_netvlad import read_patch_netvlad
 from netvlad.datasets.readers.photos import read_photos
+from netvlad.datasets.readers.traverses import PAIRED_LAYOUT, read_paired_folders
 from netvlad.datasets.readers.utm_names import NAMED, read_utm_names
 from netvlad.datasets.readers.video import read_video
 from netvlad.datasets.record import DatasetRecord
@@ -31,7 +31,7 @@ FORMAT_RECORDS = (
         splits=(),
         read=read_paired_folders,
         description="any test set of VPR-Bench: queries, references and a list of what is correct",
-        layout=LAYOUT,
+        layout=PAIRED_LAYOUT,
         has_positions=False,
         citation="Zaffar et al., VPR-Bench: An Open-Source Visual Place Recognition Evaluation "
         "Framework with Quantifiable Viewpoint and Appearance Change, IJCV 2021",

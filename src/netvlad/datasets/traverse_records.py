@@ -4,8 +4,13 @@ from functools import partial
 
 from netvlad.datasets.city_records import DOWNLOADER, TEST_TREE
 from netvlad.datasets.readers.npy_truth import read_npy_truth
-from netvlad.datasets.readers.paired_folders import LAYOUT, read_paired_folders
-from netvlad.datasets.readers.traverses import WALKS, read_gardens_point, read_nordland
+from netvlad.datasets.readers.traverses import (
+    PAIRED_LAYOUT,
+    WALKS,
+    read_gardens_point,
+    read_nordland,
+    read_paired_folders,
+)
 from netvlad.datasets.readers.utm_names import read_utm_names
 from netvlad.datasets.record import DatasetRecord
 
@@ -81,7 +86,7 @@ TRAVERSE_RECORDS = (
         splits=("test",),
         read=read_paired_folders,
         description="two walks down a corridor, 111 frames each (Milford 2013)",
-        layout=LAYOUT,
+        layout=PAIRED_LAYOUT,
         citation="Milford, Vision-based place recognition: how low can you go?, IJRR 2013",
         licence="not stated; ask the author",
         source=_VPR_BENCH,
