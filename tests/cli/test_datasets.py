@@ -15,7 +15,7 @@ from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad.cli.main import main
 from netvlad.datasets import DATASETS, open_dataset
-from netvlad.datasets.sources import SOURCES, Source
+from netvlad.datasets.getting import SOURCES, Source
 from netvlad.downloading import RemoteFile
 
 

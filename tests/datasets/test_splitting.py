@@ -9,7 +9,7 @@ from tests.made_photos import mosaic
 
 from netvlad.datasets import open_dataset
 from netvlad.datasets.checking import check_dataset
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.datasets.splitting import (
     SplitSettings,
     Strips,

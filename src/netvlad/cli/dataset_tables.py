@@ -10,8 +10,7 @@ from rich.table import Table
 from netvlad.datasets import DATASETS, DatasetRecord
 from netvlad.datasets.checking import use_of
 from netvlad.datasets.findings import Checkup, Finding
-from netvlad.datasets.getting import source_of
-from netvlad.datasets.sources import Source
+from netvlad.datasets.getting import Source, source_of
 from netvlad.reports.printable import printable
 from netvlad.types import counted
 

@@ -1,18 +1,23 @@
 """Is a data set what it should be? Files, pictures, positions, and what splits must not share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from netvlad.datasets.checking_duplicates import duplicate_findings
-from netvlad.datasets.checking_images import examine_images, image_findings, listed_images
+from netvlad.datasets.checking_images import (
+    duplicate_findings,
+    examine_images,
+    image_findings,
+    listed_images,
+)
 from netvlad.datasets.checking_positions import position_findings, shared_places
-from netvlad.datasets.findings import Checkup, Finding, worst_first
+from netvlad.datasets.findings import Checkup, Finding, finding, worst_first
 from netvlad.datasets.registry import DATASETS, DatasetRecord, open_dataset
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import PlaceDataset, Reporter, silent
 
-_USES = ("train", "val", "test")
+_USES = ("train", "val", "test", "")
 
 
 def check_dataset(
@@ -55,14 +60,8 @@ def check_dataset(
     )
     if split is not None and len(splits_on_disk(name, Path(data_dir))) > 1:
         what = f"only {split} was checked, so it was not compared with other splits"
-        unopened.append(Finding("not-compared", split, 0, 0, what, "leave --split out"))
-    return Checkup(
-        checkup.dataset,
-        checkup.splits,
-        checkup.database,
-        checkup.queries,
-        worst_first([*checkup.findings, *unopened]),
-    )
+        unopened.append(finding("not-compared", split, what))
+    return replace(checkup, findings=worst_first([*checkup.findings, *unopened]))
 
 
 def check_splits(
@@ -84,7 +83,8 @@ def check_splits(
     """
     findings: list[Finding] = []
     for dataset in datasets:
-        findings += _reader_notes(dataset) + _counts(dataset, record) + position_findings(dataset)
+        findings += [finding("reader", dataset.split, note.rstrip(".")) for note in dataset.notes]
+        findings += _counts(dataset, record) + position_findings(dataset)
     for first, second in combinations(datasets, 2):
         if are_apart(first.split, second.split):
             findings += shared_places(first, second)
@@ -114,12 +114,12 @@ def are_apart(first: str, second: str) -> bool:
         (True, False)
     """
     uses = use_of(first), use_of(second)
-    return uses[0] != uses[1] and set(uses) <= set(_USES)
+    return uses[0] != uses[1] and "" not in uses
 
 
 def use_of(split: str) -> str:
     """``train``, ``val`` or ``test`` by how the split's name begins; else ``""``."""
-    return next((use for use in _USES if split.startswith(use)), "")
+    return next(use for use in _USES if split.startswith(use))
 
 
 def splits_on_disk(name: str, data_dir: Path) -> tuple[str, ...]:
@@ -136,17 +136,14 @@ def splits_on_disk(name: str, data_dir: Path) -> tuple[str, ...]:
         return record.splits
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; {name} is expected there as {record.layout}")
-    tables = {path.stem for path in data_dir.glob("*.csv") if _lists_roles(path)}
-    folders = {
-        path.parent.name
-        for base in (data_dir, data_dir / "images")
-        for path in base.glob("*/database")
-        if path.is_dir()
-    }
-    lists = {path.parent.name for path in data_dir.glob("*/database.txt")}
     # A reader knows but one of these; whoever has several of them has to name a split.
-    found = tables or folders or lists
-    return tuple(sorted(found, key=lambda split: (_order(split), split)))
+    found = (
+        {path.stem for path in data_dir.glob("*.csv") if _lists_roles(path)}
+        or {path.parent.name for path in data_dir.glob("*/database") if path.is_dir()}
+        | {path.parent.name for path in data_dir.glob("images/*/database") if path.is_dir()}
+        or {path.parent.name for path in data_dir.glob("*/database.txt")}
+    )
+    return tuple(sorted(found, key=lambda split: (_USES.index(use_of(split)), split)))
 
 
 def _open_all(
@@ -167,7 +164,7 @@ def _open_all(
             first = first or error
             # Many people have only some of the splits; a damaged one is another matter.
             kind = "not-there" if ": no such " in str(error) else "cannot-be-opened"
-            findings.append(Finding(kind, split, 0, 0, str(error)))
+            findings.append(finding(kind, split, str(error)))
     if not datasets and first is not None:
         raise first
     return datasets, findings
@@ -182,26 +179,13 @@ def _lists_roles(path: Path) -> bool:
     return "image" in header and "role" in header
 
 
-def _order(split: str) -> int:
-    use = use_of(split)
-    return _USES.index(use) if use in _USES else len(_USES)
-
-
-def _reader_notes(dataset: PlaceDataset) -> list[Finding]:
-    return [Finding("reader", dataset.split, 0, 0, note.rstrip(".")) for note in dataset.notes]
-
-
 def _counts(dataset: PlaceDataset, record: DatasetRecord | None) -> list[Finding]:
-    if record is None or dataset.split not in record.counts:
-        return []
-    published = tuple(record.counts[dataset.split])
     counts = len(dataset.database), len(dataset.queries)
-    # Some readers say so themselves, in their own words.
-    told = any(str(counts[0]) in note and str(published[0]) in note for note in dataset.notes)
-    if counts == published or told:
+    published = record.counts.get(dataset.split, counts) if record else counts
+    # Who opened it by its name has been told.
+    known = any(note.startswith(f"{counts[0]} database and ") for note in dataset.notes)
+    if known or counts == published:
         return []
-    what = (
-        f"{counts[0]} database images and {counts[1]} queries; published were "
-        f"{published[0]} and {published[1]}"
-    )
-    return [Finding("counts", dataset.split, 0, 0, what)]
+    what = f"{counts[0]} database images and {counts[1]} queries"
+    told = f"{what}; published were {published[0]} and {published[1]}"
+    return [finding("counts", dataset.split, told)]

@@ -1,17 +1,18 @@
-"""Are the images of a data set there, and can they be decoded?"""
+"""Are the images of a data set there, can they be decoded, and is each listed once?"""
 
 import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
-from netvlad.datasets.findings import EXAMPLES, Finding
+from netvlad.datasets.findings import Finding, finding
 from netvlad.errors import ImageError
 from netvlad.images import read_image
 from netvlad.types import PlaceDataset, Progress, Reporter, silent
@@ -20,7 +21,6 @@ _FILES_AT_ONCE = 32
 # Larger pictures are decoded to fewer pixels; their files are still read to the end.
 _SIDE = 1024
 _TAIL_BYTES = 4096
-_CHUNK_BYTES = 1 << 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF")
 
 
@@ -85,10 +85,8 @@ def examine_images(
     Returns:
         one state per path.
     """
-    states: list[ImageState] = []
     look = _header if fast else _decoded
-    for state in _in_threads(look, paths, threads, "Checking images", report):
-        states.append(state)
+    states = list(_in_threads(look, paths, threads, "Checking images", report))
     if not fast:
         return states
     suspects = defaultdict(list)
@@ -98,10 +96,7 @@ def examine_images(
     again = [i for group in suspects.values() if len(group) > 1 for i in group]
     whole = _in_threads(_whole, [paths[i] for i in again], threads, "Comparing files", report)
     found = dict(zip(again, whole, strict=True))
-    return [
-        ImageState(state.missing, state.trouble, found.get(i, b""))
-        for i, state in enumerate(states)
-    ]
+    return [replace(state, content=found.get(i, b"")) for i, state in enumerate(states)]
 
 
 def image_findings(rows: Sequence[ListedImage], states: Sequence[ImageState]) -> list[Finding]:
@@ -113,34 +108,59 @@ def image_findings(rows: Sequence[ListedImage], states: Sequence[ImageState]) ->
     """
     findings = []
     for split in dict.fromkeys(row.split for row in rows):
-        here = [i for i, row in enumerate(rows) if row.split == split]
-        missing = [i for i in here if states[i].missing]
-        damaged = [i for i in here if states[i].trouble]
-        if missing:
-            findings.append(
-                Finding(
-                    "missing",
-                    split,
-                    len(missing),
-                    len(here),
-                    "images that are not there",
-                    "unpack all archives, or correct --data-dir",
-                    tuple(str(rows[i].path) for i in missing[:EXAMPLES]),
-                )
-            )
-        if damaged:
-            findings.append(
-                Finding(
-                    "undecodable",
-                    split,
-                    len(damaged),
-                    len(here),
-                    "images that cannot be decoded",
-                    "fetch these files again",
-                    tuple(f"{rows[i].name}: {states[i].trouble}" for i in damaged[:EXAMPLES]),
-                )
-            )
+        here = [(row, states[i]) for i, row in enumerate(rows) if row.split == split]
+        missing = [str(row.path) for row, state in here if state.missing]
+        damaged = [f"{row.name}: {state.trouble}" for row, state in here if state.trouble]
+        for kind, what, concerned in (
+            ("missing", "images that are not there", missing),
+            ("undecodable", "images that cannot be decoded", damaged),
+        ):
+            if concerned:
+                findings.append(finding(kind, split, what, concerned, of=len(here)))
     return findings
+
+
+def duplicate_findings(
+    rows: Sequence[ListedImage], states: Sequence[ImageState], *, apart: Callable[[str, str], bool]
+) -> list[Finding]:
+    """Pictures in two splits, in the queries and the database, or listed more than once.
+
+    Args:
+        rows: the rows of all splits.
+        states: what :func:`examine_images` found for each row.
+        apart: whether two splits must not share a picture.
+    """
+    groups = defaultdict(list)
+    for row, state in zip(rows, states, strict=True):
+        groups[state.content or str(row.path).encode(errors="surrogateescape")].append(row)
+    pairs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for group in groups.values():
+        first_of = {row.split: row for row in reversed(group)}
+        for a, b in combinations(reversed(first_of), 2):
+            if apart(a, b):
+                pairs["image-in-two-splits", f"{a}, {b}"].append(_pair(first_of[a], first_of[b]))
+        for split in first_of if len(group) > 1 else ():
+            here = [row for row in group if row.split == split]
+            database = [row for row in here if row.role == "database"]
+            queries = [row for row in here if row.role == "queries"]
+            if database and queries:
+                # Where queries are database images by design, time stamps keep them from being
+                # found.
+                by_design = queries[0].timed and any(r.path == queries[0].path for r in database)
+                kind = "repeated" if by_design else "query-in-database"
+                pairs[kind, split].append(_pair(queries[0], database[0]))
+            elif len(here) > 1:
+                pairs["repeated", split].append(_pair(here[0], here[1]))
+    what = {
+        "image-in-two-splits": "pictures that are in both splits",
+        "query-in-database": "queries that are database images, too",
+        "repeated": "pictures that are listed more than once",
+    }
+    return [finding(kind, split, what[kind], found) for (kind, split), found in pairs.items()]
+
+
+def _pair(first: ListedImage, second: ListedImage) -> str:
+    return first.name if first.name == second.name else f"{first.name} = {second.name}"
 
 
 def _in_threads(
@@ -215,11 +235,8 @@ def _header(path: Path) -> ImageState:
 
 
 def _whole(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError:
         return b""
-    return digest.digest()

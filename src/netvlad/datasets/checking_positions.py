@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from netvlad.datasets.findings import EXAMPLES, Finding
+from netvlad.datasets.findings import Finding, finding
 from netvlad.errors import DataError
 from netvlad.geography import parse_utm_zone, radius_neighbours, to_one_zone, to_utm, to_wgs84
-from netvlad.types import ImageSet, PlaceDataset
+from netvlad.types import ImageSet, Neighbours, PlaceDataset
 
 FARTHEST_M = 100_000.0
 """No image should be farther than this from the median of its city."""
@@ -31,18 +31,17 @@ def position_findings(dataset: PlaceDataset) -> list[Finding]:
     real world, and only the positives are looked at.
     """
     if dataset.positives is not None:
-        return _positives(dataset.split, dataset.positives.counts() == 0, dataset.queries, "")
+        return _positives(dataset, dataset.positives, "")
     images = dataset.database.joined(dataset.queries)
     if images.positions is None:
         count, what = len(images), "images without a position: nothing says what is correct"
-        return [Finding("no-ground-truth", dataset.split, count, count, what)]
+        return [finding("no-ground-truth", dataset.split, what, count=count, of=count)]
     findings = _Positions(dataset.split, images, images.positions).findings()
     if dataset.queries.positions is not None and dataset.database.positions is not None:
         near = radius_neighbours(
             dataset.queries.positions, dataset.database.positions, dataset.radius_m
         )
-        within = f" within {dataset.radius_m:g} m"
-        findings += _positives(dataset.split, near.counts() == 0, dataset.queries, within)
+        findings += _positives(dataset, near, f" within {dataset.radius_m:g} m")
     return findings
 
 
@@ -73,17 +72,8 @@ def shared_places(first: PlaceDataset, second: PlaceDataset) -> list[Finding]:
     if not names:
         return []
     what = f"images of {first.split} within {radius:g} m of one of {second.split}: the same places"
-    return [
-        Finding(
-            "place-in-two-splits",
-            f"{first.split}, {second.split}",
-            len(names),
-            len(a),
-            what,
-            "leave a gap between splits (netvlad datasets split makes one)",
-            tuple(names[:EXAMPLES]),
-        )
-    ]
+    splits = f"{first.split}, {second.split}"
+    return [finding("place-in-two-splits", splits, what, names, of=len(a))]
 
 
 class _Positions:
@@ -96,23 +86,20 @@ class _Positions:
     def findings(self) -> list[Finding]:
         known = self.known
         found = self._found(
-            "positions-unknown",
-            ~known,
-            "images without a position, which never count as correct",
-            "fill them in, or remove these images",
+            "positions-unknown", ~known, "images without a position, which never count as correct"
         )
         if known.sum() < 2:
             return found
         extent = np.ptp(self.positions[known], axis=0)
         if not extent.any():
-            what = "images that all have the same position"
-            remedy = "look at what the positions were read from"
-            return [*found, self._all("positions-equal", what, remedy)]
-        if self._look_like_degrees(extent):
+            kind, what = "positions-equal", "images that all have the same position"
+        elif self._look_like_degrees(extent):
             what = "positions that look like degrees, but are taken for metres"
-            remedy = "name the columns latitude and longitude, or convert them to UTM metres"
-            return [*found, self._all("positions-are-degrees", what, remedy)]
-        return found + self._misplaced()
+            kind = "positions-are-degrees"
+        else:
+            return found + self._misplaced()
+        count = int(known.sum())
+        return [*found, finding(kind, self.split, what, count=count, of=len(known))]
 
     def _look_like_degrees(self, extent: NDArray[np.float64]) -> bool:
         east, north = np.abs(self.positions[self.known]).max(axis=0)
@@ -124,26 +111,13 @@ class _Positions:
         far = self.known & (away > FARTHEST_M)
         outside = self._outside_zone()
         swapped = self._swapped(far | outside)
+        turned = "images with latitude and longitude (or easting and northing) swapped"
+        beside = f"positions that cannot be in UTM zone {self.images.utm_zone}"
+        beyond = f"images more than {FARTHEST_M / 1000:.0f} km from the median position"
         return [
-            *self._found(
-                "positions-swapped",
-                swapped,
-                "images with latitude and longitude (or easting and northing) swapped",
-                "swap the two back",
-            ),
-            *self._found(
-                "positions-outside-zone",
-                outside & ~swapped,
-                f"positions that cannot be in UTM zone {self.images.utm_zone}",
-                "correct them, or give the right zone with --utm-zone",
-            ),
-            *self._found(
-                "positions-far",
-                far & ~outside & ~swapped,
-                f"images more than {FARTHEST_M / 1000:.0f} km from the median position",
-                "correct them, or split the data set by city",
-                away,
-            ),
+            *self._found("positions-swapped", swapped, turned),
+            *self._found("positions-outside-zone", outside & ~swapped, beside),
+            *self._found("positions-far", far & ~outside & ~swapped, beyond, away),
         ]
 
     def _from_median(self) -> NDArray[np.float64]:
@@ -199,38 +173,23 @@ class _Positions:
                 return
 
     def _found(
-        self,
-        kind: str,
-        which: _Mask,
-        trouble: str,
-        remedy: str,
-        away: NDArray[np.float64] | None = None,
+        self, kind: str, which: _Mask, what: str, away: NDArray[np.float64] | None = None
     ) -> list[Finding]:
-        rows = np.flatnonzero(which)
-        if not len(rows):
-            return []
-        examples = tuple(
+        names = [
             self.images.names[i] + ("" if away is None else f" ({away[i] / 1000:.0f} km)")
-            for i in rows[:EXAMPLES]
-        )
-        return [Finding(kind, self.split, len(rows), len(self.images), trouble, remedy, examples)]
-
-    def _all(self, kind: str, trouble: str, remedy: str) -> Finding:
-        count = int(self.known.sum())
-        return Finding(kind, self.split, count, len(self.images), trouble, remedy)
+            for i in np.flatnonzero(which)
+        ]
+        return [finding(kind, self.split, what, names, of=len(self.images))] if names else []
 
 
-def _positives(split: str, without: _Mask, queries: ImageSet, within: str) -> list[Finding]:
-    rows = np.flatnonzero(without)
-    if not len(rows):
+def _positives(dataset: PlaceDataset, near: Neighbours, within: str) -> list[Finding]:
+    names = [dataset.queries.names[i] for i in np.flatnonzero(near.counts() == 0)]
+    if not names:
         return []
-    kind, remedy = "queries-without-positives", ""
-    if len(rows) == len(queries):
-        kind = "no-positives-at-all"
-        remedy = "look whether database and queries have their positions in the same zone"
+    everywhere = len(names) == len(dataset.queries)
+    kind = "no-positives-at-all" if everywhere else "queries-without-positives"
     what = f"queries without a correct database image{within}"
-    examples = tuple(queries.names[i] for i in rows[:EXAMPLES])
-    return [Finding(kind, split, len(rows), len(queries), what, remedy, examples)]
+    return [finding(kind, dataset.split, what, names, of=len(dataset.queries))]
 
 
 def _in_each_city(
@@ -239,13 +198,11 @@ def _in_each_city(
     """The images with a position that may be compared, city by city."""
     assert a.positions is not None and b.positions is not None
     known_a, known_b = (np.isfinite(s).all(axis=1) for s in (a.positions, b.positions))
-    if "city" not in a.labels or "city" not in b.labels:
-        if known_a.any() and known_b.any():
-            yield np.flatnonzero(known_a), np.flatnonzero(known_b)
-        return
-    for city in np.intersect1d(a.labels["city"], b.labels["city"]):
-        here = np.flatnonzero(known_a & (a.labels["city"] == city))
-        there = np.flatnonzero(known_b & (b.labels["city"] == city))
+    told = "city" in a.labels and "city" in b.labels
+    cities_a, cities_b = (s.labels["city"] if told else np.full(len(s), "") for s in (a, b))
+    for city in np.intersect1d(cities_a, cities_b):
+        here = np.flatnonzero(known_a & (cities_a == city))
+        there = np.flatnonzero(known_b & (cities_b == city))
         if len(here) and len(there):
             yield here, there
 

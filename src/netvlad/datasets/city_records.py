@@ -1,68 +1,130 @@
 """Data sets taken in cities, where a radius in metres (or the place itself) says what is right."""
 
-from netvlad.datasets.readers import gsv_cities, msls, npy_truth, pittsburgh, tokyo, utm_trees
+from functools import partial
+
+from netvlad.datasets.readers.dbstruct import read_struct_folder
+from netvlad.datasets.readers.gsv_cities import read_gsv_cities
+from netvlad.datasets.readers.msls import read_msls
+from netvlad.datasets.readers.npy_truth import read_msls_lists, read_npy_truth
+from netvlad.datasets.readers.utm_names import NAMED, Part, read_msls_utm, read_utm_names
 from netvlad.datasets.record import DatasetRecord
 
 STREET_VIEW = "Google Street View images, for research only"
 DOWNLOADER = "https://github.com/gmberton/VPR-datasets-downloader"
+TEST_TREE = f"images/test/{{database,queries}}/ (or test/{{database,queries}}/) {NAMED}"
+
+_NETVLAD = (
+    "Arandjelović et al., NetVLAD: CNN architecture for weakly supervised place recognition, "
+    "CVPR 2016"
+)
+_GSV_CITIES = "Ali-bey et al., GSV-Cities, Neurocomputing 2022"
+_LISTS = "the lists from https://www.di.ens.fr/willow/research/netvlad/"
+_TRAIN_VAL_TEST = ("train", "val", "test")
+
+_pittsburgh = partial(
+    read_struct_folder,
+    # The MATLAB code of the paper keeps images/ and queries/.
+    database_folders=("", "images"),
+    query_folders=("queries_real", "queries"),
+    zone="17N",
+    centre=(585_000, 4_477_000),
+)
+_PITTSBURGH = (
+    "datasets/pitts30k_{train,val,test}.mat (or pitts250k_…), "
+    "database images in 000/ 001/ …, queries in queries_real/"
+)
+_PITTS250K = {"train": (91_464, 7_824), "val": (78_648, 7_608), "test": (83_952, 8_280)}
+
+_tokyo = partial(read_struct_folder, zone="54N", centre=(382_000, 3_947_000))
+
+_WEATHERS = {"night": 823, "overcast": 872, "rain": 937, "snow": 870, "sun": 854}
+_SVOX = {f"test-{word}": Part("test", (f"queries_{word}",), word) for word in _WEATHERS}
+_SF_QUERIES = {"v1": 1_000, "v2": 598, "night": 466, "occlusion": 76}
+_SF_XL = {
+    f"test-{kind}": Part("test", (f"queries_{kind}",), "" if kind in ("v1", "v2") else kind)
+    for kind in _SF_QUERIES
+} | {
+    "small-val": Part("small/val"),
+    "small-test": Part("small/test", ("queries_v1", "queries")),
+}
 
 CITY_RECORDS = (
     DatasetRecord(
         name="pitts30k",
         splits=("train", "val", "test", "test250k"),
-        read=pittsburgh.read_pitts30k,
+        read=partial(
+            _pittsburgh,
+            structs={
+                **{split: f"pitts30k_{split}" for split in _TRAIN_VAL_TEST},
+                "test250k": "pitts250k_test",
+            },
+        ),
         description="Pittsburgh, Street View, 30,000 images (Arandjelović et al. 2016)",
-        layout=pittsburgh.LAYOUT,
-        citation="Arandjelović et al., NetVLAD: CNN architecture for weakly supervised place "
-        "recognition, CVPR 2016",
+        layout=_PITTSBURGH,
+        citation=_NETVLAD,
         licence=STREET_VIEW,
-        source="on request from the authors of Pitts250k; the lists from "
-        "https://www.di.ens.fr/willow/research/netvlad/",
-        counts=pittsburgh.PUBLISHED_30K,
+        source=f"on request from the authors of Pitts250k; {_LISTS}",
+        counts={
+            "train": (10_000, 7_416),
+            "val": (10_000, 7_608),
+            "test": (10_000, 6_816),
+            "test250k": _PITTS250K["test"],
+        },
     ),
     DatasetRecord(
         name="pitts250k",
-        splits=("train", "val", "test"),
-        read=pittsburgh.read_pitts250k,
+        splits=_TRAIN_VAL_TEST,
+        read=partial(_pittsburgh, structs={s: f"pitts250k_{s}" for s in _TRAIN_VAL_TEST}),
         description="Pittsburgh, Street View, 250,000 images (Torii et al. 2013)",
-        layout=pittsburgh.LAYOUT,
+        layout=_PITTSBURGH,
         citation="Torii et al., Visual Place Recognition with Repetitive Structures, CVPR 2013",
         licence=STREET_VIEW,
-        source="on request from the authors; the lists from "
-        "https://www.di.ens.fr/willow/research/netvlad/",
-        counts=pittsburgh.PUBLISHED_250K,
+        source=f"on request from the authors; {_LISTS}",
+        counts=_PITTS250K,
     ),
     DatasetRecord(
         name="tokyo247",
         splits=("test",),
-        read=tokyo.read_tokyo247,
+        read=partial(
+            _tokyo,
+            structs={"test": "tokyo247"},
+            # The last ones are what the archives unpack to.
+            database_folders=("images", "", "database_gsv_vga", "tokyo247"),
+            query_folders=("query", "247query_subset_v2", "queries", "tokyo247/247query_subset_v2"),
+        ),
         description="Tokyo by day, at sunset and by night, taken with phones (Torii et al. 2015)",
-        layout=tokyo.LAYOUT_247,
+        layout="datasets/tokyo247.mat, database images in images/ (03814/ …, .png or .jpg), "
+        "queries in query/",
         citation="Torii et al., 24/7 Place Recognition by View Synthesis, CVPR 2015",
         licence="for research only; the database is Google Street View's",
         source="on request from the authors",
-        counts=tokyo.PUBLISHED_247,
+        counts={"test": (75_984, 315)},
     ),
     DatasetRecord(
         name="tokyo-time-machine",
         splits=("train", "val"),
-        read=tokyo.read_tokyo_time_machine,
+        # Queries are from the database itself: times tell which database images show their moment.
+        read=partial(
+            _tokyo,
+            structs={"train": "tokyoTM_train", "val": "tokyoTM_val"},
+            database_folders=("images", "", "tokyoTM/images"),
+            query_folders=("images", "", "tokyoTM/images"),
+        ),
         description="Tokyo, Street View of several years (Arandjelović et al. 2016)",
-        layout=tokyo.LAYOUT_TIME_MACHINE,
-        citation="Arandjelović et al., NetVLAD: CNN architecture for weakly supervised place "
-        "recognition, CVPR 2016",
+        layout="datasets/tokyoTM_{train,val}.mat, database images and queries in images/",
+        citation=_NETVLAD,
         licence=STREET_VIEW,
-        source="on request from the authors; the lists from "
-        "https://www.di.ens.fr/willow/research/netvlad/",
-        counts=tokyo.PUBLISHED_TIME_MACHINE,
+        source=f"on request from the authors; {_LISTS}",
+        counts={"train": (49_104, 7_277), "val": (49_056, 7_186)},
     ),
     DatasetRecord(
         name="msls",
-        splits=("train", "val", "test"),
-        read=msls.read_msls,
+        splits=_TRAIN_VAL_TEST,
+        read=read_msls,
         description="Mapillary SLS: 1.6 million street-level images of 30 cities, in sequences "
         "(Warburg et al. 2020)",
-        layout=msls.LAYOUT,
+        layout="train_val/<city>/{query,database}/ and test/<city>/{query,database}/, each with "
+        "postprocessed.csv, raw.csv, seq_info.csv, subtask_index.csv and images/<key>.jpg",
         citation="Warburg et al., Mapillary Street-Level Sequences: A Dataset for Lifelong Place "
         "Recognition, CVPR 2020",
         licence="academic research, under the terms accepted at download",
@@ -72,34 +134,37 @@ CITY_RECORDS = (
     DatasetRecord(
         name="msls-lists",
         splits=("val",),
-        read=npy_truth.read_msls_lists,
+        read=read_msls_lists,
         description="the validation set of Mapillary SLS as gsv-cities lists it: 740 queries",
-        layout=npy_truth.LAYOUT_MSLS,
-        citation="Warburg et al., CVPR 2020; lists: Ali-bey et al., GSV-Cities, "
-        "Neurocomputing 2022",
+        layout="msls_val_{dbImages,qImages,qIdx,pIdx}.npy (here, in msls_val/ or in "
+        "datasets/msls_val/), images in train_val/<city>/{database,query}/images/",
+        citation=f"Warburg et al., CVPR 2020; lists: {_GSV_CITIES}",
         licence="images: as msls; the lists carry no licence",
         source="images: as msls; lists: https://github.com/amaralibey/gsv-cities",
-        counts=npy_truth.PUBLISHED_MSLS,
+        counts={"val": (18_871, 740)},
+        has_positions=False,
     ),
     DatasetRecord(
         name="pitts30k-lists",
         splits=("val", "test"),
-        read=npy_truth.read_pitts30k_lists,
+        read=partial(read_npy_truth, folder="Pittsburgh", prefix="pitts30k_{}_"),
         description="Pitts30k as gsv-cities lists it",
-        layout=npy_truth.LAYOUT_PITTS30K,
-        citation="Arandjelović et al., CVPR 2016; lists: Ali-bey et al., GSV-Cities, "
-        "Neurocomputing 2022",
+        layout="pitts30k_{val,test}_{dbImages,qImages,gt}.npy (here, in Pittsburgh/ or in "
+        "datasets/Pittsburgh/), images in 000/ 001/ … and queries_real/",
+        citation=f"Arandjelović et al., CVPR 2016; lists: {_GSV_CITIES}",
         licence="images: as pitts30k; the lists carry no licence",
         source="images: as pitts30k; lists: https://github.com/amaralibey/gsv-cities",
-        counts=npy_truth.PUBLISHED_PITTS30K,
+        counts={"val": (10_000, 7_608), "test": (10_000, 6_816)},
+        has_positions=False,
     ),
     DatasetRecord(
         name="gsv-cities",
         splits=("train",),
-        read=gsv_cities.read_gsv_cities,
+        read=read_gsv_cities,
         description="530,000 Street View images of 62,000 places in 23 cities, to train on "
         "(Ali-bey et al. 2022)",
-        layout=gsv_cities.LAYOUT,
+        layout="Dataframes/<City>.csv and Images/<City>/"
+        "<City>_<place>_<year>_<month>_<heading>_<latitude>_<longitude>_<panorama>.jpg",
         citation="Ali-bey et al., GSV-Cities: Toward Appropriate Supervised Visual Place "
         "Recognition, Neurocomputing 2022",
         licence=STREET_VIEW,
@@ -108,66 +173,78 @@ CITY_RECORDS = (
     ),
     DatasetRecord(
         name="msls-utm",
-        splits=tuple(utm_trees.MSLS.splits),
-        read=utm_trees.read_msls_utm,
+        splits=("train", "val"),
+        read=read_msls_utm,
         description="Mapillary SLS as Berton's downloader formats it: without panoramas",
-        layout=utm_trees.MSLS.layout,
+        layout=f"train/{{database,queries}}/ and val/{{database,queries}}/ {NAMED}",
         citation="Warburg et al., CVPR 2020; tree: Berton et al., Deep Visual Geo-localization "
         "Benchmark, CVPR 2022",
         licence="as msls",
         source=f"as msls, then format_mapillary.py of {DOWNLOADER}",
-        counts=utm_trees.MSLS.published(),
+        counts={"val": (18_871, 11_084)},
     ),
     DatasetRecord(
         name="tokyo247-utm",
-        splits=tuple(utm_trees.TOKYO247.splits),
-        read=utm_trees.read_tokyo247_utm,
+        splits=("test",),
+        read=read_utm_names,
         description="Tokyo 24/7 as Berton's downloader formats it",
-        layout=utm_trees.TOKYO247.layout,
+        layout=TEST_TREE,
         citation="Torii et al., 24/7 Place Recognition by View Synthesis, CVPR 2015; tree: Berton "
         "et al., Deep Visual Geo-localization Benchmark, CVPR 2022",
         licence="as tokyo247",
         source=f"as tokyo247, then format_tokyo247.py of {DOWNLOADER}",
-        counts=utm_trees.TOKYO247.published(),
+        counts={"test": (75_984, 315)},
     ),
     DatasetRecord(
         name="sf-xl",
-        splits=tuple(utm_trees.SF_XL.splits),
-        read=utm_trees.read_sf_xl,
+        # But for its training images, which have no queries.
+        splits=("val", *_SF_XL),
+        read=partial(read_utm_names, bases=("processed/{}", "{}", "images/{}"), parts=_SF_XL),
         description="San Francisco XL: 2.8 million database images, four sets of queries (Berton "
         "et al. 2022)",
-        layout=utm_trees.SF_XL.layout,
+        layout="processed/val/{database,queries}/, processed/test/{database,queries_v1,queries_v2,"
+        f"queries_night,queries_occlusion}}/, small/{{val,test}}/{{database,queries…}}/ {NAMED}",
         citation="Berton et al., Rethinking Visual Geo-localization for Large-Scale Applications, "
         "CVPR 2022; night and occlusion: Barbarani et al., Are Local Features All You Need for "
         "Cross-Domain Visual Place Recognition?, CVPR workshop 2023",
         licence=STREET_VIEW,
         source="https://forms.gle/wpyDzhDyoWLQygAT9, on request",
-        counts=utm_trees.SF_XL.published(),
+        counts={
+            "val": (8_015, 7_993),
+            **{f"test-{kind}": (2_805_840, count) for kind, count in _SF_QUERIES.items()},
+            "small-val": (8_015, 7_993),
+            "small-test": (27_191, 1_000),
+        },
     ),
     DatasetRecord(
         name="amstertime",
-        splits=tuple(utm_trees.AMSTERTIME.splits),
-        read=utm_trees.read_amstertime,
+        splits=("test",),
+        # The metres in its names are made up: 0 within a pair, a kilometre to the next pair.
+        read=read_utm_names,
         description="Amsterdam: archive pictures and today's views of 1,231 places (Yildiz et al. "
         "2022)",
-        layout=utm_trees.AMSTERTIME.layout,
+        layout=TEST_TREE,
         citation="Yildiz et al., AmsterTime: A Visual Place Recognition Benchmark Dataset for "
         "Severe Domain Shift, ICPR 2022",
         licence="see its record at 4TU.ResearchData",
         source=f"4TU.ResearchData, open; download_amstertime.py of {DOWNLOADER}",
-        counts=utm_trees.AMSTERTIME.published(),
+        counts={"test": (1_231, 1_231)},
     ),
     DatasetRecord(
         name="svox",
-        splits=tuple(utm_trees.SVOX.splits),
-        read=utm_trees.read_svox,
+        splits=(*_TRAIN_VAL_TEST, *_SVOX),
+        read=partial(read_utm_names, parts=_SVOX),
         description="Oxford in all weathers, Street View and RobotCar (Berton et al. 2021)",
-        layout=utm_trees.SVOX.layout,
+        layout="images/{train,val}/{gallery,queries}/ and images/test/{gallery,queries,"
+        f"queries_night,queries_overcast,queries_rain,queries_snow,queries_sun}}/ {NAMED}",
         citation="Berton et al., Adaptive-Attentive Geolocalization from Few Queries: A Hybrid "
         "Approach, WACV 2021",
         licence=STREET_VIEW,
         source=f"download_svox.py of {DOWNLOADER}, open",
-        counts=utm_trees.SVOX.published(),
+        counts={
+            "test": (17_166, 14_278),
+            **{f"test-{word}": (17_166, queries) for word, queries in _WEATHERS.items()},
+        },
     ),
 )
 """Records of :data:`netvlad.datasets.DATASETS`."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.geography import parse_utm_zone, to_wgs84
 from netvlad.storage import written_beside
@@ -120,22 +120,27 @@ def utm_name(images: ImageSet, index: int, place: tuple[float, float], number: i
 
 def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report: Reporter) -> None:
     total = len(dataset.database) + len(dataset.queries)
-    stage = "Copying images" if copy else "Linking images"
     done = left_out = 0
     with _folder_beside(target) as temporary:
         for role, images in (("database", dataset.database), ("queries", dataset.queries)):
             folder = temporary / role
             folder.mkdir()
-            written = 0
+            before = left_out
             for source, name in _named(images):
-                if name is not None:
-                    _place(source, folder / name, copy)
-                    written += 1
+                if name is None:
+                    left_out += 1
+                elif not source.is_file():
+                    hint = "netvlad datasets check lists all that is missing"
+                    raise DataError(f"{source}: is not there; {hint}")
+                elif copy:
+                    shutil.copyfile(source, folder / name)
+                else:
+                    (folder / name).symlink_to(source.absolute())
                 done += 1
                 if done % 64 == 0 or done == total:
+                    stage = "Copying images" if copy else "Linking images"
                     report(Progress(stage, done, total))
-            left_out += len(images) - written
-            if written == 0:
+            if left_out - before == len(images):
                 raise DataError(
                     f"{dataset.name} {dataset.split}: no image of the {role} has a position, so "
                     "none can be named by it"
@@ -146,28 +151,17 @@ def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report:
 
 def _named(images: ImageSet) -> Iterator[tuple[Path, str | None]]:
     """Every image and its new name; None without a position."""
-    positions = images.positions
-    if positions is None:
-        positions = np.full((len(images), 2), np.nan)
+    positions = _positions(images)
     places = np.full_like(positions, np.nan)
     if images.utm_zone is not None:
         places = np.stack(to_wgs84(positions, images.utm_zone), axis=1)
-    known = np.atleast_1d(np.isfinite(positions).all(axis=1))
-    for i in range(len(images)):
-        latitude, longitude = places[i]
-        yield (
-            images.path(i),
-            utm_name(images, i, (float(latitude), float(longitude)), i) if known[i] else None,
-        )
+    for i, (latitude, longitude) in enumerate(places.tolist()):
+        known = np.isfinite(positions[i]).all()
+        yield images.path(i), utm_name(images, i, (latitude, longitude), i) if known else None
 
 
-def _place(source: Path, target: Path, copy: bool) -> None:
-    if not source.is_file():
-        raise DataError(f"{source}: is not there; netvlad datasets check lists all that is missing")
-    if copy:
-        shutil.copyfile(source, target)
-    else:
-        target.symlink_to(source.absolute())
+def _positions(images: ImageSet) -> NDArray[np.float64]:
+    return np.full((len(images), 2), np.nan) if images.positions is None else images.positions
 
 
 @contextlib.contextmanager
@@ -210,14 +204,15 @@ def _with_absolute_names(dataset: PlaceDataset) -> PlaceDataset:
 
 
 def _write_struct(path: Path, dataset: PlaceDataset) -> None:
+    # In the order in which pytorch-NetVlad expects the fields.
     struct: dict[str, Any] = {"whichSet": dataset.split}
     for names, positions, times, images in (
         ("dbImageFns", "utmDb", "dbTimeStamp", dataset.database),
         ("qImageFns", "utmQ", "qTimeStamp", dataset.queries),
     ):
-        struct[names] = _cells(images.names)
-        unknown = np.full((len(images), 2), np.nan)
-        struct[positions] = (unknown if images.positions is None else images.positions).T
+        # Names as MATLAB has them: a column of cells.
+        struct[names] = np.array(images.names, dtype=object)[:, None]
+        struct[positions] = _positions(images).T
         if images.times is not None:
             struct[times] = images.times[None]
     struct |= {
@@ -229,10 +224,3 @@ def _write_struct(path: Path, dataset: PlaceDataset) -> None:
     }
     with written_beside(path) as temporary:
         savemat(str(temporary), {"dbStruct": struct}, appendmat=False, do_compression=True)
-
-
-def _cells(names: tuple[str, ...]) -> NDArray[np.object_]:
-    """Names as MATLAB has them: a column of cells."""
-    cells = np.empty((len(names), 1), dtype=object)
-    cells[:, 0] = names
-    return cells

@@ -7,33 +7,35 @@ EXAMPLES = 5
 """How many of the images concerned a finding names."""
 
 # Worst first: what keeps the data set from being used, what makes its figures wrong, what leaks.
-FAULTS = (
-    "cannot-be-opened",
-    "missing",
-    "undecodable",
-    "no-positives-at-all",
-    "positions-unknown",
-    "positions-equal",
-    "positions-are-degrees",
-    "positions-swapped",
-    "positions-outside-zone",
-    "positions-far",
-    "image-in-two-splits",
-    "query-in-database",
-    "place-in-two-splits",
-)
-"""The kinds of faults, worst first."""
+FAULTS = {
+    "cannot-be-opened": "",
+    "missing": "unpack all archives, or correct --data-dir",
+    "undecodable": "fetch these files again",
+    "no-positives-at-all": "look whether database and queries have their positions in the same "
+    "zone",
+    "positions-unknown": "fill them in, or remove these images",
+    "positions-equal": "look at what the positions were read from",
+    "positions-are-degrees": "name the columns latitude and longitude, or convert them to UTM "
+    "metres",
+    "positions-swapped": "swap the two back",
+    "positions-outside-zone": "correct them, or give the right zone with --utm-zone",
+    "positions-far": "correct them, or split the data set by city",
+    "image-in-two-splits": "remove them from one: what is trained on must not be tested on",
+    "query-in-database": "remove them from one of the two: finding the same picture proves nothing",
+    "place-in-two-splits": "leave a gap between splits (netvlad datasets split makes one)",
+}
+"""The kinds of faults, worst first, and what to do about each."""
 
-NOTES = (
-    "no-ground-truth",
-    "queries-without-positives",
-    "counts",
-    "repeated",
-    "not-there",
-    "not-compared",
-    "reader",
-)
-"""The kinds of notes, in the order in which they are told."""
+NOTES = {
+    "no-ground-truth": "",
+    "queries-without-positives": "",
+    "counts": "",
+    "repeated": "",
+    "not-there": "",
+    "not-compared": "leave --split out",
+    "reader": "",
+}
+"""The kinds of notes, in the order in which they are told, and what to do about each."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Finding:
     """One thing that is wrong, or worth knowing.
 
     Attributes:
-        kind: a word of :data:`FAULTS` or :data:`NOTES`.
+        kind: a key of :data:`FAULTS` or :data:`NOTES`.
         split: the split, or the two splits ("train, test"), that it concerns.
         count: how many images, pictures or queries it concerns; 0 where nothing is counted.
         of: how many there are in all; 0 where that says nothing.
@@ -86,6 +88,21 @@ class Checkup:
     def is_sound(self) -> bool:
         """Whether no fault was found; notes do not count."""
         return not any(finding.is_fault for finding in self.findings)
+
+
+def finding(
+    kind: str,
+    split: str,
+    what: str,
+    concerned: Sequence[str] = (),
+    *,
+    count: int | None = None,
+    of: int = 0,
+) -> Finding:
+    """A finding with the remedy of its kind; it counts the images concerned, and names a few."""
+    count = len(concerned) if count is None else count
+    remedy = {**FAULTS, **NOTES}[kind]
+    return Finding(kind, split, count, of, what, remedy, tuple(concerned[:EXAMPLES]))
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -1,10 +1,10 @@
 """Fetching a data set: what is open is downloaded, verified and unpacked, the rest is explained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from netvlad.datasets.registry import DATASETS
-from netvlad.datasets.sources import SOURCES, Source
 from netvlad.datasets.unpacking import is_archive, unpack
 from netvlad.downloading import RemoteFile, download
 from netvlad.errors import SettingsError
@@ -13,6 +13,109 @@ from netvlad.types import Note, Reporter, counted, silent
 
 _JOURNAL = ".netvlad-get.json"
 _LOCK = ".netvlad-get.lock"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set is to be had.
+
+    Attributes:
+        files: what anyone may fetch.
+        by_hand: what a person has to do for the rest, a step each; empty when there is no rest,
+            and None when the data set's record says it.
+    """
+
+    files: tuple[RemoteFile, ...] = ()
+    by_hand: tuple[str, ...] | None = None
+
+
+# The lists of Pittsburgh and Tokyo, from the authors of NetVLAD. No SHA-256 is published.
+_LISTS = RemoteFile(
+    url="https://www.di.ens.fr/willow/research/netvlad/data/netvlad_v100_datasets.tar.gz",
+    name="netvlad_v100_datasets.tar.gz",
+)
+_ASK = (
+    "The images are given out on request: write to R. Arandjelović, as told at "
+    "https://github.com/Relja/netvlad/issues/42."
+)
+_PITTSBURGH = Source(
+    (_LISTS,),
+    (
+        _ASK,
+        "Unpack 000.tar … 010.tar and queries_real.tar in the data folder, so that 000/ … 010/, "
+        "queries_real/ and datasets/ lie side by side.",
+    ),
+)
+
+_GSV_CITIES = (
+    "https://raw.githubusercontent.com/amaralibey/gsv-cities/"
+    "77ffffc23115e5ba966e108895343693ec49cbb2/datasets"
+)
+# Name, length and SHA-256, as far as they are known, of the lists that gsv-cities keeps in its
+# repository, at one commit, so that they never change.
+_GSV_FILES = """
+msls_val_dbImages.npy
+msls_val_qImages.npy 260084 e0fed29d6e7f3dcf49b0a369208117ca1dbc96abb2b333bbfc2faaea862a52f8
+msls_val_qIdx.npy 6048 86450683428acb010038137355748049b665ab86e68d2a09d5a3631de251a382
+msls_val_pIdx.npy 103297 96dfa5b174c8cb805992a70aa28f8eaf48fd7fac2c44e93dac248ee23ab84427
+Nordland_dbImages.npy 1655648 57ddf16a7db2cbb6fb3933faa60df25f881a002232ddf8ffe5bbdac3a5247050
+Nordland_qImages.npy 187808 44c19608e365283b92abdcc38a725b113dfc48f0614da26fcfa9849b60b31b33
+Nordland_gt.npy 214898 0d523784bb8fb2f12adf228b445463da62f46245a5648fbe8a3d84e3d1090ea9
+SPED_dbImages.npy 36548 8984239ca9924a5267f8534d6799ec90b521911a6decf5e4a501acf1397e0aab
+SPED_qImages.npy 41404 ef5dc51d06e4703a2cbb4216a7a78f83847af0da605ef7d198994887bf5de4b1
+SPED_gt.npy 4984 8db70792fb609b49c052baab76f81e4f651b52e682fd92b32c079e3de444ea5a
+ESSEX_dbImages.npy 12728 4ce1508b3c76d1248ece802b8bbec796830728922978c6e7a2fedf90b15d0e5b
+ESSEX_qImages.npy 14408 1d6f43589e368f5363539f5b48c6aa4d1d13632afb697ddfc99df15f214b64ed
+ESSEX_gt.npy 1808 2f2ee766f2ea2fb3a113825ba8343dc3b3f00f09baf7d1fc1b170c7ebda0f1ee
+pitts30k_val_dbImages.npy 1080128 af6dace3f36daa9e1088911876bdbb731c84d44299589193f4416578176e5ce4
+pitts30k_val_qImages.npy 1217408 5ac592c9ebf3a8ed56098870b476b22c7cadc086db9ba51f3eda8eef4933c01b
+pitts30k_val_gt.npy
+pitts30k_test_dbImages.npy 1080128 cbb45fa79154ad85da86e9f4500469e1363b173b68ff8569c82c2739ac68506d
+pitts30k_test_qImages.npy 1090688 7e26a66c2e3a855622e8cfa5cff66d0b79fe90c64aa4261a7b4cb42363b979cf
+pitts30k_test_gt.npy
+"""
+
+
+def _of_gsv_cities(folder: str, prefix: str) -> Source:
+    files = []
+    for line in _GSV_FILES.split("\n"):
+        name, size, sha256, *_ = f"{line}  ".split(" ")
+        if name.startswith(f"{prefix}_"):
+            url = f"{_GSV_CITIES}/{folder}/{name}"
+            length = int(size) if size else None
+            files.append(RemoteFile(url=url, name=name, size_bytes=length, sha256=sha256 or None))
+    return Source(tuple(files))
+
+
+SOURCES: Mapping[str, Source] = {
+    "pitts30k": _PITTSBURGH,
+    "pitts250k": _PITTSBURGH,
+    "tokyo247": Source(
+        (_LISTS,),
+        (
+            _ASK,
+            "Unpack 03814.tar … 03829.tar in a folder images/ of the data folder, and "
+            "247query_subset_v2.zip (the version that papers use) in the data folder itself.",
+        ),
+    ),
+    "tokyo-time-machine": Source(
+        (_LISTS,), (_ASK, "Unpack them so that they lie in a folder images/ of the data folder.")
+    ),
+    "msls": Source(
+        by_hand=(
+            "Log in at https://www.mapillary.com/dataset/places, accept the terms, and download "
+            "all archives of Mapillary Street-Level Sequences.",
+            "Unpack metadata.zip, the patch of version 1.1 if there is one, and the archives of "
+            "images in the data folder, so that train_val/ and test/ lie side by side.",
+        ),
+    ),
+    "msls-lists": _of_gsv_cities("msls_val", "msls_val"),
+    "nordland": _of_gsv_cities("Nordland", "Nordland"),
+    "sped": _of_gsv_cities("SPED", "SPED"),
+    "essex3in1": _of_gsv_cities("ESSEX", "ESSEX"),
+    "pitts30k-lists": _of_gsv_cities("Pittsburgh", "pitts30k"),
+}
+"""By the name of the data set."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +193,13 @@ def get_dataset(
             if (file.url, file.sha256) in done:
                 had.append(file.name)
                 continue
-            _get_file(file, data_dir, keep_archives, report, wait_s)
+            path = download(file, data_dir, report=report, wait_s=wait_s)
+            if is_archive(path):
+                into = data_dir / file.into
+                count = unpack(path, into, report=report)
+                report(Note(f"{file.name}: {counted(count, 'files')} unpacked into {into}."))
+                if not keep_archives:
+                    path.unlink()
             journal.add({"url": file.url, "sha256": file.sha256})
             fetched.append(file.name)
     return Got(tuple(fetched), tuple(had), found.by_hand or ())
-
-
-def _get_file(
-    file: RemoteFile, data_dir: Path, keep_archive: bool, report: Reporter, wait_s: float
-) -> None:
-    path = download(file, data_dir, report=report, wait_s=wait_s)
-    if not is_archive(path):
-        return
-    count = unpack(path, data_dir / file.into, report=report)
-    report(Note(f"{file.name}: {counted(count, 'files')} unpacked into {data_dir / file.into}."))
-    if not keep_archive:
-        path.unlink()

@@ -52,15 +52,18 @@ def open_dataset(
         raise SettingsError(f"{split!r} cannot be the name of a split; it names a file or a folder")
     if radius_m is not None and not (math.isfinite(radius_m) and radius_m > 0):
         raise SettingsError(f"radius_m is {radius_m}; give a number of metres above 0")
+    if utm_zone and not record.has_positions:
+        raise SettingsError(f"utm_zone is {utm_zone} but {name} has no positions; leave it out")
     root = Path(data_dir)
     try:
         if not root.is_dir():
             trouble = "is not a folder" if root.exists() else "no such folder"
             raise DataError(f"{root}: {trouble}; {name} is expected there as {record.layout}")
-        dataset = record.read(root, split, utm_zone=utm_zone)
+        dataset = record.read(record, root, split, utm_zone)
     except OSError as error:
         place = error.filename or root
         raise DataError(f"{place}: cannot be read: {error.strerror or error}") from error
+    dataset = replace(dataset, notes=(*_note_on_counts(record, dataset), *dataset.notes))
     if radius_m is None:
         return dataset
     if dataset.positives is not None:
@@ -68,6 +71,18 @@ def open_dataset(
             f"radius_m is {radius_m} but {name} says image by image what is correct; leave it out"
         )
     return replace(dataset, radius_m=radius_m, train_radius_m=min(dataset.train_radius_m, radius_m))
+
+
+def _note_on_counts(record: DatasetRecord, dataset: PlaceDataset) -> tuple[str, ...]:
+    """A note when the numbers differ; a count is never a reason not to open a data set."""
+    found = len(dataset.database), len(dataset.queries)
+    published = record.counts.get(dataset.split.partition(":")[0], found)
+    if found == published:
+        return ()
+    return (
+        f"{found[0]} database and {found[1]} query images; the published split {dataset.split} of "
+        f"{record.name} has {published[0]} and {published[1]}.",
+    )
 
 
 def _choose(name: str, names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from netvlad.datasets.checking_images import examine_images
-from netvlad.datasets.csv_writing import write_csv_split
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import ImageSet, PlaceDataset, Reporter, silent
 
@@ -43,24 +43,18 @@ class SplitSettings:
     seed: int = 123
 
     def __post_init__(self) -> None:
+        radius_m = PlaceDataset.radius_m
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and 0 < self.val + self.test < 1):
-            raise SettingsError(
-                f"val is {self.val:g} and test is {self.test:g}; give shares of the photos, "
-                "together more than 0 and less than 1"
-            )
+            shares = f"val is {self.val:g} and test is {self.test:g}; give shares of the photos"
+            raise SettingsError(f"{shares}, together more than 0 and less than 1")
         if not 0 < self.query_share < 1:
-            raise SettingsError(
-                f"query_share is {self.query_share:g}; give a share between 0 and 1"
-            )
-        if not (np.isfinite(self.place_m) and 0 <= self.place_m <= PlaceDataset.radius_m):
-            raise SettingsError(
-                f"place_m is {self.place_m:g}; give metres from 0 to {PlaceDataset.radius_m:g}"
-            )
-        if not (np.isfinite(self.gap_m) and self.gap_m > PlaceDataset.radius_m):
-            raise SettingsError(
-                f"gap_m is {self.gap_m:g}; give more than {PlaceDataset.radius_m:g} metres, which "
-                "is what counts as the same place"
-            )
+            wrong = f"query_share is {self.query_share:g}"
+            raise SettingsError(f"{wrong}; give a share between 0 and 1")
+        if not 0 <= self.place_m <= radius_m:
+            raise SettingsError(f"place_m is {self.place_m:g}; give metres from 0 to {radius_m:g}")
+        if not radius_m < self.gap_m < np.inf:
+            wrong = f"gap_m is {self.gap_m:g}; give more than {radius_m:g} metres"
+            raise SettingsError(f"{wrong}, which is what counts as the same place")
 
 
 def copies_among(
@@ -78,13 +72,11 @@ def copies_among(
     Returns:
         (N,) true for all but the first of equal files.
     """
-    states = examine_images(paths, fast=True, threads=threads, report=report)
     seen: set[bytes] = set()
     copies = np.zeros(len(paths), bool)
-    for i, state in enumerate(states):
+    for i, state in enumerate(examine_images(paths, fast=True, threads=threads, report=report)):
         copies[i] = state.content in seen
-        if state.content:
-            seen.add(state.content)
+        seen |= {state.content} - {b""}
     return copies
 
 
@@ -143,7 +135,17 @@ def split_strips(positions: NDArray[np.float64], settings: SplitSettings | None 
         queries, count = _choose_queries(positions[members], settings, number)
         is_query[members] = queries
         places.append(count)
-        _check_strip(name, count, int(queries.sum()), settings)
+        if count < LEAST_PLACES:
+            raise DataError(
+                f"{name} would have {count} places, fewer than {LEAST_PLACES}; give more photos, a "
+                f"smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
+            )
+        if not queries.any():
+            raise DataError(
+                f"{name} would have no queries, because no two of its photos are within "
+                f"{settings.place_m:g} m; give a larger --place-m, or more photos of the same "
+                "places"
+            )
     return Strips(
         names=names,
         split=split,
@@ -177,34 +179,28 @@ def write_strips(
     for table in tables:
         if table.exists():
             raise SettingsError(f"{table}: exists already; give another --output, or remove it")
+    paths = [os.path.abspath(photos.path(i)) for i in range(len(photos))]  # noqa: PTH100
+    if relative:
+        base = os.path.abspath(output)  # noqa: PTH100
+        paths = [Path(os.path.relpath(path, base)).as_posix() for path in paths]
+    listed = replace(photos, root=output, names=tuple(paths), labels={})
     for number, table in enumerate(tables):
         members = strips.split == number
         database, queries = (
-            _listed(photos.subset(np.flatnonzero(members & role)), output, relative)
+            listed.subset(np.flatnonzero(members & role))
             for role in (~strips.is_query, strips.is_query)
         )
         write_csv_split(table, PlaceDataset("csv", strips.names[number], database, queries))
     return tables
 
 
-def _listed(photos: ImageSet, output: Path, relative: bool) -> ImageSet:
-    paths = [os.path.abspath(photos.path(i)) for i in range(len(photos))]  # noqa: PTH100
-    if relative:
-        base = os.path.abspath(output)  # noqa: PTH100
-        paths = [Path(os.path.relpath(path, base)).as_posix() for path in paths]
-    return ImageSet(
-        output, tuple(paths), photos.positions, photos.headings, photos.times, photos.utm_zone
-    )
-
-
 def _along_axis(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) metres along the longer principal axis, from the middle."""
     centred = positions - positions.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    axis = vectors[:, 1]
+    axis = np.linalg.eigh(centred.T @ centred)[1][:, 1]
     # Eigenvectors have no sign of their own; this makes the result the same everywhere.
-    axis = axis * (1.0 if axis[np.argmax(np.abs(axis))] > 0 else -1.0)
-    return np.asarray(centred @ axis, np.float64)
+    along: NDArray[np.float64] = centred @ (axis * np.sign(axis[np.argmax(np.abs(axis))]))
+    return along
 
 
 def _cut(along: NDArray[np.float64], shares: Sequence[float], gap_m: float) -> NDArray[np.int64]:
@@ -238,8 +234,6 @@ def _choose_queries(
 ) -> tuple[NDArray[np.bool_], int]:
     """Which photos of a strip become queries, and how many places it has."""
     is_query = np.zeros(len(positions), bool)
-    if len(positions) == 0:
-        return is_query, 0
     random = np.random.default_rng([settings.seed, number])
     tree = cKDTree(positions)
     place = np.full(len(positions), -1, np.int64)
@@ -249,23 +243,9 @@ def _choose_queries(
             continue
         near = np.array(tree.query_ball_point(positions[first], settings.place_m), np.int64)
         members = near[place[near] < 0]
-        place[members] = count
-        place[first] = count
+        place[members] = place[first] = count
         count += 1
         others = random.permutation(members[members != first])
         wanted = max(1, round(settings.query_share * len(members))) if len(others) else 0
         is_query[others[:wanted]] = True
     return is_query, count
-
-
-def _check_strip(name: str, places: int, queries: int, settings: SplitSettings) -> None:
-    if places < LEAST_PLACES:
-        raise DataError(
-            f"{name} would have {places} places, fewer than {LEAST_PLACES}; give more photos, a "
-            f"smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
-        )
-    if queries == 0:
-        raise DataError(
-            f"{name} would have no queries, because no two of its photos are within "
-            f"{settings.place_m:g} m; give a larger --place-m, or more photos of the same places"
-        )

@@ -8,22 +8,18 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import Any
 
 from netvlad.errors import DataError, StorageError
 from netvlad.storage import require_space
 from netvlad.types import Progress, Reporter, silent
 
-
-class _Member(NamedTuple):
-    """A regular file of an archive: its name, its length, and the entry itself."""
-
-    name: str
-    size: int
-    entry: tarfile.TarInfo | zipfile.ZipInfo
+_Member = tuple[str, int, Callable[[], Any]]
+"""A regular file of an archive: its name, its length, and what opens it."""
 
 
 def is_archive(path: Path) -> bool:
@@ -54,13 +50,13 @@ def unpack(archive: Path, folder: Path, *, report: Reporter = silent) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder) as name:
             temporary = Path(name)
-            with _opened(archive) as (members, open_member):
-                require_space(folder, sum(member.size for member in members), "unpacking")
-                for done, member in enumerate(members, 1):
-                    target = temporary / member.name
+            with _opened(archive) as members:
+                require_space(folder, sum(size for _, size, _ in members), "unpacking")
+                for done, (member, _, opened) in enumerate(members, 1):
+                    target = temporary / member
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    with _errors_of(archive), open_member(member) as source:
-                        _write(source, target)
+                    with _errors_of(archive), opened() as source, target.open("xb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
                     report(Progress(f"Unpacking {archive.name}", done, len(members), "files"))
             _move_all(temporary, folder)
     except OSError as error:
@@ -68,37 +64,18 @@ def unpack(archive: Path, folder: Path, *, report: Reporter = silent) -> int:
     return len(members)
 
 
-class _Opener:
-    """Opens members of one archive."""
-
-    def __init__(self, archive: tarfile.TarFile | zipfile.ZipFile) -> None:
-        self.archive = archive
-
-    def __call__(self, member: _Member) -> IO[bytes]:
-        if isinstance(self.archive, zipfile.ZipFile):
-            assert isinstance(member.entry, zipfile.ZipInfo)
-            return self.archive.open(member.entry)
-        assert isinstance(member.entry, tarfile.TarInfo)
-        source = self.archive.extractfile(member.entry)
-        assert source is not None  # only regular files are listed
-        return source
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[list[_Member], _Opener]]:
-    with _errors_of(path):
-        zipped = zipfile.is_zipfile(path)
-        if not zipped and not tarfile.is_tarfile(path):
-            raise DataError(f"{path}: is neither a zip nor a tar archive; fetch it again")
+def _opened(path: Path) -> Iterator[list[_Member]]:
+    """The members of an open archive."""
     with ExitStack() as stack:
         with _errors_of(path):
-            if zipped:
-                zip_file = stack.enter_context(zipfile.ZipFile(path))
-                found = _zip_members(path, zip_file), _Opener(zip_file)
+            if zipfile.is_zipfile(path):
+                members = _zip_members(path, stack.enter_context(zipfile.ZipFile(path)))
+            elif tarfile.is_tarfile(path):
+                members = _tar_members(path, stack.enter_context(tarfile.open(path)))
             else:
-                tar_file = stack.enter_context(tarfile.open(path))
-                found = _tar_members(path, tar_file), _Opener(tar_file)
-        yield found
+                raise DataError(f"{path}: is neither a zip nor a tar archive; fetch it again")
+        yield members
 
 
 @contextmanager
@@ -119,48 +96,35 @@ def _errors_of(path: Path) -> Iterator[None]:
 
 
 def _zip_members(path: Path, archive: zipfile.ZipFile) -> list[_Member]:
-    members = []
+    members: list[_Member] = []
     for entry in archive.infolist():
-        _check_name(path, entry.filename)
-        mode = entry.external_attr >> 16
-        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise DataError(f"{path}: {entry.filename} is a link or a device; unpack it by hand")
+        mode = stat.S_IFMT(entry.external_attr >> 16)
+        _check(path, entry.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
         if not entry.is_dir():
-            members.append(_Member(entry.filename, entry.file_size, entry))
+            members.append((entry.filename, entry.file_size, partial(archive.open, entry)))
     return members
 
 
 def _tar_members(path: Path, archive: tarfile.TarFile) -> list[_Member]:
-    members = []
+    members: list[_Member] = []
     for entry in archive.getmembers():
-        _check_name(path, entry.name)
-        if not (entry.isreg() or entry.isdir()):
-            raise DataError(f"{path}: {entry.name} is a link or a device; unpack it by hand")
+        _check(path, entry.name, entry.isreg() or entry.isdir())
         if entry.isreg():
-            members.append(_Member(entry.name, entry.size, entry))
+            members.append((entry.name, entry.size, partial(archive.extractfile, entry)))
     return members
 
 
-def _check_name(path: Path, name: str) -> None:
-    """Refuse names that lead out of the folder, on any system."""
+def _check(path: Path, name: str, is_plain: bool) -> None:
+    """Refuse links, devices, and names that lead out of the folder on any system."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts and name.strip("./") == "":
-        return  # the folder itself
     if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name):
         raise DataError(f"{path}: {name!r} would be unpacked outside the folder; do not trust it")
-
-
-def _write(source: IO[bytes], target: Path) -> None:
-    with target.open("xb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)
+    if not is_plain:
+        raise DataError(f"{path}: {name} is a link or a device; unpack it by hand")
 
 
 def _move_all(source: Path, folder: Path) -> None:
-    files = [
-        (Path(where) / name).relative_to(source)
-        for where, _, names in os.walk(source)
-        for name in names
-    ]
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
     fresh = [file for file in files if not os.path.lexists(folder / file)]
     for file in sorted(set(files) - set(fresh)):
         there = folder / file

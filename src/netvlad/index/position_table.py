@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.csv_rows import read_rows, usual_names
-from netvlad.datasets.readers.table_row import TableRow
+from netvlad.datasets.readers.tables import TableRow, read_rows, usual_names
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_wgs84
 
@@ -89,7 +88,7 @@ def read_position_table(path: Path, *, utm_zone: str | None = None) -> PositionT
     """Read a table of positions.
 
     Columns are found by their name in any case, or by a usual other one (``lat``, ``lng``,
-    ``filename``, see :data:`~netvlad.datasets.readers.csv_rows.OTHER_NAMES`); others are ignored. A
+    ``filename``, see :data:`~netvlad.datasets.readers.tables.OTHER_NAMES`); others are ignored. A
     CSV file has its cells separated by commas, semicolons or tabs; with the latter two, numbers may
     have decimal commas.
     A row may say nothing about the position, and half a position is none. Where a row has degrees
@@ -107,7 +106,7 @@ def read_position_table(path: Path, *, utm_zone: str | None = None) -> PositionT
     """
     default_zone = parse_utm_zone(utm_zone).name if utm_zone else ""
     is_parquet = path.suffix.lower() == ".parquet"
-    header, rows = _parquet_rows(path) if is_parquet else _csv_rows(path)
+    header, rows = _parquet_rows(path) if is_parquet else read_rows(path, _COLUMNS)
     if "image" not in header or not any(set(pair) <= set(header) for pair in (_DEGREES, _METRES)):
         named = ", ".join(name or "(unnamed)" for name in header)
         raise DataError(f"{path}: needs the columns {LAYOUT}; it has {named}")
@@ -191,11 +190,6 @@ def metres_to_degrees(
         rows = possible & (own == zone)
         degrees[rows] = np.stack(to_wgs84(metres[rows], zone), axis=1)
     return degrees
-
-
-def _csv_rows(path: Path) -> tuple[list[str], list[TableRow]]:
-    header, rows, delimiter = read_rows(path, _COLUMNS)
-    return header, [TableRow(path, f"line {n}", cells, delimiter != ",") for n, cells in rows]
 
 
 def _parquet_rows(path: Path) -> tuple[list[str], list[TableRow]]:

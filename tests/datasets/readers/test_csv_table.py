@@ -1,10 +1,14 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
-from netvlad.datasets.csv_writing import write_csv_split
-from netvlad.datasets.readers.csv_table import read_csv_table
+from netvlad.datasets import open_dataset
+from netvlad.datasets.readers.csv_table import write_csv_split
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
+
+read_csv_table = partial(open_dataset, "csv")
 
 PLAIN = """image,easting,northing,heading,role,photographer
 db/a.jpg,100.5,200,90,database,Ann

@@ -1,10 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from netvlad.datasets import open_dataset
-from netvlad.datasets.readers.msls import read_msls
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import radius_neighbours, to_utm
+
+read_msls = partial(open_dataset, "msls")
 
 CPH, SF = (55.68, 12.57), (37.77, -122.42)
 FILES = {

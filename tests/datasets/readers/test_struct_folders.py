@@ -1,11 +1,17 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from netvlad.datasets.readers.csv_table import read_csv_table
-from netvlad.datasets.readers.pittsburgh import read_pitts30k, read_pitts250k
-from netvlad.datasets.readers.tokyo import read_tokyo247, read_tokyo_time_machine
+from netvlad.datasets import open_dataset
 from netvlad.errors import DataError, SettingsError
+
+read_csv_table = partial(open_dataset, "csv")
+read_pitts30k = partial(open_dataset, "pitts30k")
+read_pitts250k = partial(open_dataset, "pitts250k")
+read_tokyo247 = partial(open_dataset, "tokyo247")
+read_tokyo_time_machine = partial(open_dataset, "tokyo-time-machine")
 
 PITTSBURGH, TOKYO = (585_000.0, 4_477_000.0), (382_000.0, 3_947_000.0)
 

@@ -1,9 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
-from netvlad.datasets.readers.utm_names import read_utm_names
+from netvlad.datasets import open_dataset
 from netvlad.errors import DataError
 from netvlad.geography import to_utm
+
+read_utm_names = partial(open_dataset, "utm-names")
 
 FULL = "@0585001.15@4476900.30@17@T@040.43@-079.99@pano@3@{heading}@5@@12@{time}@note@.jpg"
 

@@ -15,10 +15,13 @@ from tests.made_videos import (
     write_video,
 )
 
-from netvlad.datasets.readers.frame_table import read_frame_table
 from netvlad.datasets.readers.gpx_track import FrameChoice
-from netvlad.datasets.readers.video_file import VideoFile
-from netvlad.datasets.readers.video_frames import FrameRequest, write_frames
+from netvlad.datasets.readers.video_frames import (
+    FrameRequest,
+    VideoFile,
+    read_frame_table,
+    write_frames,
+)
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.geography import to_utm
 from netvlad.index.position_table import match, read_position_table

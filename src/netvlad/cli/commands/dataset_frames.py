@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from netvlad.cli.console import reporting, show
-from netvlad.datasets.readers.frame_table import TABLE_NAME
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
 from netvlad.datasets.readers.video import EVERY_M
-from netvlad.datasets.readers.video_frames import FrameRequest, write_frames
+from netvlad.datasets.readers.video_frames import TABLE_NAME, FrameRequest, write_frames
 from netvlad.types import counted
 
 

@@ -1,61 +1,39 @@
 """A table of images: one ``<split>.csv`` beside the images, for everybody's own data."""
 
-from collections.abc import Callable
+import csv
+import math
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.csv_rows import read_rows
-from netvlad.datasets.readers.table_row import TableRow
+from netvlad.datasets.readers.names import image_set
+from netvlad.datasets.readers.tables import TableRow, read_rows
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone, to_utm
-from netvlad.types import ImageSet, PlaceDataset
+from netvlad.storage import written_beside
+from netvlad.types import PlaceDataset
 
-LAYOUT = (
-    "<split>.csv with columns image, role (database or query) and easting + northing or "
-    "latitude + longitude; optional heading, time, zone, and labels such as condition"
-)
-
-_COLUMNS = (
-    "image",
-    "role",
-    "easting",
-    "northing",
-    "latitude",
-    "longitude",
-    "heading",
-    "time",
-    "zone",
-)
 _METRES, _DEGREES = ("easting", "northing"), ("latitude", "longitude")
+_COLUMNS = ("image", "role", *_METRES, *_DEGREES, "heading", "time", "zone")
 
 
-class _Image(NamedTuple):
-    name: str
-    role: str
-    position: tuple[float, float]
-    heading: float
-    time: float
-    zone: str
-    labels: tuple[str, ...]
-
-
-def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_csv_table(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
     """Open ``<root>/<split>.csv``, one row per image.
 
     Columns are found by their name in any case, or by a usual other one (``lat``, ``filename``, see
-    :data:`~netvlad.datasets.readers.csv_rows.OTHER_NAMES`); others become labels, such as
-    ``condition`` or ``sequence``. Cells are separated by commas,
-    semicolons or tabs; with the latter two, numbers may have decimal commas. Paths are relative to
-    the table, or absolute. An image without position is kept, but never counts as correct. Where
-    both are given, easting and northing win over latitude and longitude. Times are numbers, or
-    ISO 8601 dates (in UTC unless they say otherwise), which become seconds since 1970.
+    :data:`~netvlad.datasets.readers.tables.OTHER_NAMES`); others become labels, such as
+    ``condition`` or ``sequence``. Cells are separated by commas, semicolons or tabs; with the
+    latter two, numbers may have decimal commas. Paths are relative to the table, or absolute. An
+    image without position is kept, but never counts as correct. Where both are given, easting and
+    northing win over latitude and longitude. Times are numbers, or ISO 8601 dates (in UTC unless
+    they say otherwise), which become seconds since 1970.
 
     Args:
-        root: the folder that holds the table.
-        split: the table's name without ``.csv``.
+        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: for metres, the zone they are in, or are brought to where a column ``zone`` says
             otherwise; for degrees, the zone to project to (None: that of the median point).
 
@@ -64,113 +42,132 @@ def read_csv_table(root: Path, split: str, *, utm_zone: str | None = None) -> Pl
             sense (with its line).
         SettingsError: ``utm_zone`` is not a zone.
     """
-    path = root / f"{split}.csv"
-    if not path.exists():
-        raise DataError(f"{path}: no such file; expected {LAYOUT}")
-    header, rows, delimiter = read_rows(path, _COLUMNS)
-    pair = _position_columns(path, header)
-    labels = [name for name in header if name and name not in _COLUMNS]
-    labels = [name for name in labels if header.count(name) == 1]
-    images = [
-        _image(TableRow(path, f"line {line}", cells, delimiter != ","), pair, labels)
-        for line, cells in rows
-    ]
-    for role in ("database", "query"):
-        if not any(image.role == role for image in images):
-            raise DataError(f"{path}: no row has the role {role}")
-    positions, zone = _positions(path, images, pair, utm_zone)
-    database, note_on_database = _image_set(root, images, positions, zone, labels, "database")
-    queries, note_on_queries = _image_set(root, images, positions, zone, labels, "query")
-    return PlaceDataset(
-        name="csv",
-        split=split,
-        database=database,
-        queries=queries,
-        notes=(*note_on_database, *note_on_queries),
-    )
-
-
-def _position_columns(path: Path, header: list[str]) -> tuple[str, str]:
+    path = record.found(root / f"{split}.csv")
+    header, rows = read_rows(path, _COLUMNS)
     pair = next((pair for pair in (_METRES, _DEGREES) if set(pair) <= set(header)), None)
     if pair is None or not {"image", "role"} <= set(header):
         raise DataError(
             f"{path}: needs the columns image, role and easting + northing or latitude + "
             f"longitude; it has {', '.join(name or '(unnamed)' for name in header)}"
         )
-    return pair
+    labels = [name for name in header if name and name not in _COLUMNS and header.count(name) == 1]
+    roles = [_role(row) for row in rows]
+    for role in ("database", "query"):
+        if role not in roles:
+            raise DataError(f"{path}: no row has the role {role}")
+    positions, zone = _positions(path, rows, pair, utm_zone)
+    sets, notes = [], []
+    for role in ("database", "query"):
+        chosen = [i for i, own in enumerate(roles) if own == role]
+        unknown = int(np.isnan(positions[chosen]).any(axis=1).sum())
+        if unknown:
+            told = f"{unknown} of {len(chosen)} {role} images have no position"
+            notes.append(f"{told} and never count as correct.")
+        members = [rows[i] for i in chosen]
+        sets.append(
+            image_set(
+                root,
+                # Tables made on Windows write folders with backslashes.
+                [row.cells["image"].replace("\\", "/") for row in members],
+                positions[chosen],
+                np.array([row.number("heading") for row in members]),
+                np.array([row.time() for row in members]),
+                zone,
+                {k: np.array([row.cells.get(k, "") for row in members], str) for k in labels},
+            )
+        )
+    return PlaceDataset(record.name, split, sets[0], sets[1], notes=tuple(notes))
 
 
-def _image(row: TableRow, pair: tuple[str, str], labels: list[str]) -> _Image:
-    name, role = row.cells.get("image", ""), row.cells.get("role", "").lower()
-    if not name:
+def _role(row: TableRow) -> str:
+    role = row.cells.get("role", "").lower()
+    if not row.cells.get("image"):
         raise row.error("the column image is empty")
     if role not in ("database", "query"):
         raise row.error(f"role is {role!r}; it must be database or query")
-    position = (row.number(pair[0]), row.number(pair[1]))
-    zone = row.cells.get("zone", "")
-    if zone:
-        try:
-            zone = parse_utm_zone(zone).name
-        except SettingsError as error:
-            raise row.error(f"zone: {error}") from error
-    # Tables made on Windows write folders with backslashes.
-    return _Image(
-        name.replace("\\", "/"),
-        role,
-        position,
-        row.number("heading"),
-        row.time(),
-        zone,
-        tuple(row.cells.get(label, "") for label in labels),
-    )
+    return role
 
 
 def _positions(
-    path: Path, images: list[_Image], pair: tuple[str, str], utm_zone: str | None
+    path: Path, rows: list[TableRow], pair: tuple[str, str], utm_zone: str | None
 ) -> tuple[NDArray[np.float64], str | None]:
-    pairs = np.array([image.position for image in images])
+    positions = np.array([[row.number(name) for name in pair] for row in rows])
     # Half a position is none.
-    pairs[np.isnan(pairs).any(axis=1)] = np.nan
+    positions[np.isnan(positions).any(axis=1)] = np.nan
+    zones = [row.cells.get("zone", "") for row in rows]
+    for row, zone in zip(rows, zones, strict=True):
+        try:
+            _ = zone and parse_utm_zone(zone)
+        except SettingsError as error:
+            raise row.error(f"zone: {error}") from error
     try:
         if pair == _DEGREES:
-            return to_utm(pairs[:, 0], pairs[:, 1], utm_zone)
-        zones = [image.zone for image in images]
+            return to_utm(positions[:, 0], positions[:, 1], utm_zone)
         if not any(zones):
-            return pairs, parse_utm_zone(utm_zone).name if utm_zone else None
+            return positions, parse_utm_zone(utm_zone).name if utm_zone else None
         if not all(zones):
-            row = zones.index("")
-            raise DataError(f"image {images[row].name} has no zone but others have one; fill it in")
-        return to_one_zone(pairs, zones, utm_zone)
+            name = rows[zones.index("")].cells["image"]
+            raise DataError(f"image {name} has no zone but others have one; fill it in")
+        return to_one_zone(positions, zones, utm_zone)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _image_set(
-    root: Path,
-    images: list[_Image],
-    positions: NDArray[np.float64],
-    zone: str | None,
-    labels: list[str],
-    role: str,
-) -> tuple[ImageSet, tuple[str, ...]]:
-    chosen = [i for i, image in enumerate(images) if image.role == role]
-    unknown = int(np.isnan(positions[chosen]).any(axis=1).sum())
-    note = f"{unknown} of {len(chosen)} {role} images have no position and never count as correct."
+def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
+    """Write a split as a table that :func:`read_csv_table` reads.
 
-    def numbers(value: Callable[[_Image], float]) -> NDArray[np.float64] | None:
-        values = np.array([value(images[i]) for i in chosen])
-        return None if np.isnan(values).all() else values
+    Eastings and northings are written to the millimetre, with their zone where it is known;
+    headings, times and labels where the split has any.
 
-    image_set = ImageSet(
-        root,
-        tuple(images[i].name for i in chosen),
-        positions[chosen],
-        numbers(lambda image: image.heading),
-        numbers(lambda image: image.time),
-        zone,
-        {
-            label: np.array([images[i].labels[column] for i in chosen], dtype=str)
-            for column, label in enumerate(labels)
-        },
-    )
-    return image_set, (note,) if unknown else ()
+    Args:
+        path: the table; an existing one is replaced.
+        dataset: the split. Names are written as they are, so they must be absolute, or relative to
+            the table's folder.
+
+    Raises:
+        DataError: a name cannot stand in a table.
+        StorageError: the table cannot be written.
+    """
+    sets = (("database", dataset.database), ("query", dataset.queries))
+    digits = {
+        name: count
+        for name, count in (("heading", 3), ("time", 6))
+        if any(getattr(images, f"{name}s") is not None for _, images in sets)
+    }
+    labels = list(dict.fromkeys(name for _, images in sets for name in images.labels))
+    with (
+        written_beside(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["image", "role", *_METRES, "zone", *digits, *labels])
+        for role, images in sets:
+            for i, name in enumerate(images.names):
+                _check_name(path, name)
+                east, north = (np.nan, np.nan) if images.positions is None else images.positions[i]
+                known = math.isfinite(east) and math.isfinite(north)
+                place = [f"{east:.3f}", f"{north:.3f}"] if known else ["", ""]
+                row = [name, role, *place, images.utm_zone or ""]
+                row += [_number(getattr(images, f"{k}s"), i, n) for k, n in digits.items()]
+                row += [str(images.labels[k][i]) if k in images.labels else "" for k in labels]
+                table.writerow(row)
+
+
+def _check_name(path: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="replace").decode()
+        raise DataError(f"{path}: the name {shown} is not UTF-8; rename the image") from error
+    # Readers take the first for folders, and strip the second.
+    if "\\" in name or name != name.strip():
+        raise DataError(
+            f"{path}: the name {name!r} has a backslash or blanks at its ends, which a table "
+            "cannot hold; rename the image"
+        )
+
+
+def _number(values: NDArray[np.float64] | None, i: int, digits: int) -> str:
+    if values is None or not math.isfinite(values[i]):
+        return ""
+    return f"{values[i]:.{digits}f}".rstrip("0").rstrip(".")

@@ -9,22 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from netvlad.datasets.readers.names import located, reading
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError
+from netvlad.geography import parse_utm_zone
+from netvlad.types import ImageSet, PlaceDataset
 
 # Without field names only the order tells which is which; Tokyo Time Machine has two more.
 _ORDER = (
-    "whichSet",
-    "dbImageFns",
-    "utmDb",
-    "qImageFns",
-    "utmQ",
-    "numImages",
-    "numQueries",
-    "posDistThr",
-    "posDistSqThr",
-    "nonTrivPosDistSqThr",
+    *("whichSet", "dbImageFns", "utmDb", "qImageFns", "utmQ", "numImages", "numQueries"),
+    *("posDistThr", "posDistSqThr", "nonTrivPosDistSqThr"),
 )
 _ORDER_WITH_TIMES = (*_ORDER[:3], "dbTimeStamp", *_ORDER[3:5], "qTimeStamp", *_ORDER[5:])
+_CITY_RADIUS_M = 50_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +55,77 @@ class DbStruct:
     train_radius_m: float | None
 
 
+def read_struct_folder(
+    record: DatasetRecord,
+    root: Path,
+    split: str,
+    utm_zone: str | None,
+    *,
+    structs: Mapping[str, str],
+    database_folders: tuple[str, ...],
+    query_folders: tuple[str, ...],
+    zone: str,
+    centre: tuple[float, float],
+) -> PlaceDataset:
+    """Open one split that a ``dbStruct`` specifies; ``times`` are its time stamps.
+
+    Names become relative to ``root``. A few images are looked for, to choose among the folders in
+    which they may lie.
+
+    Args:
+        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
+        utm_zone: the zone of another city in this layout.
+        structs: the file of each split, without ``.mat``.
+        database_folders: folders that the database names may be relative to ("" is the root).
+        query_folders: the same for queries.
+        zone: the zone of the data set's own city.
+        centre: easting and northing of that city.
+
+    Raises:
+        DataError: the struct is missing or contradicts itself, or a list is empty.
+        SettingsError: ``utm_zone`` is not a zone.
+    """
+    name = f"{structs[split]}.mat"
+    path = record.found(root / "datasets" / name, root / name)
+    struct = read_dbstruct(path)
+    if not struct.database_names or not struct.query_names:
+        empty = "queries" if struct.database_names else "database images"
+        raise DataError(f"{path}: lists no {empty}")
+    # Tokyo's structs say .jpg, but the database images are distributed as .png.
+    png = (".png",)
+    database, database_notes = located(root, struct.database_names, database_folders, suffixes=png)
+    queries, query_notes = located(root, struct.query_names, query_folders, suffixes=png)
+    # Other cities are published in the same layout: the name alone does not say where they are.
+    known = struct.database_positions[np.isfinite(struct.database_positions).all(axis=1)]
+    away = np.linalg.norm(np.median(known, axis=0) - centre) if len(known) else np.inf
+    told = zone if away <= _CITY_RADIUS_M else None
+    own = parse_utm_zone(utm_zone).name if utm_zone else told
+    positions, times = struct.database_positions, struct.database_times
+    return PlaceDataset(
+        record.name,
+        split,
+        ImageSet(root, database, positions, None, times, own),
+        ImageSet(root, queries, struct.query_positions, None, struct.query_times, own),
+        radius_m=struct.radius_m or PlaceDataset.radius_m,
+        train_radius_m=struct.train_radius_m or PlaceDataset.train_radius_m,
+        notes=(*_notes_on(struct, split), *database_notes, *query_notes),
+    )
+
+
+def _notes_on(struct: DbStruct, split: str) -> list[str]:
+    notes = [
+        f"{field} says {claim} but {len(names)} names are listed; the list counts."
+        for field, claim, names in (
+            ("numImages", struct.num_images, struct.database_names),
+            ("numQueries", struct.num_queries, struct.query_names),
+        )
+        if claim is not None and claim != len(names)
+    ]
+    if struct.which_set and not split.startswith(struct.which_set.lower()):
+        notes.append(f"The struct says that it is the split {struct.which_set}, not {split}.")
+    return notes
+
+
 def read_dbstruct(path: Path) -> DbStruct:
     """Read the variable ``dbStruct`` of a ``.mat`` file (MATLAB 4 to 7.2).
 
@@ -68,35 +136,27 @@ def read_dbstruct(path: Path) -> DbStruct:
         DataError: the file cannot be read, has no such variable, lacks a field, or has a different
             number of names than of positions.
     """
-    fields = _fields(path, _load(path))
-    database_names = _names(path, fields, "dbImageFns")
-    query_names = _names(path, fields, "qImageFns")
-    squared = _number(fields, "nonTrivPosDistSqThr")
-    which_set = _strings(fields.get("whichSet", ""))
+    fields = _fields(path)
     num_images, num_queries = _number(fields, "numImages"), _number(fields, "numQueries")
+    squared = _number(fields, "nonTrivPosDistSqThr")
     return DbStruct(
-        which_set=which_set[0] if which_set else "",
-        database_names=database_names,
-        database_positions=_positions(path, fields, "utmDb", len(database_names)),
-        database_times=_times(path, fields, "dbTimeStamp", len(database_names)),
-        query_names=query_names,
-        query_positions=_positions(path, fields, "utmQ", len(query_names)),
-        query_times=_times(path, fields, "qTimeStamp", len(query_names)),
-        num_images=None if num_images is None else int(num_images),
-        num_queries=None if num_queries is None else int(num_queries),
-        radius_m=_number(fields, "posDistThr"),
-        train_radius_m=None if squared is None else float(np.sqrt(squared)),
+        "".join(_texts(fields.get("whichSet", ""))[:1]),
+        *_images(path, fields, "dbImageFns", "utmDb", "dbTimeStamp"),
+        *_images(path, fields, "qImageFns", "utmQ", "qTimeStamp"),
+        None if num_images is None else int(num_images),
+        None if num_queries is None else int(num_queries),
+        _number(fields, "posDistThr"),
+        None if squared is None else float(np.sqrt(squared)),
     )
 
 
-def _load(path: Path) -> Any:
-    try:
+def _fields(path: Path) -> Mapping[str, Any]:
+    """The fields, whose arrays have no axis of length 1."""
+    with reading(path):
         # scipy reports a missing file as it reports a damaged one.
         path.open("rb").close()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        content = loadmat(path, appendmat=False)
+        content = loadmat(path, appendmat=False, simplify_cells=True)
     except NotImplementedError as error:
         raise DataError(
             f"{path}: is a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
@@ -106,83 +166,57 @@ def _load(path: Path) -> Any:
     if "dbStruct" not in content:
         found = ", ".join(name for name in content if not name.startswith("__")) or "nothing"
         raise DataError(f"{path}: has no variable dbStruct (it has {found})")
-    return content["dbStruct"]
-
-
-def _fields(path: Path, struct: Any) -> Mapping[str, Any]:
-    array = np.asarray(struct)
-    # A cell around the whole struct is another way in which one-element arrays get written.
-    while array.dtype == object and array.size == 1 and isinstance(array.flat[0], np.ndarray):
-        array = array.flat[0]
-    if array.dtype.names is not None and array.size == 1:
-        record = array.reshape(-1)[0]
-        return {name: record[name] for name in array.dtype.names}
+    struct = content["dbStruct"]
+    if isinstance(struct, dict):
+        return struct
     for order in (_ORDER, _ORDER_WITH_TIMES):
-        if array.dtype == object and array.size == len(order):
-            return dict(zip(order, array.reshape(-1), strict=True))
+        if isinstance(struct, np.ndarray) and struct.dtype.hasobject and struct.size == len(order):
+            return dict(zip(order, struct.ravel(), strict=True))
     raise DataError(
         f"{path}: dbStruct is neither one struct nor a cell array of "
         f"{len(_ORDER)} or {len(_ORDER_WITH_TIMES)} fields"
     )
 
 
-def _field(path: Path, fields: Mapping[str, Any], name: str) -> Any:
-    if name not in fields:
-        raise DataError(f"{path}: dbStruct has no field {name} (it has {', '.join(fields)})")
-    return fields[name]
+def _texts(value: Any) -> list[str]:
+    """Cells, or the rows of a character array, which are filled up with blanks."""
+    items = np.asarray(value, object).ravel().tolist()
+    return [item.rstrip() if isinstance(item, str) else "" for item in items]
 
 
-def _strings(value: Any) -> list[str]:
-    array = np.asarray(value)
-    if array.dtype == object:
-        # One cell holds one name; an empty cell array within a cell is an empty name.
-        return [(_strings(cell) or [""])[0] for cell in array.reshape(-1)]
-    # The rows of a character array are filled up with blanks.
-    return [str(text).rstrip() for text in array.reshape(-1)] if array.dtype.kind == "U" else []
-
-
-def _names(path: Path, fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = np.asarray(_field(path, fields, name))
-    names = _strings(value)
-    if value.size and (not names or not all(names)):
+def _images(
+    path: Path, fields: Mapping[str, Any], name: str, position: str, time: str
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
+    """N names, positions (N, 2) and times (N,) of the fields that are called so."""
+    for needed in (name, position):
+        if needed not in fields:
+            raise DataError(f"{path}: dbStruct has no field {needed} (it has {', '.join(fields)})")
+    names = tuple(_texts(fields[name]))
+    if not all(names):
         raise DataError(f"{path}: dbStruct.{name} holds something that is not a file name")
-    return tuple(names)
-
-
-def _positions(path: Path, fields: Mapping[str, Any], name: str, count: int) -> NDArray[np.float64]:
-    array = _numbers(path, name, _field(path, fields, name))
+    count = len(names)
+    metres = _numbers(path, position, fields[position])
     # 2 × N first: with two images both readings fit, and MATLAB's files are 2 × N.
-    if array.shape == (2, count):
-        return np.ascontiguousarray(array.T)
-    if array.shape == (count, 2):
-        return array
-    if count <= 1 and array.size == 2 * count:
-        return array.reshape(count, 2)
-    raise DataError(
-        f"{path}: dbStruct.{name} has shape {array.shape} but there are {count} image names; "
-        f"expected (2, {count})"
-    )
-
-
-def _times(
-    path: Path, fields: Mapping[str, Any], name: str, count: int
-) -> NDArray[np.float64] | None:
-    if name not in fields:
-        return None
-    array = _numbers(path, name, fields[name]).reshape(-1)
-    if len(array) != count:
-        raise DataError(f"{path}: dbStruct.{name} has {len(array)} values for {count} images")
-    return array
+    if metres.shape == (2, count):
+        metres = np.ascontiguousarray(metres.T)
+    elif count <= 1 and metres.size == 2 * count:
+        metres = metres.reshape(count, 2)
+    if metres.shape != (count, 2):
+        raise DataError(
+            f"{path}: dbStruct.{position} has shape {metres.shape} but there are {count} image "
+            f"names; expected (2, {count})"
+        )
+    if time not in fields:
+        return names, metres, None
+    times = _numbers(path, time, fields[time]).ravel()
+    if len(times) != count:
+        raise DataError(f"{path}: dbStruct.{time} has {len(times)} values for {count} images")
+    return names, metres, times
 
 
 def _numbers(path: Path, name: str, value: Any) -> NDArray[np.float64]:
-    array = np.asarray(value)
     try:
-        if array.dtype == object:
-            shape = array.shape
-            array = np.array([np.asarray(cell).item() for cell in array.reshape(-1)])
-            array = array.reshape(shape)
-        return array.astype(np.float64)
+        return np.asarray(value).astype(np.float64)
     except (ValueError, TypeError) as error:
         raise DataError(f"{path}: dbStruct.{name} holds something that is not a number") from error
 
@@ -191,5 +225,5 @@ def _number(fields: Mapping[str, Any], name: str) -> float | None:
     array = np.asarray(fields.get(name))
     if array.size != 1 or array.dtype.kind not in "iuf":
         return None
-    number = float(array.reshape(-1)[0])
+    number = float(array.item())
     return number if np.isfinite(number) and number >= 0 else None

@@ -3,11 +3,10 @@
 Source: Topografix, GPX 1.1, 2004.
 """
 
-import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from netvlad.errors import DataError, SettingsError, extra
 from netvlad.geography import to_utm, to_wgs84
 
 if TYPE_CHECKING:
-    from gpxpy.gpx import GPX, GPXRoutePoint, GPXTrackPoint, GPXWaypoint
+    from gpxpy.gpx import GPXRoutePoint, GPXTrackPoint, GPXWaypoint
 
 MAX_GAP_S = 10.0
 """Between two points farther apart in time than this nobody knows where the receiver was."""
@@ -126,10 +125,10 @@ class Track:
         """
         asked = np.atleast_1d(np.asarray(times, np.float64))
         latitudes, longitudes = to_wgs84(self._places(asked, max_gap_s), self.plane[1])
-        unknown = ~self.covers(asked, max_gap_s=max_gap_s)
-        elevations = np.interp(asked, self.times, self.elevations)
-        distances = np.interp(asked, self.times, self.distances_m)
-        elevations[unknown] = distances[unknown] = np.nan
+        elevations, distances = (
+            np.where(np.isnan(latitudes), np.nan, np.interp(asked, self.times, column))
+            for column in (self.elevations, self.distances_m)
+        )
         headings = self._headings(asked, max_gap_s)
         return TrackPoints(latitudes, longitudes, elevations, headings, distances)
 
@@ -173,17 +172,33 @@ def read_track(path: Path) -> Track:
         DataError: it cannot be read or is not GPX, has fewer than two points with different times,
             or degrees that no place has.
     """
-    gpx = _parsed(path)
+    with extra("video"):
+        import gpxpy  # noqa: PLC0415 - an extra
+        from gpxpy.gpx import GPXException  # noqa: PLC0415
+    try:
+        gpx = gpxpy.parse(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; lay the GPX track there") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (GPXException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: is not a GPX file ({reason}); export the track again") from error
     kinds: tuple[Iterable[GPXTrackPoint | GPXRoutePoint | GPXWaypoint], ...] = (
-        itertools.chain.from_iterable(s.points for t in gpx.tracks for s in t.segments),
-        itertools.chain.from_iterable(route.points for route in gpx.routes),
+        (point for track in gpx.tracks for part in track.segments for point in part.points),
+        (point for route in gpx.routes for point in route.points),
         gpx.waypoints,
     )
     without_time = 0
     rows: list[tuple[float, float, float, float]] = []
     for points in map(list, kinds):
         rows = [
-            (_seconds(p.time), p.latitude, p.longitude, _metres(p.elevation))
+            (
+                (p.time if p.time.tzinfo else p.time.replace(tzinfo=UTC)).timestamp(),
+                p.latitude,
+                p.longitude,
+                np.nan if p.elevation is None else p.elevation,
+            )
             for p in points
             if p.time is not None and math.isfinite(p.latitude + p.longitude)
         ]
@@ -210,29 +225,6 @@ def read_track(path: Path) -> Track:
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     return track
-
-
-def _parsed(path: Path) -> "GPX":
-    with extra("video"):
-        import gpxpy  # noqa: PLC0415 - an extra
-        from gpxpy.gpx import GPXException  # noqa: PLC0415
-    try:
-        return gpxpy.parse(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; lay the GPX track there") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (GPXException, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is not a GPX file ({reason}); export the track again") from error
-
-
-def _seconds(time: datetime) -> float:
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-
-
-def _metres(elevation: float | None) -> float:
-    return np.nan if elevation is None else elevation
 
 
 @dataclass(frozen=True)
@@ -287,7 +279,11 @@ class FrameChoice:
 
 def _steps(track: Track, start: float, every_m: float, max_gap_s: float) -> list[float]:
     """Follow the track, and note when it leaves the circle around the last moment's place."""
-    times, places = _from(track, start, max_gap_s)
+    rest = track.times > start
+    times, places = track.times[rest], track.plane[0][rest]
+    if track.covers([start], max_gap_s=max_gap_s)[0]:
+        here = [np.interp(start, track.times, column) for column in track.plane[0].T]
+        times, places = np.concatenate([[start], times]), np.concatenate([[here], places])
     if not len(times):
         return []
     centre, moments = places[0], [float(times[0])]
@@ -297,32 +293,14 @@ def _steps(track: Track, start: float, every_m: float, max_gap_s: float) -> list
         is_gap = seconds > max_gap_s
         # A straight line that begins inside a circle leaves it once at most: if its end is outside.
         while math.dist(centre, end) >= every_m - _ROUNDING_M:
-            share = 1.0 if is_gap else _way_out(begin, end, centre, every_m)
+            share = 1.0 if is_gap else _way_out(end - begin, begin - centre, every_m)
             moments.append(float(times[i]) + share * seconds)
             centre = begin + share * (end - begin)
     return moments
 
 
-def _from(
-    track: Track, start: float, max_gap_s: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The points of a track from ``start`` on; where it lies between two, its place comes first."""
-    rest = track.times > start
-    times, places = track.times[rest], track.plane[0][rest]
-    if track.covers([start], max_gap_s=max_gap_s)[0]:
-        here = [np.interp(start, track.times, column) for column in track.plane[0].T]
-        times, places = np.concatenate([[start], times]), np.concatenate([[here], places])
-    return times, places
-
-
-def _way_out(
-    begin: NDArray[np.float64],
-    end: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    radius_m: float,
-) -> float:
-    """The share of the way from ``begin`` (inside the circle) to ``end`` at which it is left."""
-    way, offset = end - begin, begin - centre
+def _way_out(way: NDArray[np.float64], offset: NDArray[np.float64], radius_m: float) -> float:
+    """The share of a way at which it leaves a circle, in which it begins beside the centre."""
     # |offset + share * way|² = radius², the later of its two solutions.
     a, b, c = float(way @ way), float(offset @ way), float(offset @ offset) - radius_m**2
     return min(1.0, max(0.0, (math.sqrt(max(0.0, b * b - a * c)) - b) / a))

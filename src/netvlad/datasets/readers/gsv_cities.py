@@ -1,44 +1,27 @@
 """GSV-Cities (Ali-bey et al. 2022): places of 23 cities, each seen in several years."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.city_positions import shifted
-from netvlad.datasets.readers.csv_columns import Columns, read_columns
+from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
 from netvlad.datasets.readers.listed_truth import neighbours_of_one_place
+from netvlad.datasets.readers.tables import Columns, read_columns
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.types import ImageSet, PlaceDataset
-
-LAYOUT = (
-    "Dataframes/<City>.csv and "
-    "Images/<City>/<City>_<place>_<year>_<month>_<heading>_<latitude>_<longitude>_<panorama>.jpg"
-)
 
 _COLUMNS = dict.fromkeys(
     ("place_id", "year", "month", "northdeg", "city_id", "lat", "lon", "panoid"), True
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _City:
-    """The images of one city in the order of its table; arrays are (N,), positions (N, 2)."""
-
-    name: str
-    names: list[str]
-    positions: NDArray[np.float64]
-    zone: str
-    headings: NDArray[np.float64]
-    times: NDArray[np.float64]
-    places: NDArray[np.int64]
-    panoramas: NDArray[np.str_]
-
-
-def read_gsv_cities(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_gsv_cities(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
     """Open the images of all cities, or of one, as ``train:Bangkok``.
 
     What belongs together is told by places, not by metres: the labels ``place`` (city and number)
@@ -49,12 +32,7 @@ def read_gsv_cities(root: Path, split: str, *, utm_zone: str | None = None) -> P
 
     With several cities, eastings are moved by 10,000 km times the city's number, in alphabetical
     order, so that images of different cities are never near each other. A single city keeps its
-    eastings and tells its UTM zone.
-
-    Args:
-        root: the folder that holds ``Dataframes/`` and ``Images/``.
-        split: ``train``, or ``train:`` and a city.
-        utm_zone: the zone to project a single city to; None takes that of its median point.
+    eastings and tells its UTM zone: ``utm_zone``, or that of its median point.
 
     Raises:
         DataError: there is no table, or one of them makes no sense.
@@ -64,24 +42,45 @@ def read_gsv_cities(root: Path, split: str, *, utm_zone: str | None = None) -> P
     folder = root / "Dataframes"
     tables = sorted(folder.glob("*.csv"))
     if not tables:
-        raise DataError(f"{folder / '<City>.csv'}: no such file; expected {LAYOUT}")
+        raise record.error(folder / "<City>.csv", "no such file")
     _, colon, wanted = split.partition(":")
     if colon:
-        if wanted not in [table.stem for table in tables]:
+        known = [table.stem for table in tables]
+        if wanted not in known:
             raise SettingsError(
-                f"gsv-cities has no city {wanted!r} here; choose from "
-                f"{', '.join(table.stem for table in tables)}"
+                f"gsv-cities has no city {wanted!r} here; choose from {', '.join(known)}"
             )
-        tables = [table for table in tables if table.stem == wanted]
-    elif utm_zone:
-        raise SettingsError(
-            f"utm_zone is {utm_zone} but {split} has cities in several zones; leave it out"
-        )
-    cities = [_read_city(table, utm_zone) for table in tables]
-    return _dataset(root, split, cities, several=not colon)
+        tables = [folder / f"{wanted}.csv"]
+    else:
+        refuse_zone(utm_zone, split)
+    cities = [_read_city(root, table, utm_zone) for table in tables]
+    if not colon:
+        cities = [
+            replace(city, positions=shifted(city.positions, i), utm_zone=None)
+            for i, city in enumerate(cities)
+            if city.positions is not None
+        ]
+    images = joined(cities)
+    # The first image of each place, in the order of the tables.
+    _, first, places = np.unique(images.labels["place"], return_index=True, return_inverse=True)
+    is_query = np.zeros(len(images), dtype=np.bool_)
+    is_query[first] = True
+    queries, database = np.flatnonzero(is_query), np.flatnonzero(~is_query)
+    if not len(database):
+        raise DataError(f"{root}: every place has one image only; there is nothing to learn from")
+    lonely = len(queries) - len(np.unique(places[database]))
+    return PlaceDataset(
+        record.name,
+        split,
+        images.subset(database),
+        images.subset(queries),
+        positives=neighbours_of_one_place(places[queries], places[database]),
+        notes=(f"{lonely} of {len(queries)} places have one image only.",) if lonely else (),
+    )
 
 
-def _read_city(path: Path, utm_zone: str | None) -> _City:
+def _read_city(root: Path, path: Path, utm_zone: str | None) -> ImageSet:
+    """The images of one city in the order of its table."""
     table = read_columns(path, _COLUMNS)
     if not len(table):
         raise DataError(f"{path}: has no rows")
@@ -89,16 +88,15 @@ def _read_city(path: Path, utm_zone: str | None) -> _City:
         positions, zone = to_utm(table.numbers("lat"), table.numbers("lon"), utm_zone)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    return _City(
-        name=path.stem,
-        names=_names(table),
-        positions=positions,
-        zone=zone,
-        headings=table.numbers("northdeg"),
-        times=12 * table.numbers("year") + table.numbers("month") - 1,
-        places=_whole(table, "place_id"),
-        panoramas=table.words("panoid"),
-    )
+    places, inverse = np.unique(_whole(table, "place_id"), return_inverse=True)
+    labels = {
+        "city": np.full(len(table), path.stem),
+        "place": np.array([f"{path.stem}/{place}" for place in places.tolist()])[inverse],
+        "panorama": table.words("panoid"),
+    }
+    times = 12 * table.numbers("year") + table.numbers("month") - 1
+    headings = table.numbers("northdeg")
+    return ImageSet(root, _names(table), positions, headings, times, zone, labels)
 
 
 def _whole(table: Columns, name: str) -> NDArray[np.int64]:
@@ -112,17 +110,15 @@ def _whole(table: Columns, name: str) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def _names(table: Columns) -> list[str]:
+def _names(table: Columns) -> tuple[str, ...]:
     """The files' names, which repeat the columns of the table.
 
     Latitude and longitude are written as the shortest decimal number, however the table does it.
     """
-    whole = {name: _whole(table, name) for name in ("place_id", "year", "month", "northdeg")}
     columns = (
         table.texts("city_id"),
-        *(whole[name].tolist() for name in ("place_id", "year", "month", "northdeg")),
-        table.numbers("lat").tolist(),
-        table.numbers("lon").tolist(),
+        *(_whole(table, name).tolist() for name in ("place_id", "year", "month", "northdeg")),
+        *(table.numbers(name).tolist() for name in ("lat", "lon")),
         table.texts("panoid"),
     )
     names = [
@@ -132,55 +128,4 @@ def _names(table: Columns) -> list[str]:
     for city in set(columns[0]):
         if PurePosixPath(city).parts != (city,) or city == "..":
             raise DataError(f"{table.path}: city_id {city!r} cannot be the name of a folder")
-    return names
-
-
-def _dataset(root: Path, split: str, cities: Sequence[_City], *, several: bool) -> PlaceDataset:
-    names = [name for city in cities for name in city.names]
-    sizes = [len(city.names) for city in cities]
-    of_city = np.repeat(np.arange(len(cities)), sizes)
-    places = np.concatenate([city.places for city in cities])
-    positions = np.concatenate(
-        [shifted(city.positions, i) if several else city.positions for i, city in enumerate(cities)]
-    )
-    labels = {
-        "city": np.repeat(np.array([city.name for city in cities]), sizes),
-        "place": np.concatenate([_place_names(city.name, city.places) for city in cities]),
-        "panorama": np.concatenate([city.panoramas for city in cities]),
-    }
-    images = ImageSet(
-        root,
-        tuple(names),
-        positions,
-        np.concatenate([city.headings for city in cities]),
-        np.concatenate([city.times for city in cities]),
-        None if several else cities[0].zone,
-        labels,
-    )
-    # The first image of each place, in the order of the tables.
-    within = np.unique(places, return_inverse=True)[1]
-    keys = of_city * (within.max() + 1) + within
-    _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
-    is_query = np.zeros(len(names), dtype=np.bool_)
-    is_query[first] = True
-    queries, database = np.flatnonzero(is_query), np.flatnonzero(~is_query)
-    if not len(database):
-        raise DataError(f"{root}: every place has one image only; there is nothing to learn from")
-    return PlaceDataset(
-        name="gsv-cities",
-        split=split,
-        database=images.subset(database),
-        queries=images.subset(queries),
-        positives=neighbours_of_one_place(numbers[queries], numbers[database]),
-        notes=_note_on_lonely(len(queries), numbers[database]),
-    )
-
-
-def _place_names(city: str, places: NDArray[np.int64]) -> NDArray[np.str_]:
-    unique, inverse = np.unique(places, return_inverse=True)
-    return np.array([f"{city}/{place}" for place in unique.tolist()])[inverse]
-
-
-def _note_on_lonely(num_places: int, of_database: NDArray[np.int64]) -> tuple[str, ...]:
-    lonely = num_places - len(np.unique(of_database))
-    return (f"{lonely} of {num_places} places have one image only.",) if lonely else ()
+    return tuple(names)

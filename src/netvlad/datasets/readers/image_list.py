@@ -10,16 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from netvlad.datasets.readers.listed_truth import neighbours_from_rows
-from netvlad.datasets.readers.named_images import located, relative_names
-from netvlad.datasets.readers.npy_truth import refuse_zone
-from netvlad.datasets.readers.text_lists import read_numbered_lines
+from netvlad.datasets.readers.names import located, numbered_lines, relative_names
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError
 from netvlad.types import ImageSet, Neighbours, PlaceDataset
-
-LAYOUT = (
-    "<split>/{database,queries,pairs}.txt (or <split>_database.txt, …): one image a line, and "
-    "pairs of a query and a correct database image; images here or in images/"
-)
 
 # IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME
 _POSE = re.compile(r"\d+(?:\s+[-+.\deE]+){7}\s+\d+\s+(\S.*)")
@@ -27,46 +21,30 @@ _POSE = re.compile(r"\d+(?:\s+[-+.\deE]+){7}\s+\d+\s+(\S.*)")
 _INTRINSICS = re.compile(r"(.*\S)\s+[A-Z_]+\s+\d+\s+\d+(?:\s+[-+.\deE]+)+")
 
 
-def read_image_list(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_image_list(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
     """Open a test set of two lists and the pairs that are correct.
 
     A list has one name a line; hloc's intrinsics behind it are skipped, and of COLMAP's
-    ``images.txt`` the names are taken. Queries without a pair have no correct answer. Positions
-    are unknown.
-
-    Args:
-        root: the folder that holds the lists and the images.
-        split: the folder of the lists, or what their names begin with.
-        utm_zone: None; there are no positions.
+    ``images.txt`` the names are taken. Queries without a pair have no correct answer.
 
     Raises:
         DataError: a list is missing or empty, or a pair names an image that is not in them.
-        SettingsError: ``utm_zone`` is given.
     """
-    refuse_zone("image-list", utm_zone)
     prefix = f"{split}/" if (root / split / "database.txt").exists() else f"{split}_"
-    paths = {kind: root / f"{prefix}{kind}.txt" for kind in ("database", "queries", "pairs")}
-    for path in paths.values():
-        if not path.exists():
-            raise DataError(f"{path}: no such file; expected {LAYOUT}")
-    database, queries = (_names(paths[kind]) for kind in ("database", "queries"))
-    positives = _pairs(paths["pairs"], queries, database)
-    database_names, database_notes = located(root, database, ("", "images"))
-    query_names, query_notes = located(root, queries, ("", "images"))
-    return PlaceDataset(
-        name="image-list",
-        split=split,
-        database=ImageSet(root, database_names),
-        queries=ImageSet(root, query_names),
-        positives=positives,
-        notes=(*database_notes, *query_notes),
-    )
+    kinds = ("database", "queries", "pairs")
+    paths = [record.found(root / f"{prefix}{kind}.txt") for kind in kinds]
+    database, queries = (_names(path) for path in paths[:2])
+    positives = _pairs(paths[2], queries, database)
+    found, notes = located(root, database, ("", "images"))
+    asked, more = located(root, queries, ("", "images"))
+    sets = ImageSet(root, found), ImageSet(root, asked)
+    return PlaceDataset(record.name, split, *sets, positives=positives, notes=notes + more)
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    numbered = read_numbered_lines(path)
-    if not numbered:
-        raise DataError(f"{path}: is empty; expected one image a line")
+    numbered = numbered_lines(path)
     if _POSE.fullmatch(numbered[0][1]):
         # Every other line lists points, may be empty, and may look like a pose.
         start = numbered[0][0]
@@ -86,7 +64,7 @@ def _names(path: Path) -> tuple[str, ...]:
 def _pairs(path: Path, queries: Sequence[str], database: Sequence[str]) -> Neighbours:
     query_rows, database_rows = _rows(queries), _rows(database)
     rows: list[list[int]] = [[] for _ in queries]
-    for number, line in read_numbered_lines(path):
+    for number, line in numbered_lines(path, needed=False):
         pair = _split(line, query_rows, database_rows)
         if pair is None:
             raise DataError(

@@ -1,24 +1,19 @@
 """Mapillary Street-Level Sequences (Warburg et al. 2020), as it is distributed."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.city_positions import shifted, zone_of
-from netvlad.datasets.readers.csv_columns import Columns, read_columns
+from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
+from netvlad.datasets.readers.tables import Columns, read_columns
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
-from netvlad.geography import parse_utm_zone
+from netvlad.geography import parse_utm_zone, to_utm
 from netvlad.types import ImageSet, PlaceDataset
 
-LAYOUT = (
-    "train_val/<city>/{query,database}/ and test/<city>/{query,database}/, each with "
-    "postprocessed.csv, raw.csv, seq_info.csv, subtask_index.csv and images/<key>.jpg"
-)
-
+_AGREE_WITHIN_M = 1_000.0
 CITIES = {
     "train": (
         *("trondheim", "london", "boston", "melbourne", "amsterdam", "helsinki", "tokyo"),
@@ -44,15 +39,11 @@ _SEQUENCES = {"key": True, "sequence_key": False, "sequence_id": False, "frame_n
 _SUBTASKS = {"key": False, **dict.fromkeys(SUBTASKS, False)}
 
 
-class _Part(NamedTuple):
-    """The database or the queries of one city."""
-
-    images: ImageSet
-    zone: str | None
-    missing: tuple[str, ...]
+_Part = tuple[ImageSet, str | None, list[str]]
+"""The database or the queries of one city, their zone if it is known, and the missing tables."""
 
 
-def read_msls(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_msls(record: DatasetRecord, root: Path, split: str, utm_zone: str | None) -> PlaceDataset:
     """Open ``train``, ``val`` or ``test``, or one city of it such as ``val:sf``.
 
     All images are kept: panoramas, and those outside every subtask. Which of them count is the
@@ -64,154 +55,124 @@ def read_msls(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDa
 
     With several cities, eastings are moved by 10,000 km times the city's number in
     :data:`CITIES`, so that images of different cities are never near each other. A single city
-    keeps its eastings and tells its UTM zone, where all its images lie in one. The test split has
-    no positions: its owners keep them.
-
-    Args:
-        root: the folder that holds ``train_val/`` and ``test/``.
-        split: the split, or the split and a city.
-        utm_zone: the zone of a single city, where the files do not tell it.
+    keeps its eastings and tells its UTM zone, where all its images lie in one (or ``utm_zone``
+    says it). The test split has no positions: its owners keep them.
 
     Raises:
         DataError: no city of the split is there, or its tables contradict each other.
         SettingsError: the split has no such city, ``utm_zone`` is not a zone, or is given for
             several cities.
     """
-    cities, several = _cities(split)
-    if utm_zone and several:
-        raise SettingsError(
-            f"utm_zone is {utm_zone} but {split} has cities in several zones; leave it out"
-        )
-    folder = root / ("test" if split.startswith("test") else "train_val")
+    part, colon, city = split.partition(":")
+    cities = (city,) if colon else CITIES[part]
+    if not set(cities) <= set(CITIES[part]):
+        known = ", ".join(CITIES[part])
+        raise SettingsError(f"the split {part} of msls has no city {city!r}; choose from {known}")
+    if not colon:
+        refuse_zone(utm_zone, split)
+    folder = root / ("test" if part == "test" else "train_val")
     found = [city for city in cities if (folder / city).is_dir()]
     if not found:
-        raise DataError(f"{folder / cities[0]}: no such folder; expected {LAYOUT}")
-    parts = {
-        role: [_read_part(root, folder / city / role, city, several) for city in found]
-        for role in ("database", "query")
-    }
+        raise record.error(folder / cities[0], "no such folder")
     database, queries = (
-        _joined([part.images for part in parts[role]]) for role in ("database", "query")
+        [_read_part(record, root, folder / city / role, city, not colon) for city in found]
+        for role in ("database", "query")
     )
-    return PlaceDataset(
-        name="msls",
-        split=split,
-        database=_in_zone(database, parts, several, utm_zone),
-        queries=_in_zone(queries, parts, several, utm_zone),
-        notes=(
-            *_notes_on_cities(cities, found),
-            *_notes_on_files(parts["database"] + parts["query"]),
-            *_note_on_test(split),
-        ),
-    )
+    zones = {zone for _, zone, _ in (*database, *queries)}
+    zone = zones.pop() if len(zones) == 1 else None
+    if utm_zone:
+        zone = parse_utm_zone(utm_zone).name
 
+    def images_of(parts: list[_Part]) -> ImageSet:
+        images = joined([part[0] for part in parts])
+        return images if images.positions is None else replace(images, utm_zone=zone)
 
-def _cities(split: str) -> tuple[tuple[str, ...], bool]:
-    part, colon, city = split.partition(":")
-    if part not in CITIES:
-        raise SettingsError(f"msls has no split {part}; choose from {', '.join(CITIES)}")
-    if not colon:
-        return CITIES[part], True
-    if city not in CITIES[part]:
-        raise SettingsError(
-            f"the split {part} of msls has no city {city!r}; choose from {', '.join(CITIES[part])}"
+    notes = []
+    if absent := [city for city in cities if city not in found]:
+        notes.append(f"{len(absent)} of {len(cities)} cities are not there: {', '.join(absent)}.")
+    if missing := [path for *_, paths in (*database, *queries) for path in paths]:
+        notes.append(
+            f"{len(missing)} tables are missing (the first is {missing[0]}); the labels that they "
+            "hold are unknown, and protocols that need them cannot be followed."
         )
-    return (city,), False
+    if part == "test":
+        told = "The positions of the test split are not published; its owners' server scores it."
+        notes.append(told)
+    found_sets = images_of(database), images_of(queries)
+    return PlaceDataset(record.name, split, *found_sets, notes=tuple(notes))
 
 
-def _joined(sets: Sequence[ImageSet]) -> ImageSet:
-    # By halves: one after the other would copy the first city as often as there are cities.
-    if len(sets) == 1:
-        return sets[0]
-    middle = len(sets) // 2
-    return _joined(sets[:middle]).joined(_joined(sets[middle:]))
-
-
-def _read_part(root: Path, folder: Path, city: str, several: bool) -> _Part:
+def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, several: bool) -> _Part:
     """The tables of one folder as an image set."""
     published = "train_val" in folder.parts[len(root.parts) :]
-    sequences = _table(folder / "seq_info.csv", _SEQUENCES, needed=not published)
-    places = _table(folder / "postprocessed.csv", _POSTPROCESSED, needed=published)
-    listed = places if places is not None else sequences
+
+    def table(name: str, columns: dict[str, bool], needed: bool = False) -> Columns | None:
+        path = record.found(folder / name) if needed else folder / name
+        return read_columns(path, columns) if path.exists() else None
+
+    sequences = table("seq_info.csv", _SEQUENCES, not published)
+    places = table("postprocessed.csv", _POSTPROCESSED, published)
+    listed = sequences if places is None else places
     assert listed is not None  # one of them was needed
-    raw = _table(folder / "raw.csv", _RAW, needed=False)
-    subtasks = _table(folder / "subtask_index.csv", _SUBTASKS, needed=False)
+    raw, subtasks = table("raw.csv", _RAW), table("subtask_index.csv", _SUBTASKS)
     keys = listed.texts("key")
-    for table in (sequences, raw, subtasks):
-        _check_rows(listed.path, keys, table)
-    positions = None
-    zone = None
+    for other in (sequences, raw, subtasks):
+        if other is None:
+            continue
+        if len(other) != len(keys) or ("key" in other and other.texts("key") != keys):
+            raise DataError(
+                f"{other.path}: lists other images than {listed.path.name}, or in another order; "
+                "unpack metadata.zip again"
+            )
+    positions, zone = None, None
     if places is not None:
         positions = np.stack([places.numbers("easting"), places.numbers("northing")], axis=1)
         positions[np.isnan(positions).any(axis=1)] = np.nan
-        if raw is not None and not several:
+        if several:
+            positions = shifted(positions, _NUMBERS[city])
+        elif raw is not None:
             zone = _zone(raw, positions)
-    prefix = folder.relative_to(root).as_posix()
-    images = ImageSet(
-        root,
-        tuple(f"{prefix}/images/{key}.jpg" for key in keys),
-        shifted(positions, _NUMBERS[city]) if several and positions is not None else positions,
-        None if raw is None else raw.numbers("ca"),
-        None if sequences is None else sequences.numbers("frame_number"),
-        labels=_labels(city, len(keys), places, raw, sequences, subtasks),
-    )
-    tables = {"raw.csv": raw, "seq_info.csv": sequences, "subtask_index.csv": subtasks}
-    if published or raw is not None:
-        missing = tuple(str(folder / name) for name, table in tables.items() if table is None)
-    else:
-        missing = ()  # the owners keep raw.csv of the test split
-    return _Part(images, zone, missing)
-
-
-def _zone(raw: Columns, positions: NDArray[np.float64]) -> str | None:
-    try:
-        return zone_of(positions, raw.numbers("lat"), raw.numbers("lon"))
-    except DataError as error:
-        raise DataError(f"{raw.path}: {error}") from error
-
-
-def _table(path: Path, columns: dict[str, bool], *, needed: bool) -> Columns | None:
-    if path.exists():
-        return read_columns(path, columns)
-    if needed:
-        raise DataError(f"{path}: no such file; expected {LAYOUT}")
-    return None
-
-
-def _check_rows(path: Path, keys: list[str], table: Columns | None) -> None:
-    """All tables of a folder must list the same images in the same order."""
-    if table is None:
-        return
-    if len(table) != len(keys) or ("key" in table and table.texts("key") != keys):
-        raise DataError(
-            f"{table.path}: lists other images than {path.name}, or in another order; "
-            "unpack metadata.zip again"
-        )
-
-
-def _labels(
-    city: str,
-    count: int,
-    places: Columns | None,
-    raw: Columns | None,
-    sequences: Columns | None,
-    subtasks: Columns | None,
-) -> dict[str, NDArray[np.str_]]:
-    labels = {"city": np.full(count, city)}
+    labels = {"city": np.full(len(keys), city)}
+    headings, frames = None, None
     if places is not None:
         labels["condition"] = np.where(places.truths("night"), "night", "day")
         labels["view_direction"] = places.words("view_direction")
         labels["control_panel"] = np.where(places.truths("control_panel"), "1", "0")
         labels["cluster"] = places.words("unique_cluster")
     if raw is not None:
+        headings = raw.numbers("ca")
         labels["panorama"] = np.where(raw.truths("pano"), "1", "0")
         labels["date"] = raw.words("captured_at")
     if sequences is not None:
+        frames = sequences.numbers("frame_number")
         name = "sequence_key" if "sequence_key" in sequences else "sequence_id"
         labels["sequence"] = sequences.words(name)
     if subtasks is not None:
         labels["subtask"] = _subtask_words(subtasks)
-    return labels
+    prefix = folder.relative_to(root).as_posix()
+    names = tuple(f"{prefix}/images/{key}.jpg" for key in keys)
+    images = ImageSet(root, names, positions, headings, frames, labels=labels)
+    tables = {"raw.csv": raw, "seq_info.csv": sequences, "subtask_index.csv": subtasks}
+    missing = [str(folder / name) for name, found in tables.items() if found is None]
+    # The owners keep raw.csv of the test split.
+    return images, zone, missing if published or raw is not None else []
+
+
+def _zone(raw: Columns, positions: NDArray[np.float64]) -> str | None:
+    """The zone that metres (N, 2) are in, told from the degrees of the same images.
+
+    It is that of the median point where all positions agree with it to a kilometre; None where
+    they do not, as when each image of a city was projected to a zone of its own.
+    """
+    latitudes, longitudes = raw.numbers("lat"), raw.numbers("lon")
+    known = np.isfinite(latitudes) & np.isfinite(longitudes) & np.isfinite(positions).all(axis=1)
+    if not known.any():
+        return None
+    try:
+        expected, zone = to_utm(latitudes[known], longitudes[known])
+    except DataError as error:
+        raise DataError(f"{raw.path}: {error}") from error
+    return zone if np.abs(expected - positions[known]).max() <= _AGREE_WITHIN_M else None
 
 
 def _subtask_words(subtasks: Columns) -> NDArray[np.str_]:
@@ -225,37 +186,3 @@ def _subtask_words(subtasks: Columns) -> NDArray[np.str_]:
         for chosen in found.tolist()
     ]
     return np.array(words, dtype=str)[inverse]
-
-
-def _in_zone(
-    images: ImageSet, parts: dict[str, list[_Part]], several: bool, utm_zone: str | None
-) -> ImageSet:
-    if several or images.positions is None:
-        return images
-    zones = {part.zone for role in parts.values() for part in role}
-    told = zones.pop() if len(zones) == 1 else None
-    zone = parse_utm_zone(utm_zone).name if utm_zone else told
-    return replace(images, utm_zone=zone)
-
-
-def _notes_on_cities(cities: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
-    absent = [city for city in cities if city not in found]
-    if not absent:
-        return ()
-    return (f"{len(absent)} of {len(cities)} cities are not there: {', '.join(absent)}.",)
-
-
-def _notes_on_files(parts: Sequence[_Part]) -> tuple[str, ...]:
-    missing = [path for part in parts for path in part.missing]
-    if not missing:
-        return ()
-    return (
-        f"{len(missing)} tables are missing (the first is {missing[0]}); the labels that they "
-        "hold are unknown, and protocols that need them cannot be followed.",
-    )
-
-
-def _note_on_test(split: str) -> tuple[str, ...]:
-    if not split.startswith("test"):
-        return ()
-    return ("The positions of the test split are not published; its owners' server scores it.",)

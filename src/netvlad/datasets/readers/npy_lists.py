@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from netvlad.datasets.readers.names import reading
 from netvlad.errors import DataError
 
 # What NumPy calls the parts of an array in a pickle, before and since version 2.
@@ -81,10 +82,8 @@ def read_list(path: Path) -> list[Any]:
     Raises:
         DataError: the file cannot be read, is damaged, or holds anything else.
     """
-    try:
+    with reading(path):
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
         file = io.BytesIO(content)
         version = npy.read_magic(file)
@@ -149,9 +148,7 @@ def _plain(item: Any) -> Any:
 
 
 def _nested(items: list[Any], shape: tuple[int, ...]) -> Any:
-    if not shape:
-        return items[0]
-    if len(shape) == 1:
-        return items
+    if len(shape) < 2:
+        return items if shape else items[0]
     size = len(items) // max(shape[0], 1)
     return [_nested(items[i * size : (i + 1) * size], shape[1:]) for i in range(shape[0])]

@@ -6,51 +6,40 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.named_images import located, relative_names
-from netvlad.datasets.readers.text_lists import read_lines
+from netvlad.datasets.readers.names import located, numbered_lines, relative_names
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError
 from netvlad.geography import parse_utm_zone
 from netvlad.types import ImageSet, PlaceDataset
 
-LAYOUT = (
-    "<split>.npz (here or in dataset_gt_files/) with utmQ, utmDb and posDistThr; "
-    "<split>_imageNames_{index,query}.txt (here or in dataset_imagenames/); images as named there"
-)
-
-_TRUTH_FOLDERS = ("", "dataset_gt_files")
-_NAME_FOLDERS = ("", "dataset_imagenames")
+_FOLDERS = ("", "dataset_gt_files", "dataset_imagenames")
 
 
-def read_patch_netvlad(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_patch_netvlad(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
     """Open ``<split>.npz`` and its lists, such as ``pitts30k_test``, ``tokyo247`` or ``nordland``.
 
     Lists may leave out the last part of the split's name: those of ``pitts30k_test`` are called
     ``pitts30k_imageNames_index.txt``. The radius is the file's ``posDistThr``. Nordland's metres
     are made up: frame k lies at (k, k), so that its radius of 10 reaches 7 frames, and not the 10
-    that papers speak of; the data set ``nordland`` has those.
-
-    Args:
-        root: the folder that holds the files and the images.
-        split: the name of the .npz file without its suffix.
-        utm_zone: the zone of the positions, which the format does not tell.
+    that papers speak of; the data set ``nordland`` has those. The format does not tell the zone of
+    the positions; ``utm_zone`` does.
 
     Raises:
         DataError: a file is missing, damaged, or has another number of images than the other.
         SettingsError: ``utm_zone`` is not a zone.
     """
-    truth = _found(root, _TRUTH_FOLDERS, (f"{split}.npz",))
+    truth = record.found(*(root / folder / f"{split}.npz" for folder in _FOLDERS))
     zone = parse_utm_zone(utm_zone).name if utm_zone else None
     query_positions, database_positions, radius_m = _read_truth(truth)
     sets = []
     notes: list[str] = []
     for kind, positions in (("index", database_positions), ("query", query_positions)):
         short = split.rpartition("_")[0] or split
-        path = _found(
-            root,
-            _NAME_FOLDERS,
-            tuple(f"{stem}_imageNames_{kind}.txt" for stem in dict.fromkeys((split, short))),
-        )
-        listed = relative_names(path, read_lines(path))
+        files = [f"{stem}_imageNames_{kind}.txt" for stem in (split, short)]
+        path = record.found(*(root / folder / file for file in files for folder in _FOLDERS))
+        listed = relative_names(path, [line for _, line in numbered_lines(path)])
         if len(listed) != len(positions):
             raise DataError(
                 f"{path}: lists {len(listed)} images but {truth.name} has {len(positions)} "
@@ -61,22 +50,14 @@ def read_patch_netvlad(root: Path, split: str, *, utm_zone: str | None = None) -
         notes += note
         sets.append(ImageSet(root, names, positions, utm_zone=zone))
     return PlaceDataset(
-        name="patch-netvlad",
-        split=split,
-        database=sets[0],
-        queries=sets[1],
+        record.name,
+        split,
+        sets[0],
+        sets[1],
         radius_m=radius_m,
         train_radius_m=min(radius_m, PlaceDataset.train_radius_m),
         notes=tuple(notes),
     )
-
-
-def _found(root: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> Path:
-    places = [root / folder / name for name in names for folder in folders]
-    for place in places:
-        if place.exists():
-            return place
-    raise DataError(f"{places[0]}: no such file; expected {LAYOUT}")
 
 
 def _read_truth(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
@@ -99,8 +80,5 @@ def _read_truth(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], f
     radius = arrays["posDistThr"]
     if radius.size != 1 or radius.dtype.kind not in "iuf" or not 0 < radius.item() < np.inf:
         raise DataError(f"{path}: posDistThr is not a number of metres above 0")
-    return (
-        arrays["utmQ"].astype(np.float64),
-        arrays["utmDb"].astype(np.float64),
-        float(radius.item()),
-    )
+    queries, database = (arrays[name].astype(np.float64) for name in ("utmQ", "utmDb"))
+    return queries, database, float(radius.item())

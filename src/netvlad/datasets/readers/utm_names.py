@@ -1,31 +1,31 @@
 """Images whose file names say where they were taken: ``@easting@northing@zone@band@…@.jpg``.
 
-The format of the data sets that Berton et al. publish (Deep Visual Geo-localization Benchmark,
-SF-XL). Its fields are UTM easting, UTM northing, zone number, zone letter, latitude, longitude,
-panorama, tile, heading, pitch, roll, height, time stamp, note; any but the first two may be empty.
+The format of the data sets that Berton et al. publish (VPR-datasets-downloader of the Deep Visual
+Geo-localization Benchmark, SF-XL, SVOX). Its fields are UTM easting, UTM northing, zone number,
+zone letter, latitude, longitude, panorama, tile, heading, pitch, roll, height, time stamp, note;
+any but the first two may be empty.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.city_positions import shifted
-from netvlad.datasets.readers.published import note_on_counts
+from netvlad.datasets.readers.cities import refuse_zone, shifted
+from netvlad.datasets.readers.names import image_set, images_below
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone
-from netvlad.images import images_in
 from netvlad.types import ImageSet, PlaceDataset
 
-LAYOUT = (
-    "images/<split>/{database,queries}/ (or <split>/{database,queries}/) "
-    "with files named @easting@northing@zone@band@…@.jpg"
-)
+NAMED = "with files named @easting@northing@zone@band@…@.jpg"
 
-
+# SVOX, and the first downloader's trees, say gallery.
+_DATABASES = ("database", "gallery")
 # What a panorama's cut-outs have in common, and whatever else there was to say.
 _LABELS = {"panorama": 7, "note": 14}
 
@@ -48,123 +48,114 @@ class UtmName(NamedTuple):
     time: float
 
 
-@dataclass(frozen=True)
-class UtmTree:
-    """Where one split of such a data set lies; of several places the first that is there counts.
+class Part(NamedTuple):
+    """Where a split lies that is not called after its folder.
 
     Attributes:
-        name: the data set's name.
-        folders: folders with a database below them, relative to the root.
-        databases: names of the database's folder in there.
-        queries: names of the queries' folder in there.
-        layout: one line that shows a person how the files should lie.
-        published: the published numbers of database images and queries, or None.
-        zones_apart: keep positions in their own zones, each moved 10,000 km times the zone's number
-            to the east: for cities all over the world, which no single zone shows.
+        folder: its folder, which other splits may share.
+        queries: the folder of its queries in there; of several the first that is there counts.
+        condition: what becomes the label ``condition`` of its queries; empty for none.
     """
 
-    name: str
-    folders: tuple[str, ...]
-    layout: str
-    databases: tuple[str, ...] = ("database",)
+    folder: str
     queries: tuple[str, ...] = ("queries",)
-    published: tuple[int, int] | None = None
-    zones_apart: bool = False
+    condition: str = ""
 
 
-class _Folder(NamedTuple):
-    names: tuple[str, ...]
-    fields: tuple[UtmName, ...]
-    note: tuple[str, ...]
+_Folder = tuple[tuple[str, ...], list[UtmName], tuple[str, ...]]
+"""Names of images, what they say, and a note."""
 
 
-def read_utm_names(root: Path, split: str, *, utm_zone: str | None = None) -> PlaceDataset:
+def read_utm_names(
+    record: DatasetRecord,
+    root: Path,
+    split: str,
+    utm_zone: str | None,
+    *,
+    bases: tuple[str, ...] = ("images/{}", "{}"),
+    parts: Mapping[str, Part] | None = None,
+    zones_apart: bool = False,
+) -> PlaceDataset:
     """Open a split whose file names carry the positions.
 
     Positions of several zones are brought into one. Files whose names cannot be parsed are left
-    out, and a note counts them.
+    out, and a note counts them. Labels are ``panorama`` and ``note``, as far as names have them.
 
     Args:
-        root: the folder that holds ``images/<split>/`` or ``<split>/``.
-        split: the split's folder.
+        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone to bring the positions to, or the zone they are in where the names do
             not say; None takes the most common one.
+        bases: where a split's folder may lie; the first with a database below it counts.
+        parts: the splits that are not called after their folders.
+        zones_apart: keep positions in their own zones, each moved 10,000 km times the zone's number
+            to the east: for cities all over the world, which no single zone shows.
 
     Raises:
         DataError: a folder is missing, has no images, or none of its names can be parsed.
         SettingsError: ``utm_zone`` is not a zone.
     """
-    where = UtmTree("utm-names", (f"images/{split}", split), LAYOUT)
-    return read_utm_tree(root, split, where, utm_zone=utm_zone)
-
-
-def read_utm_tree(
-    root: Path, split: str, where: UtmTree, *, utm_zone: str | None = None
-) -> PlaceDataset:
-    """Open a split whose file names carry the positions, in folders of any names.
-
-    Labels are ``panorama`` and ``note``, as far as the names have them.
-
-    Args:
-        root: the folder that holds those of ``where``.
-        split: the split's name.
-        where: the folders.
-        utm_zone: see :func:`read_utm_names`.
-
-    Raises:
-        DataError: a folder is missing, has no images, or none of its names can be parsed.
-        SettingsError: ``utm_zone`` is not a zone.
-    """
-    places = [root / folder / name for folder in where.folders for name in where.databases]
-    database_folder = next((place for place in places if place.is_dir()), None)
-    if database_folder is None:
-        raise DataError(f"{places[0]}: no such folder; expected {where.layout}")
+    part = (parts or {}).get(split, Part(split))
+    folders = [base.format(part.folder) for base in bases]
+    places = [root / folder / name for folder in folders for name in _DATABASES]
+    database_folder = record.found(*places, folder=True)
     folder = database_folder.parent
-    queries_folder = next(
-        (folder / name for name in where.queries if (folder / name).is_dir()),
-        folder / where.queries[0],
-    )
-    database = _read_folder(root, database_folder, where.layout)
-    queries = _read_folder(root, queries_folder, where.layout)
-    fields = database.fields + queries.fields
-    if where.zones_apart:
+    queries_folder = record.found(*(folder / name for name in part.queries), folder=True)
+    database = _read_folder(record, root, database_folder)
+    queries = _read_folder(record, root, queries_folder)
+    fields = database[1] + queries[1]
+    if zones_apart:
         positions, zone = _zones_apart(fields), None
     else:
         positions, zone = _in_one_zone(folder, fields, utm_zone)
-    split_at = len(database.fields)
-    counts = len(database.names), len(queries.names)
-    published = {} if where.published is None else {split: where.published}
+    moved = sum(image.zone not in (None, zone) for image in fields) if zone else 0
+    told = f"{moved} positions of other UTM zones were brought into {zone}."
+    asked = _image_set(root, queries, positions[len(database[0]) :], zone)
+    if part.condition:
+        words = np.full(len(asked), part.condition)
+        asked = replace(asked, labels={**asked.labels, "condition": words})
     return PlaceDataset(
-        name=where.name,
-        split=split,
-        database=_image_set(root, database, positions[:split_at], zone),
-        queries=_image_set(root, queries, positions[split_at:], zone),
-        notes=(
-            *note_on_counts(where.name, split, counts, published),
-            *database.note,
-            *queries.note,
-            *(() if where.zones_apart else _note_on_zones(fields, zone)),
-        ),
+        record.name,
+        split,
+        _image_set(root, database, positions[: len(database[0])], zone),
+        asked,
+        notes=(*database[2], *queries[2], *([told] if moved else [])),
     )
 
 
-def _read_folder(root: Path, folder: Path, layout: str) -> _Folder:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected {layout}")
-    names = images_in(folder)
-    if not names:
-        raise DataError(f"{folder}: has no images")
-    prefix = folder.relative_to(root).as_posix()
-    parsed = [(f"{prefix}/{name}", parse_utm_name(name)) for name in names]
-    good = [(name, fields) for name, fields in parsed if fields is not None]
-    bad = [name for name, fields in parsed if fields is None]
+def read_msls_utm(
+    record: DatasetRecord, root: Path, split: str, utm_zone: str | None
+) -> PlaceDataset:
+    """Open Mapillary SLS in this format: all images but panoramas, also queries without a match.
+
+    The names' notes become the labels ``condition``, ``view_direction`` and ``city``. See
+    :func:`read_utm_names`, with ``zones_apart``.
+
+    Raises:
+        SettingsError: ``utm_zone`` is given.
+    """
+    refuse_zone(utm_zone, record.name)
+    dataset = read_utm_names(record, root, split, None, zones_apart=True)
+
+    def noted(images: ImageSet) -> ImageSet:
+        # day_forward_sf
+        notes = images.labels.get("note", np.full(len(images), "")).tolist()
+        words = np.array([(*note.split("_"), "", "", "")[:3] for note in notes], dtype=str)
+        names = ("condition", "view_direction", "city") if any(notes) else ()
+        return replace(images, labels={**images.labels, **dict(zip(names, words.T, strict=False))})
+
+    return replace(dataset, database=noted(dataset.database), queries=noted(dataset.queries))
+
+
+def _read_folder(record: DatasetRecord, root: Path, folder: Path) -> _Folder:
+    names = images_below(record, root, folder.relative_to(root).as_posix()).names
+    parsed = {name: parse_utm_name(name) for name in names}
+    good = {name: fields for name, fields in parsed.items() if fields is not None}
+    bad = [name for name, fields in parsed.items() if fields is None]
     told = f"{len(bad)} of {len(names)} file names do not begin with @easting@northing@"
     if not good:
-        raise DataError(f"{root / bad[0]}: {told}; expected {layout}")
+        raise record.error(root / bad[0], told)
     note = (f"{told} and are left out (the first is {bad[0]}).",) if bad else ()
-    return _Folder(
-        names=tuple(name for name, _ in good), fields=tuple(f for _, f in good), note=note
-    )
+    return tuple(good), list(good.values()), note
 
 
 def parse_utm_name(name: str) -> UtmName | None:
@@ -199,9 +190,9 @@ def _number(text: str) -> float:
 
 
 def _in_one_zone(
-    folder: Path, fields: tuple[UtmName, ...], utm_zone: str | None
+    folder: Path, fields: list[UtmName], utm_zone: str | None
 ) -> tuple[NDArray[np.float64], str | None]:
-    positions = np.array([(image.easting, image.northing) for image in fields])
+    positions = np.array([image[:2] for image in fields])
     zones = [image.zone for image in fields if image.zone is not None]
     if not zones:
         return positions, parse_utm_zone(utm_zone).name if utm_zone else None
@@ -213,8 +204,8 @@ def _in_one_zone(
     return to_one_zone(positions, zones, utm_zone)
 
 
-def _zones_apart(fields: tuple[UtmName, ...]) -> NDArray[np.float64]:
-    positions = np.array([(image.easting, image.northing) for image in fields])
+def _zones_apart(fields: list[UtmName]) -> NDArray[np.float64]:
+    positions = np.array([image[:2] for image in fields])
     zones = np.array([image.zone or "" for image in fields])
     for zone in set(zones.tolist()) - {""}:
         number, north = parse_utm_zone(zone)
@@ -223,29 +214,16 @@ def _zones_apart(fields: tuple[UtmName, ...]) -> NDArray[np.float64]:
     return positions
 
 
-def _note_on_zones(fields: tuple[UtmName, ...], zone: str | None) -> tuple[str, ...]:
-    moved = sum(image.zone not in (None, zone) for image in fields)
-    return (f"{moved} positions of other UTM zones were brought into {zone}.",) if moved else ()
-
-
 def _image_set(
     root: Path, folder: _Folder, positions: NDArray[np.float64], zone: str | None
 ) -> ImageSet:
-    headings = np.array([fields.heading for fields in folder.fields])
-    times = np.array([fields.time for fields in folder.fields])
-    words = {name: _words(folder.names, field) for name, field in _LABELS.items()}
-    return ImageSet(
-        root,
-        folder.names,
-        positions,
-        None if np.isnan(headings).all() else headings,
-        None if np.isnan(times).all() else times,
-        zone,
-        {name: column for name, column in words.items() if (column != "").any()},
-    )
-
-
-def _words(names: tuple[str, ...], field: int) -> NDArray[np.str_]:
-    """(N,) a field of the names as it is written, "" where it is missing."""
-    split = [Path(name).stem.split("@")[field : field + 1] for name in names]
-    return np.array([parts[0].strip() if parts else "" for parts in split], dtype=str)
+    names, fields, _ = folder
+    headings = np.array([image.heading for image in fields])
+    times = np.array([image.time for image in fields])
+    parts = [Path(name).stem.split("@") + [""] * 15 for name in names]
+    words = {
+        label: np.array([part[i].strip() for part in parts], dtype=str)
+        for label, i in _LABELS.items()
+    }
+    labels = {label: column for label, column in words.items() if (column != "").any()}
+    return image_set(root, names, positions, headings, times, zone, labels)

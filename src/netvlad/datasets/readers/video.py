@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
-from netvlad.datasets.readers.video_file import SUFFIXES
 from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
+from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import to_utm
 from netvlad.storage import read_json
-from netvlad.types import ImageSet, Note, PlaceDataset, Reporter, silent
+from netvlad.types import ImageSet, PlaceDataset
 
-LAYOUT = "<split>/{database,queries}/NAME.mp4 (or avi, mov, mkv, webm) with NAME.gpx beside it"
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+"""How the names of videos end, in lower case."""
 
 SETTINGS_NAME = "video.json"
 """What may lie beside the videos: which frames to take, and when each video began."""
@@ -27,9 +28,7 @@ EVERY_M = 5.0
 _KEYS = ("every_m", "every_s", "offset_s", "max_gap_s")
 
 
-def read_video(
-    root: Path, split: str, *, utm_zone: str | None = None, report: Reporter = silent
-) -> PlaceDataset:
+def read_video(record: DatasetRecord, root: Path, split: str, utm_zone: str | None) -> PlaceDataset:
     """Open videos as two sets of frames, a frame every 5 m of the track.
 
     The first time, the frames are written into a cache folder, which takes as long as decoding the
@@ -38,13 +37,7 @@ def read_video(
     "offset_s": {"ride.mp4": 2.5}}``, also ``every_s`` and ``max_gap_s``, see
     :class:`netvlad.datasets.readers.video_frames.FrameRequest`. ``times`` are seconds since 1970;
     the labels are ``sequence``, the video's name without suffix, and ``frame``, the number of the
-    frame in its video, from 0.
-
-    Args:
-        root: the folder that holds ``<split>/database`` and ``<split>/queries``.
-        split: the split's folder.
-        utm_zone: the zone to project to; None takes that of the median frame.
-        report: progress in frames while they are written, and notes.
+    frame in its video, from 0. Positions are in ``utm_zone``; None takes that of the median frame.
 
     Raises:
         DataError: a folder, a video or a track is missing or cannot be read, or ``video.json``
@@ -53,31 +46,31 @@ def read_video(
         SettingsError: ``utm_zone`` is not a zone.
     """
     # All that can be wrong with names and settings is told before the work.
-    asked = [_requests(root / split / role) for role in ("database", "queries")]
+    asked = [_requests(record, root / split / role) for role in ("database", "queries")]
     cache = frame_cache()
 
-    def waiting() -> None:
-        report(Note(f"Waiting for another process that writes frames into {cache}."))
+    def wait() -> None:
+        """Let another process that writes the same frames finish."""
 
     made = [
-        [write_frames(r, cache / r.fingerprint(), waiting=waiting, report=report) for r in requests]
+        [write_frames(request, cache / request.fingerprint(), waiting=wait) for request in requests]
         for requests in asked
     ]
     everything = [frames for part in made for frames in part]
+    latitude, longitude = (
+        np.concatenate([getattr(frames.table, name) for frames in everything])
+        for name in ("latitude", "longitude")
+    )
     try:
-        positions, zone = to_utm(
-            np.concatenate([frames.table.latitude for frames in everything]),
-            np.concatenate([frames.table.longitude for frames in everything]),
-            utm_zone,
-        )
+        positions, zone = to_utm(latitude, longitude, utm_zone)
     except DataError as error:
         raise DataError(f"{root / split}: {error}") from error
     count = sum(len(frames.table) for frames in made[0])
     return PlaceDataset(
-        name="video",
-        split=split,
-        database=_image_set(cache, asked[0], made[0], positions[:count], zone),
-        queries=_image_set(cache, asked[1], made[1], positions[count:], zone),
+        record.name,
+        split,
+        _image_set(cache, asked[0], made[0], positions[:count], zone),
+        _image_set(cache, asked[1], made[1], positions[count:], zone),
         notes=tuple(note for frames in everything for note in frames.notes),
     )
 
@@ -90,58 +83,47 @@ def frame_cache() -> Path:
     return base / "netvlad" / "frames"
 
 
-def _requests(folder: Path) -> list[FrameRequest]:
+def _requests(record: DatasetRecord, folder: Path) -> list[FrameRequest]:
     """What to take of the videos in a folder, in the order of their names."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected {LAYOUT}")
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    found = record.found(folder, folder=True).iterdir()
+    files = sorted(file for file in found if not file.name.startswith("."))
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not videos:
-        raise DataError(f"{folder}: has no videos; expected {LAYOUT}")
+        raise record.error(folder, "has no videos")
     tracks = {file.stem: file for file in files if file.suffix.lower() == ".gpx"}
     settings = folder / SETTINGS_NAME
     told = read_json(settings, error=DataError) if settings.exists() else {}
-    choice, offsets, max_gap_s = _settings(settings, told, {video.name for video in videos})
-    requests = []
+    numbers, offsets = _settings(settings, told, {video.name for video in videos})
+    max_gap_s = numbers.pop("max_gap_s", MAX_GAP_S)
     for video in videos:
         if video.stem not in tracks:
             raise DataError(
                 f"{video.with_suffix('.gpx')}: no such file; lay the track of {video.name} there"
             )
-        track, offset_s = tracks[video.stem], offsets.get(video.name, 0.0)
-        try:
-            requests.append(FrameRequest(video, track, choice, offset_s, max_gap_s))
-        except SettingsError as error:
-            raise DataError(f"{settings}: {error}") from error
-    return requests
+    try:
+        choice = FrameChoice(**(numbers or {"every_m": EVERY_M}))
+        return [
+            FrameRequest(v, tracks[v.stem], choice, offsets.get(v.name, 0.0), max_gap_s)
+            for v in videos
+        ]
+    except SettingsError as error:
+        raise DataError(f"{settings}: {error}") from error
 
 
-def _settings(
-    path: Path, told: Any, videos: set[str]
-) -> tuple[FrameChoice, dict[str, float], float]:
-    """The choice, the offset of each video that has one, and the longest gap."""
+def _settings(path: Path, told: Any, videos: set[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """The settings but for the offsets, and the offset of each video that has one."""
     if not isinstance(told, dict) or not isinstance(told.get("offset_s", {}), dict):
         raise DataError(f'{path}: must be like {{"every_m": 5, "offset_s": {{"NAME.mp4": 2.5}}}}')
     for key in set(told) - set(_KEYS):
         raise DataError(f"{path}: {key} is no setting; there are {', '.join(_KEYS)}")
     offsets = {
-        video: _number(path, video, told["offset_s"][video]) for video in told.get("offset_s", {})
+        name: _number(path, name, told["offset_s"][name]) for name in told.get("offset_s", ())
     }
     for video in set(offsets) - videos:
         raise DataError(
             f"{path}: offset_s names {video}, which is not there; write the name with its suffix"
         )
-    numbers = {
-        key: _number(path, key, told[key]) for key in _KEYS if key in told and key != "offset_s"
-    }
-    every_m, every_s = numbers.get("every_m"), numbers.get("every_s")
-    if every_m is None and every_s is None:
-        every_m = EVERY_M
-    try:
-        choice = FrameChoice(every_m=every_m, every_s=every_s)
-    except SettingsError as error:
-        raise DataError(f"{path}: {error}") from error
-    return choice, offsets, numbers.get("max_gap_s", MAX_GAP_S)
+    return {k: _number(path, k, told[k]) for k in _KEYS if k in told and k != "offset_s"}, offsets
 
 
 def _number(path: Path, what: str, value: Any) -> float:
@@ -159,16 +141,9 @@ def _image_set(
 ) -> ImageSet:
     tables = [frames.table for frames in made]
     names = [f"{frames.folder.name}/{image}" for frames in made for image in frames.table.images]
-    sequences = [r.name for r, table in zip(requests, tables, strict=True) for _ in table.images]
-    return ImageSet(
-        root,
-        tuple(names),
-        positions,
-        np.concatenate([table.heading for table in tables]),
-        np.concatenate([table.time for table in tables]),
-        zone,
-        {
-            "sequence": np.array(sequences, np.str_),
-            "frame": np.concatenate([table.frames for table in tables]).astype(np.str_),
-        },
-    )
+    headings = np.concatenate([table.heading for table in tables])
+    times = np.concatenate([table.time for table in tables])
+    sequences = np.repeat([request.name for request in requests], [len(t) for t in tables])
+    numbers = np.concatenate([table.frames for table in tables]).astype(np.str_)
+    labels = {"sequence": sequences.astype(np.str_), "frame": numbers}
+    return ImageSet(root, tuple(names), positions, headings, times, zone, labels)

@@ -1,21 +1,19 @@
-"""Writing frames of a video as images, with the place of each from a GPX track."""
+"""Frames of a video as images, and ``positions.csv`` beside them: where and when each was taken."""
 
+import csv
 import json
 import math
-from collections.abc import Callable
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from netvlad.datasets.readers.frame_table import (
-    FrameTable,
-    image_name,
-    is_image_of,
-    read_frame_table,
-    write_frame_table,
-)
 from netvlad.datasets.readers.gpx_track import (
     MAX_GAP_S,
     TOLERANCE_S,
@@ -23,16 +21,180 @@ from netvlad.datasets.readers.gpx_track import (
     Track,
     read_track,
 )
-from netvlad.datasets.readers.video_file import VideoFile
+from netvlad.datasets.readers.tables import TableRow, read_rows
 from netvlad.errors import DataError, SettingsError
 from netvlad.storage import fingerprint, locked, read_json, write_json, written_beside
 from netvlad.types import Note, Progress, Reporter, silent
 
+TABLE_NAME = "positions.csv"
+"""The table's name in a folder of frames."""
+
+# A tenth of a millimetre to a centimetre, so that nothing is lost that a receiver knows.
+_DIGITS = {"latitude": 8, "longitude": 8, "altitude": 2, "heading": 2, "time": 3}
+_COLUMNS = ("image", *_DIGITS, "frame")
 _QUALITY = 95
 # What containers say of a video's length is not exact to the frame.
 _LENGTH_SLACK_S = 1.0
 # Another way to choose or write frames gets another number, and old frames are not taken for new.
 _VERSION = 1
+
+
+class VideoFile:
+    """An open video. Frames come in their order; only those asked for become pictures.
+
+    Use it as a context manager, and :meth:`frames` once.
+
+    Attributes:
+        path: the file.
+        duration_s: how long the container says it is; None where it does not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a video.
+
+        Raises:
+            DataError: there is no such file, or it is no video that can be read.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; lay the video there")
+        # FFmpeg's own messages: read once, when the first video is opened. Nobody but the error of
+        # this package says that a file is no video; whoever wants them sets it.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2  # noqa: PLC0415 - takes a while, and few open videos
+
+        self.path = path
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            # An absolute path: "a:b.mp4" would be taken for an address.
+            self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        finally:
+            cv2.utils.logging.setLogLevel(before)
+        if not self._capture.isOpened():
+            raise self._unreadable("cannot be read as a video")
+        fps, count = (
+            float(self._capture.get(what)) for what in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT)
+        )
+        self._fps = fps if math.isfinite(fps) and fps > 0 else None
+        has_length = math.isfinite(count) and count > 0
+        self.duration_s = count / self._fps if has_length and self._fps else None
+
+    def __enter__(self) -> "VideoFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def frames(self) -> Iterator[tuple[int, float]]:
+        """Yield each frame's number, from 0, and its time in seconds since the video's beginning.
+
+        The times are those of the container, so a changing frame rate is followed. Where it has
+        none (they stand still), frames follow each other at its frame rate. Ends where the video
+        ends or breaks off.
+
+        Raises:
+            DataError: the first frame cannot be read; or there are neither times nor a frame rate.
+        """
+        import cv2  # noqa: PLC0415 - as above
+
+        number, seconds = 0, 0.0
+        while self._capture.grab():
+            told = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+            if number == 0:
+                seconds = max(0.0, told) if math.isfinite(told) else 0.0
+            elif math.isfinite(told) and told > seconds:
+                seconds = told
+            elif self._fps is not None:
+                seconds += 1 / self._fps
+            else:
+                raise self._unreadable("has neither times of its frames nor a frame rate")
+            yield number, seconds
+            number += 1
+        if number == 0:
+            raise self._unreadable("has no frame that can be decoded")
+
+    def picture(self) -> NDArray[np.uint8] | None:
+        """The frame that :meth:`frames` yielded last: (H, W, 3) BGR, upright, or None if damaged.
+
+        Where the container says that the camera was held sideways, the picture is turned.
+        """
+        done, pixels = self._capture.retrieve()
+        return np.asarray(pixels, np.uint8) if done else None
+
+    def _unreadable(self, trouble: str) -> DataError:
+        again = f"ffmpeg -i {shlex.quote(self.path.name)} -c:v libx264 -crf 18 new.mp4"
+        return DataError(f"{self.path}: {trouble}; re-encode it: {again}")
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTable:
+    """M frames of one video, in their order.
+
+    Attributes:
+        images: M file names: the video's name, ``_``, and the frame's number in six digits.
+        frames: (M,) int64 number of each in the video, counted from 0.
+        latitude: (M,) WGS84 degrees.
+        longitude: (M,) WGS84 degrees.
+        altitude: (M,) metres, NaN where unknown.
+        heading: (M,) degrees clockwise from north, NaN when standing.
+        time: (M,) seconds since 1970 (UTC).
+    """
+
+    images: tuple[str, ...]
+    frames: NDArray[np.int64]
+    latitude: NDArray[np.float64]
+    longitude: NDArray[np.float64]
+    altitude: NDArray[np.float64]
+    heading: NDArray[np.float64]
+    time: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def _is_image_of(video_name: str, image: str) -> bool:
+    return re.fullmatch(re.escape(video_name) + r"_\d{6,}\.jpg", image) is not None
+
+
+def read_frame_table(folder: Path, video_name: str) -> FrameTable:
+    """Read the frames of one video from the folder's table; none where there is no table.
+
+    Raises:
+        DataError: there is another table of that name.
+    """
+    rows = [row for row in _rows(folder) if _is_image_of(video_name, row.cells.get("image", ""))]
+    columns = {name: np.array([row.number(name) for row in rows], np.float64) for name in _DIGITS}
+    frames = np.array([row.number("frame") for row in rows], np.float64).astype(np.int64)
+    return FrameTable(tuple(row.cells["image"] for row in rows), frames, **columns)
+
+
+def _write_frame_table(folder: Path, video_name: str, table: FrameTable) -> None:
+    """Write the frames of a video into the folder's table; those of other videos stay there."""
+    others = [row.cells for row in _rows(folder)]
+    with (
+        written_beside(folder / TABLE_NAME) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            row for row in others if not _is_image_of(video_name, row.get("image", ""))
+        )
+        for i, image in enumerate(table.images):
+            values = {name: float(getattr(table, name)[i]) for name in _DIGITS}
+            texts = {k: f"{v:.{_DIGITS[k]}f}" for k, v in values.items() if math.isfinite(v)}
+            writer.writerow({"image": image, "frame": int(table.frames[i]), **texts})
+
+
+def _rows(folder: Path) -> list[TableRow]:
+    path = folder / TABLE_NAME
+    if not path.exists():
+        return []
+    header, rows = read_rows(path, _COLUMNS)
+    if tuple(header) != _COLUMNS:
+        raise DataError(
+            f"{path}: is a table of something else than frames of videos; choose another folder"
+        )
+    return rows
 
 
 @dataclass(frozen=True)
@@ -106,20 +268,6 @@ class FrameRequest:
         return fingerprint(json.dumps(self.identity(), sort_keys=True))
 
 
-class _Pass(NamedTuple):
-    """What one pass through a video found.
-
-    Attributes:
-        chosen: number and time of each frame that has an image.
-        damaged: how many frames were wanted but could not be decoded.
-        length_s: how long the video turned out to be; None where it was not read to its end.
-    """
-
-    chosen: list[tuple[int, float]]
-    damaged: int
-    length_s: float | None
-
-
 @dataclass(frozen=True, eq=False)
 class WrittenFrames:
     """What was written.
@@ -163,33 +311,18 @@ def write_frames(
             folder has images or a table that something else wrote.
         StorageError: an image cannot be written, or another process writes there.
     """
-    frames = _finished(request.name, folder, request.identity())
+    identity = request.identity()
+    frames = _finished(request.name, folder, identity)
     if frames is None:
-        frames = _write(request, folder, waiting, report)
+        track = read_track(request.track)
+        with VideoFile(request.video) as video, locked(folder, "writing frames", waiting=waiting):
+            # Whoever held the folder until now may have done it all.
+            frames = _finished(request.name, folder, identity)
+            if frames is None:
+                frames = _Writing(request, folder, video, track).run(identity, report)
     for note in frames.notes:
         report(Note(note))
     return frames
-
-
-def _write(
-    request: FrameRequest, folder: Path, waiting: Callable[[], None] | None, report: Reporter
-) -> WrittenFrames:
-    identity = request.identity()
-    track = read_track(request.track)
-    with VideoFile(request.video) as video, locked(folder, "writing frames", waiting=waiting):
-        # Whoever held the folder until now may have done it all.
-        finished = _finished(request.name, folder, identity)
-        if finished is not None:
-            return finished
-        _claim(request.name, folder, identity)
-        start = float(track.times[0]) + request.offset_s
-        found = _write_images(request, video, track, start, folder, report)
-        table = _table(request, track, start, found.chosen)
-        notes = _notes(request, track, start, found, video.duration_s)
-        write_frame_table(folder, request.name, table)
-        state = {"identity": identity, "finished": True, "notes": notes}
-        write_json(_state_path(request.name, folder), state)
-    return WrittenFrames(folder, table, tuple(notes))
 
 
 def _state_path(name: str, folder: Path) -> Path:
@@ -217,133 +350,121 @@ def _finished(name: str, folder: Path, identity: dict[str, Any]) -> WrittenFrame
     return WrittenFrames(folder, table, tuple(state.get("notes", ())))
 
 
-def _claim(name: str, folder: Path, identity: dict[str, Any]) -> None:
-    """Note what is being written; refuse where images of these names are already there."""
-    path = _state_path(name, folder)
-    foreign = None if path.exists() else _first_image(name, folder)
-    if foreign is not None:
-        raise DataError(f"{foreign}: is there already; choose another folder for the frames")
-    read_frame_table(folder, name)  # a table of another kind is found out before the work
-    write_json(path, {"identity": identity, "finished": False})
-
-
 def _first_image(name: str, folder: Path) -> Path | None:
-    return next((file for file in folder.iterdir() if is_image_of(name, file.name)), None)
+    return next((file for file in folder.iterdir() if _is_image_of(name, file.name)), None)
 
 
-def _write_images(
-    request: FrameRequest,
-    video: VideoFile,
-    track: Track,
-    start: float,
-    folder: Path,
-    report: Reporter,
-) -> _Pass:
-    """Write the images that are not there yet."""
-    # The length may be a little wrong; no frame at the end shall be lost for it.
-    length = math.inf if video.duration_s is None else 1.1 * video.duration_s + 10
-    gap = request.max_gap_s
-    moments = request.choice.moments(track, start, start + length, max_gap_s=gap) - start
-    if not len(moments):
-        raise _apart(request, track, start, video.duration_s)
-    likely = moments if video.duration_s is None else moments[moments <= video.duration_s]
-    stage, total = f"Frames of {request.video.name}", max(1, len(likely))
-    chosen: list[tuple[int, float]] = []
-    done, damaged, seconds, length_s = 0, 0, 0.0, None
-    report(Progress(stage, 0, total, "frames"))
-    for number, seconds in video.frames():
-        if seconds + TOLERANCE_S < moments[done]:
-            continue
-        done = int(np.searchsorted(moments, seconds + TOLERANCE_S, side="right"))
-        if track.covers([start + seconds], max_gap_s=gap)[0]:
-            if _write_image(video, folder / image_name(request.name, number)):
-                chosen.append((number, seconds))
-            else:
-                damaged += 1
-        if done == len(moments):
-            break
-        if done < total:
-            report(Progress(stage, done, total, "frames"))
-    else:
-        length_s = seconds
-    report(Progress(stage, total, total, "frames"))
-    if not chosen:
-        raise _apart(request, track, start, seconds)
-    return _Pass(chosen, damaged, length_s)
+class _Writing:
+    """One pass through a video, which writes the images that are not there yet."""
 
+    def __init__(self, request: FrameRequest, folder: Path, video: VideoFile, track: Track) -> None:
+        self.request, self.folder, self.video, self.track = request, folder, video, track
+        self.start = float(track.times[0]) + request.offset_s
+        self.chosen: list[tuple[int, float]] = []  # number and time of each that has an image
+        self.damaged = 0
+        self.length_s: float | None = None  # known when the video was read to its end
 
-def _write_image(video: VideoFile, path: Path) -> bool:
-    """Write the present frame unless an earlier run did; False when it is damaged."""
-    if path.exists():
-        return True
-    pixels = video.picture()
-    if pixels is None:
-        return False
-    import cv2  # noqa: PLC0415 - takes a while, and few open videos
+    def run(self, identity: dict[str, Any], report: Reporter) -> WrittenFrames:
+        name, folder = self.request.name, self.folder
+        path = _state_path(name, folder)
+        foreign = None if path.exists() else _first_image(name, folder)
+        if foreign is not None:
+            raise DataError(f"{foreign}: is there already; choose another folder for the frames")
+        read_frame_table(folder, name)  # a table of another kind is found out before the work
+        write_json(path, {"identity": identity, "finished": False})
+        self._write_images(report)
+        times = self.start + np.array([seconds for _, seconds in self.chosen], np.float64)
+        points = self.track.at(times, max_gap_s=self.request.max_gap_s)
+        images = tuple(self._image(number) for number, _ in self.chosen)
+        numbers = np.array([number for number, _ in self.chosen], np.int64)
+        degrees = points.latitudes, points.longitudes
+        table = FrameTable(images, numbers, *degrees, points.elevations, points.headings, times)
+        notes = self._notes()
+        _write_frame_table(folder, name, table)
+        write_json(path, {"identity": identity, "finished": True, "notes": notes})
+        return WrittenFrames(folder, table, tuple(notes))
 
-    done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        return False
-    with written_beside(path) as temporary:
-        temporary.write_bytes(jpeg.tobytes())
-    return True
+    def _image(self, number: int) -> str:
+        return f"{self.request.name}_{number:06d}.jpg"
 
+    def _write_images(self, report: Reporter) -> None:
+        duration_s, gap = self.video.duration_s, self.request.max_gap_s
+        # The length may be a little wrong; no frame at the end shall be lost for it.
+        end = self.start + (math.inf if duration_s is None else 1.1 * duration_s + 10)
+        moments = self.request.choice.moments(self.track, self.start, end, max_gap_s=gap)
+        moments -= self.start
+        if not len(moments):
+            raise self._apart(duration_s)
+        likely = moments if duration_s is None else moments[moments <= duration_s]
+        stage, total = f"Frames of {self.request.video.name}", max(1, len(likely))
+        done, seconds = 0, 0.0
+        report(Progress(stage, 0, total, "frames"))
+        for number, seconds in self.video.frames():
+            if seconds + TOLERANCE_S < moments[done]:
+                continue
+            done = int(np.searchsorted(moments, seconds + TOLERANCE_S, side="right"))
+            if self.track.covers([self.start + seconds], max_gap_s=gap)[0]:
+                if self._write_image(self.folder / self._image(number)):
+                    self.chosen.append((number, seconds))
+                else:
+                    self.damaged += 1
+            if done == len(moments):
+                break
+            if done < total:
+                report(Progress(stage, done, total, "frames"))
+        else:
+            self.length_s = seconds
+        report(Progress(stage, total, total, "frames"))
+        if not self.chosen:
+            raise self._apart(seconds)
 
-def _table(
-    request: FrameRequest, track: Track, start: float, chosen: list[tuple[int, float]]
-) -> FrameTable:
-    times = start + np.array([seconds for _, seconds in chosen], np.float64)
-    points = track.at(times, max_gap_s=request.max_gap_s)
-    return FrameTable(
-        images=tuple(image_name(request.name, number) for number, _ in chosen),
-        frames=np.array([number for number, _ in chosen], np.int64),
-        latitude=points.latitudes,
-        longitude=points.longitudes,
-        altitude=points.elevations,
-        heading=points.headings,
-        time=times,
-    )
+    def _write_image(self, path: Path) -> bool:
+        """Write the present frame unless an earlier run did; False when it is damaged."""
+        if path.exists():
+            return True
+        pixels = self.video.picture()
+        if pixels is None:
+            return False
+        import cv2  # noqa: PLC0415 - takes a while, and few open videos
 
+        done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        if done:
+            with written_beside(path) as temporary:
+                temporary.write_bytes(jpeg.tobytes())
+        return bool(done)
 
-def _notes(
-    request: FrameRequest,
-    track: Track,
-    start: float,
-    found: _Pass,
-    duration_s: float | None,
-) -> list[str]:
-    notes = []
-    length_s = found.length_s
-    gpx, video = request.track.name, request.video.name
-    if track.without_time:
-        notes.append(f"{gpx}: {track.without_time} points without a time were left out.")
-    if track.same_time:
-        notes.append(f"{gpx}: {track.same_time} points have the time of another, left out.")
-    if found.damaged:
-        notes.append(f"{video}: {found.damaged} frames could not be decoded and were left out.")
-    slack = _LENGTH_SLACK_S if duration_s is None else max(_LENGTH_SLACK_S, 0.01 * duration_s)
-    if duration_s is not None and length_s is not None and length_s < duration_s - slack:
-        notes.append(
-            f"{video} breaks off after {length_s:.1f} s of {duration_s:.1f} s; there are frames of "
-            "its beginning only."
-        )
-    length = length_s if length_s is not None else duration_s
-    if length is not None:
-        beside = length - track.covered_s(start, start + length, max_gap_s=request.max_gap_s)
-        if beside > _LENGTH_SLACK_S:
+    def _notes(self) -> list[str]:
+        notes = []
+        length_s, duration_s = self.length_s, self.video.duration_s
+        gpx, video = self.request.track.name, self.request.video.name
+        if self.track.without_time:
+            notes.append(f"{gpx}: {self.track.without_time} points without a time were left out.")
+        if self.track.same_time:
             notes.append(
-                f"{beside:.0f} of {length:.0f} s of {video} are not on the track, or in its gaps "
-                f"of more than {request.max_gap_s:g} s: no frames of them."
+                f"{gpx}: {self.track.same_time} points have the time of another, left out."
             )
-    return notes
+        if self.damaged:
+            notes.append(f"{video}: {self.damaged} frames could not be decoded and were left out.")
+        whole = math.inf if length_s is None else length_s
+        if duration_s is not None and whole < duration_s - max(_LENGTH_SLACK_S, 0.01 * duration_s):
+            told = f"{video} breaks off after {whole:.1f} s of {duration_s:.1f} s"
+            notes.append(f"{told}; there are frames of its beginning only.")
+        length, gap = length_s if length_s is not None else duration_s, self.request.max_gap_s
+        if length is not None:
+            covered = self.track.covered_s(self.start, self.start + length, max_gap_s=gap)
+            if length - covered > _LENGTH_SLACK_S:
+                notes.append(
+                    f"{length - covered:.0f} of {length:.0f} s of {video} are not on the track, or "
+                    f"in its gaps of more than {gap:g} s: no frames of them."
+                )
+        return notes
 
-
-def _apart(request: FrameRequest, track: Track, start: float, length: float | None) -> DataError:
-    seconds = float(track.times[-1] - track.times[0])
-    at = f"{start - track.times[0]:g} s after the track's first point"
-    video = "it begins" if length is None else f"it begins, for {length:.1f} s,"
-    return DataError(
-        f"{request.video}: no frame lies on the track {request.track.name}, which lasts "
-        f"{seconds:.1f} s; {video} {at} (offset_s), and gaps of more than {request.max_gap_s:g} s "
-        "count as unknown (max_gap_s)"
-    )
+    def _apart(self, length: float | None) -> DataError:
+        times, track = self.track.times, self.request.track.name
+        video = "it begins" if length is None else f"it begins, for {length:.1f} s,"
+        return DataError(
+            f"{self.request.video}: no frame lies on the track {track}, which lasts "
+            f"{times[-1] - times[0]:.1f} s; {video} {self.request.offset_s:g} s after the track's "
+            f"first point (offset_s), and gaps of more than {self.request.max_gap_s:g} s "
+            "count as unknown (max_gap_s)"
+        )
