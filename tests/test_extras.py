@@ -67,6 +67,7 @@ def test_the_main_jobs_need_no_extra(folder: Path) -> None:
 
 def test_what_needs_an_extra_names_it(folder: Path) -> None:
     (folder / "c.hdf5").write_bytes(b"")
+    run(folder, ["index", "build", "database", "--index", "own.index"])
     data = ["--dataset", "csv", "--data-dir", ".", "--arch", "efficientnet-lite0"]
     done = run(
         folder,
@@ -75,7 +76,7 @@ def test_what_needs_an_extra_names_it(folder: Path) -> None:
         ["describe", "query", "--model", "c.hdf5"],
         ["datasets", "frames", "val.csv", "--track", "val.csv", "--output", "f"],
         ["export", "--model", "efficientnet-lite0-avg", "--output", "m.onnx"],
-        ["locate", "query", "--index", "my.index", "--matcher", "disk-lightglue"],
+        ["locate", "query", "--index", "own.index", "--matcher", "disk-lightglue"],
         ["index", "info", "--index", "milvus://localhost:1/town"],
         ["index", "build", "query", "--index", "i", "--engine", "ray"],
     )
