@@ -212,6 +212,11 @@ class Matches:
 class Recalls:
     """Recall@N of one evaluation, and what it was computed over.
 
+    Example:
+        >>> recalls = Recalls({1: 0.75, 5: 1.0}, num_queries=4, num_database=100)
+        >>> f"{recalls.at[1]:.0%} of {counted(recalls.num_queries, 'queries')}"
+        '75% of 4 queries'
+
     Attributes:
         at: N -> the share in [0, 1] of *all* queries that have a correct answer in their first N.
         num_queries: the denominator; unreadable queries and queries without positives included.

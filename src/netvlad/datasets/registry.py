@@ -31,6 +31,16 @@ def open_dataset(
 ) -> PlaceDataset:
     """Open one split of a data set by name. No image is read, nor checked for.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> table = "image,role,easting,northing\\na.jpg,database,0,0\\nb.jpg,query,9,0\\n"
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "test.csv").write_text(table)
+        ...     dataset = open_dataset("csv", folder, "test")
+        >>> dataset.database.names, dataset.queries.names, dataset.radius_m
+        (('a.jpg',), ('b.jpg',), 25.0)
+
     Args:
         name: a key of :data:`DATASETS`.
         data_dir: the folder it lies in.

@@ -37,6 +37,18 @@ def describe(
     number. A run that was killed is resumed, with the same result; finished descriptors of
     the same model and images are opened instead of computed.
 
+    Example:
+        >>> import netvlad
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> model = netvlad.load_model("efficientnet-lite0-avg")
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (160, 120), "teal").save(f"{folder}/1.jpg")
+        ...     _ = Path(folder, "2.jpg").write_text("not a picture")
+        ...     found = describe(model, folder)
+        >>> found.values.shape, found.readable.tolist(), found.unreadable[0].error.reason
+        ((2, 112), [True, False], 'is not an image that can be read')
+
     Args:
         model: moved to ``compute.device``; used in evaluation mode and left in the mode it was
             in.

@@ -132,6 +132,17 @@ class Entry:
 class Comparison:
     """All models under one protocol on one data set.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from netvlad import ImageSet, PlaceDataset, compare
+        >>> places = np.column_stack([100.0 * np.arange(20), np.zeros(20)])
+        >>> images = ImageSet(Path("a"), tuple(f"{i}.jpg" for i in range(20)), places)
+        >>> right, wrong = np.eye(20), np.roll(np.eye(20), 1, axis=0)
+        >>> models = {"mine": (right, right), "other": (right, wrong)}
+        >>> comparison = compare(models, PlaceDataset("street", "test", images, images))
+        >>> comparison.best, comparison.compare(0, 1).p_value < 0.001
+        (0, True)
+
     Attributes:
         prepared: the data set, the protocol and what it made of it.
         trials: a model each, in the order given.

@@ -38,6 +38,15 @@ class Sides:
 class Evaluation:
     """One evaluation: the figures, the answers, and what they cost.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from netvlad import ImageSet
+        >>> images = ImageSet(Path("a"), ("1.jpg", "2.jpg"), np.array([[0.0, 0], [100, 0]]))
+        >>> dataset = PlaceDataset("mine", "test", images, images)
+        >>> found = evaluate((np.eye(2), np.eye(2)), dataset, cutoffs=(1,))
+        >>> found.recalls.at, found.matches.indices[:, 0].tolist(), found.descriptor_dim
+        ({1: 1.0}, [0, 1], 2)
+
     Attributes:
         result: the answers, the protocol and what it made of the data set.
         descriptor_dim: D.

@@ -10,10 +10,9 @@ from netvlad.compute import Compute
 from netvlad.errors import ModelError, SettingsError
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.build import Change, Photos, build_folder, collected
-from netvlad.index.photo_descriptors import model_or_default
+from netvlad.index.photo_descriptors import Cluster, model_or_default
 from netvlad.index.photos import Collection
 from netvlad.index.probability import default_calibration, document_name
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.opened import OpenedFolder
 from netvlad.index.stores.store import Store
@@ -103,7 +102,7 @@ def make_index(
     storage: str = "16",
     whiten: int | None = None,
     compute: Compute = Compute(),
-    cluster: RayCluster | None = None,
+    cluster: Cluster | None = None,
     seed: int = 123,
     report: Reporter = silent,
 ) -> tuple[Store, Change]:

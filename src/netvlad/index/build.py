@@ -16,6 +16,7 @@ from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
 from netvlad.index.photo_descriptors import (
+    Cluster,
     describe_photos,
     familiar,
     image_set,
@@ -23,7 +24,6 @@ from netvlad.index.photo_descriptors import (
 )
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import MANIFEST
 from netvlad.index.stores.store import Store, frame_name
 from netvlad.index.stores.writer import IndexWriter, writing
@@ -71,7 +71,7 @@ def build_folder(
     storage: str = "16",
     whiten: int | None = None,
     compute: Compute = Compute(),
-    cluster: RayCluster | None = None,
+    cluster: Cluster | None = None,
     seed: int = 123,
     report: Reporter = silent,
 ) -> Change:
@@ -131,7 +131,7 @@ def add_to_folder(
     collection: Collection,
     *,
     compute: Compute = Compute(),
-    cluster: RayCluster | None = None,
+    cluster: Cluster | None = None,
     report: Reporter = silent,
 ) -> Change:
     """Add photos to an index folder; those it has already are described again only if changed.
@@ -201,7 +201,7 @@ def _described(
     places: Places,
     storage: str,
     compute: Compute,
-    cluster: RayCluster | None,
+    cluster: Cluster | None,
     report: Reporter,
 ) -> Descriptors:
     """Describe into the work folder, where a later run of the same finds it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ from netvlad.descriptors import Descriptors, describe
 from netvlad.errors import ClusterError
 from netvlad.fitting import compute_clusters, initialise
 from netvlad.index.places import Places
-from netvlad.index.ray.cluster import RayCluster
-from netvlad.index.ray.engine import describe_on_ray
 from netvlad.models import ModelSpec, PlaceModel, build_model
 from netvlad.types import ImageSet, Note, Reporter, silent
 
@@ -28,6 +26,30 @@ FEWEST_PHOTOS = 32
 LONGEST_SIDE = 512
 """Pixels: large enough for a street's detail at the network's stride of 16; a photo of a phone is
 decoded at a fraction of its size."""
+
+
+class Cluster(Protocol):
+    """Machines that describe photos together, such as :class:`netvlad.index.ray.RayCluster`."""
+
+    def resolved(self) -> str | None:
+        """Where it answers; worth a call before long work.
+
+        Raises:
+            SettingsError: it does not.
+        """
+
+    def describe(
+        self,
+        model: PlaceModel,
+        images: ImageSet,
+        *,
+        output: Path,
+        storage: str = "32",
+        compute: Compute = Compute(),
+        stage: str = "Describing images",
+        report: Reporter = silent,
+    ) -> Descriptors:
+        """As :func:`netvlad.descriptors.describe`, with the same descriptors."""
 
 
 def image_set(places: Places) -> ImageSet:
@@ -94,7 +116,7 @@ def describe_photos(
     compute: Compute,
     report: Reporter,
     *,
-    cluster: RayCluster | None = None,
+    cluster: Cluster | None = None,
     output: Path | None = None,
     storage: str = "32",
 ) -> Descriptors:
@@ -118,7 +140,7 @@ def describe_photos(
     """
     engine = partial(describe, output=output)
     if cluster is not None and output is not None:
-        engine = partial(describe_on_ray, cluster=cluster, output=output)
+        engine = partial(cluster.describe, output=output)
     return engine(
         model,
         image_set(places),

@@ -34,8 +34,8 @@ from netvlad.index.build import (
     are_paths,
     collected,
 )
+from netvlad.index.photo_descriptors import Cluster
 from netvlad.index.places import Places, find_places, missing_photos
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.store import Store
@@ -57,6 +57,18 @@ class PlaceIndex:
         with netvlad.PlaceIndex.build("photos", output="my.index") as index:
             answer = index.locate("query.jpg")
             print(answer.places[0].image, answer.position, answer.probability)
+
+    In memory, with frames instead of files:
+        >>> import netvlad, numpy
+        >>> frames = numpy.random.default_rng(0).integers(0, 256, (3, 96, 128, 3), numpy.uint8)
+        >>> index = PlaceIndex.in_memory(netvlad.load_model("efficientnet-lite0-avg"))
+        >>> for number, frame in enumerate(frames):
+        ...     _ = index.add(frame, position=(52.2, 0.12 + number / 1000))
+        >>> index
+        PlaceIndex('index in memory', 3 places, efficientnet-lite0 avg, 112-D)
+        >>> place = index.locate(frames[1]).places[0]
+        >>> place.image, round(place.score, 3), place.longitude
+        ('frame-000001', 1.0, 0.121)
 
     Attributes:
         store: where the places lie.
@@ -95,7 +107,7 @@ class PlaceIndex:
         storage: str = "16",
         whiten: int | None = None,
         compute: Compute = Compute(),
-        cluster: RayCluster | None = None,
+        cluster: Cluster | None = None,
         seed: int = 123,
         report: Reporter = silent,
     ) -> "PlaceIndex":
@@ -219,7 +231,7 @@ class PlaceIndex:
         name: str | None = None,
         positions: str | Path | None = None,
         utm_zone: str | None = None,
-        cluster: RayCluster | None = None,
+        cluster: Cluster | None = None,
         report: Reporter = silent,
     ) -> Change:
         """Add photos by their paths, or one image from memory.

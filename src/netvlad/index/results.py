@@ -92,6 +92,12 @@ class Position:
 class Answer:
     """What an index says to one query.
 
+    Example:
+        >>> places = (Place("a.jpg", 0.91, 52.2, 0.12),)
+        >>> answer = Answer("q.jpg", places, probability=0.97, known=True)
+        >>> answer.places[0].image, answer.known, answer.to_json()["probability"]
+        ('a.jpg', True, 0.97)
+
     Attributes:
         query: the query as it was given: a path, or a name.
         places: best first; may be empty.

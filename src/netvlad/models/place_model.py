@@ -28,6 +28,13 @@ class PlaceModel(DescribesImages, nn.Module):
     ``forward`` is ``tail(trunk(images))``: the trunk is frozen, so its output can be computed once
     and kept; the tail is what training changes.
 
+    Example:
+        >>> import netvlad, numpy
+        >>> model = netvlad.load_model("efficientnet-lite0-avg")
+        >>> descriptor = model.describe(numpy.full((120, 160, 3), 90, numpy.uint8))
+        >>> descriptor.shape, float(round(numpy.linalg.norm(descriptor), 4))
+        ((112,), 1.0)
+
     Attributes:
         encoder: the backbone, frozen up to its cut.
         pool: the aggregator.

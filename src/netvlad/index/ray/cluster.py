@@ -11,7 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from netvlad.descriptors import Descriptors
 from netvlad.errors import SettingsError
+from netvlad.models import PlaceModel
+from netvlad.types import ImageSet
 
 _PROBE_S = 5.0
 
@@ -58,6 +61,12 @@ class RayCluster:
                 "`ray start --head`, or leave --address away to use this machine alone"
             ) from error
         return address
+
+    def describe(self, model: PlaceModel, images: ImageSet, **settings: Any) -> Descriptors:
+        """See :func:`netvlad.index.ray.engine.describe_on_ray`."""
+        from netvlad.index.ray.engine import describe_on_ray  # noqa: PLC0415 - it imports this
+
+        return describe_on_ray(model, images, self, **settings)
 
 
 def not_installed() -> SettingsError:

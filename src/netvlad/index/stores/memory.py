@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.index.build import Change
-from netvlad.index.photo_descriptors import describe_photos
+from netvlad.index.photo_descriptors import Cluster, describe_photos
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.store import Store, next_frame
 from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
@@ -102,7 +101,7 @@ class MemoryStore(Store):
         compute: Compute,
         report: Reporter,
         *,
-        cluster: RayCluster | None = None,
+        cluster: Cluster | None = None,
     ) -> Change:
         """Describe photos and add them; a cluster is of no use here."""
         described = describe_photos(model, collection.places, compute, report)

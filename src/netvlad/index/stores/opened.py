@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.build import Change, add_to_folder
+from netvlad.index.photo_descriptors import Cluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.store import Store
 from netvlad.index.stores.writer import writing
@@ -128,7 +128,7 @@ class OpenedFolder(Store):
         compute: Compute,
         report: Reporter,
         *,
-        cluster: RayCluster | None = None,
+        cluster: Cluster | None = None,
     ) -> Change:
         """Describe photos and add them, see :func:`~netvlad.index.build.add_to_folder`."""
         change = add_to_folder(

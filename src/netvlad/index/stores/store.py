@@ -16,8 +16,8 @@ from netvlad.types import Matches, Reporter
 if TYPE_CHECKING:
     from netvlad.compute import Compute
     from netvlad.index.build import Change
+    from netvlad.index.photo_descriptors import Cluster
     from netvlad.index.photos import Collection
-    from netvlad.index.ray.cluster import RayCluster
 
 _FRAME = re.compile(r"frame-(\d{6,})")
 
@@ -145,7 +145,7 @@ class Store(Protocol):
         compute: "Compute",
         report: Reporter,
         *,
-        cluster: "RayCluster | None" = None,
+        cluster: "Cluster | None" = None,
     ) -> "Change":
         """Describe photos and add them; what cannot be used is skipped and listed.
 

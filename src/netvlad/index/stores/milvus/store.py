@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError, StorageError
 from netvlad.index.build import Change
+from netvlad.index.photo_descriptors import Cluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores.manifest import json_types
 from netvlad.index.stores.milvus.client import MilvusAddress, connect
 from netvlad.index.stores.milvus.collections import (
@@ -200,7 +200,7 @@ class MilvusStore(Store):
         compute: Compute,
         report: Reporter,
         *,
-        cluster: RayCluster | None = None,
+        cluster: Cluster | None = None,
     ) -> Change:
         """Describe photos and add them; what precedes an error stays."""
         from netvlad.index.stores.milvus.building import add_to_milvus  # noqa: PLC0415 - it imports this
