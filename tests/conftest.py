@@ -15,6 +15,14 @@ from tests.made_photos import mosaic, position_of, write_photo
 from netvlad.models import ModelSpec, PlaceModel, build_model
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the real data: beside each of these stands a test of data made for it."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images, weights and golden numbers, which does not ship."""

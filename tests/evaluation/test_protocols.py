@@ -197,6 +197,37 @@ def test_two_traverses_get_the_published_list_of_the_corridor(shared):
     assert [result.prepared.positives.row(i).tolist() for i in range(111)] == truth
 
 
+def test_frames_2_by_a_loop(tmp_path):
+    images = ImageSet(tmp_path, tuple(f"{i}.jpg" for i in range(111)))
+    prepared = apply(PROTOCOLS["frames-2"], PlaceDataset("corridor", "test", images, images))
+    for i in range(111):
+        near = [j for j in range(111) if abs(i - j) <= 2]
+        assert prepared.positives.row(i).tolist() == near
+
+
+def test_ten_metres_of_a_made_railway_are_seven_frames(tmp_path):
+    """As test_nordland_s_ten_metres_are_seven_frames, of positions that are made here."""
+    frames = ImageSet(
+        tmp_path,
+        tuple(map(str, range(300))),
+        np.stack([500_000 + 1.4 * np.arange(300), np.full(300, 7e6)], axis=1),
+    )
+    dataset = PlaceDataset("patch-netvlad", "nordland", frames, frames)
+    prepared = apply(PROTOCOLS["nordland/patch-netvlad-10"], dataset)
+    assert prepared.positives.row(100).tolist() == list(range(93, 108))
+
+
+def test_cut_outs_of_made_panoramas_are_told_apart(tmp_path):
+    """As test_tokyo_lists_the_cut_outs_…, of positions that are made here: twelve of each."""
+    places = np.repeat(np.random.default_rng(0).uniform(0, 3000, (50, 2)), 12, axis=0)
+    database = ImageSet(tmp_path, tuple(map(str, range(600))), places)
+    queries = ImageSet(tmp_path, ("q",), places[:1])
+    prepared = apply(
+        PROTOCOLS["tokyo247/relja-nms"], PlaceDataset("tokyo247", "test", database, queries)
+    )
+    assert prepared.panoramas.tolist() == (np.arange(600) // 12).tolist()
+
+
 def test_the_list_of_the_data_set():
     with pytest.raises(DataError, match="takes the correct answers from the data set's list"):
         evaluated(PROTOCOLS["listed"])
