@@ -25,7 +25,7 @@ from benchmarks.samples import open_split, recipe
 from benchmarks.setting import BenchmarkError, Setting, from_environment
 from benchmarks.table import duration
 from benchmarks.timing import peak_mb
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 from netvlad.storage import read_json, write_json
 from netvlad.training.loop import Trainer
 from netvlad.training.mining import mining_task

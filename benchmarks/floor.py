@@ -14,7 +14,7 @@ from benchmarks.models import image_size, our_model
 from benchmarks.samples import open_split
 from benchmarks.setting import Setting
 from benchmarks.timing import median_seconds, seconds_of
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 from netvlad.descriptors import describe
 from netvlad.models import PlaceModel, vgg16
 from netvlad.types import ImageSet

@@ -32,7 +32,7 @@ from benchmarks.running import Measure, measured
 from benchmarks.setting import SEED, BenchmarkError, Setting, from_environment
 from benchmarks.table import rows_table
 from benchmarks.timing import median_seconds, seconds_of
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 from netvlad.descriptors import describe
 from netvlad.images import Batch, load_batches
 from netvlad.models import PlaceModel

@@ -8,7 +8,7 @@ import torch
 from benchmarks.layer import TOLERANCE, features, largest_difference, layers, time_layer
 from benchmarks.setting import BenchmarkError, Setting
 from benchmarks.timing import peak_mb
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 
 Measured = dict[str, Any]
 

@@ -10,7 +10,7 @@ from benchmarks.models import our_model
 from benchmarks.samples import recipe, step_sample
 from benchmarks.setting import Setting
 from benchmarks.timing import seconds_of
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 from netvlad.training.loop import Trainer
 
 Measured = dict[str, Any]

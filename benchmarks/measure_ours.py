@@ -20,7 +20,7 @@ from benchmarks.samples import (
 )
 from benchmarks.setting import Setting
 from benchmarks.timing import median_seconds, seconds_of
-from netvlad.cli.memory import keep_freed_memory
+from netvlad.cli.main import keep_freed_memory
 from netvlad.evaluation import evaluate
 from netvlad.models import PlaceModel
 from netvlad.training.features import TrunkFeatures

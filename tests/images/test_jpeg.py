@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from netvlad.errors import ImageError
-from netvlad.images import decoding, jpeg, read_image
+from netvlad.images import decoding, read_image
 
 ORIENTATION = 0x0112
-needs_binding = pytest.mark.skipif(jpeg.simplejpeg is None, reason="simplejpeg is not installed")
+needs_binding = pytest.mark.skipif(decoding.simplejpeg is None, reason="simplejpeg is not installed")
 
 
 def picture(width, height, mode="RGB"):
@@ -47,7 +47,7 @@ def by_pillow(path, resize=None):
 
 def by_binding(path):
     with path.open("rb") as file, Image.open(path) as image:
-        return jpeg.decode_whole(file, image)
+        return decoding.decode_whole(file, image)
 
 
 def decibels(some, others):
@@ -166,10 +166,10 @@ def test_whatever_the_binding_refuses_pillow_takes(tmp_path, monkeypatch):
         assert by_binding(path) is None
         np.testing.assert_array_equal(read_image(path), expected)
     with monkeypatch.context() as patch:
-        patch.setattr(jpeg, "_MAX_BYTES", 100)
+        patch.setattr(decoding, "_MAX_BYTES", 100)
         assert by_binding(path) is None
         np.testing.assert_array_equal(read_image(path), expected)
-    monkeypatch.setattr(jpeg, "simplejpeg", None)
+    monkeypatch.setattr(decoding, "simplejpeg", None)
     assert by_binding(path) is None
     np.testing.assert_array_equal(read_image(path), expected)
 
@@ -179,7 +179,7 @@ def test_the_binding_decodes_only_the_size_that_was_checked(tmp_path):
     small.write_bytes(as_bytes(picture(64, 48)))
     large.write_bytes(as_bytes(picture(640, 480)))
     with large.open("rb") as file, Image.open(small) as image:
-        assert jpeg.decode_whole(file, image) is None
+        assert decoding.decode_whole(file, image) is None
 
 
 def test_limits_on_pixels_come_before_decoding(tmp_path, monkeypatch):

@@ -12,9 +12,7 @@ from tests.evaluation.made_comparisons import line_comparison, line_dataset
 
 from netvlad.errors import DataError, StorageError
 from netvlad.evaluation.comparison import comparisons_to_json
-from netvlad.reports.evaluation_csv import write_queries_csv
-from netvlad.reports.evaluation_files import write_results
-from netvlad.reports.evaluation_latex import escaped
+from netvlad.reports.evaluation_files import escaped, write_queries_csv, write_results
 
 ODD = 'a,b"&_%$'
 PROVENANCE = {"command": "netvlad evaluate\n\\end{document}", "date": "2026-01-01"}

@@ -9,10 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
@@ -21,13 +24,78 @@ from netvlad.evaluation.by_protocol import evaluate_descriptors
 from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
-from netvlad.training.averaging import WeightAverage
 from netvlad.training.features import TrunkFeatures, cache_folder, prepare_caches
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
 from netvlad.training.stepping import Stepper, make_fabric
 from netvlad.types import Note, PlaceDataset, Progress, Recalls, Reporter, silent
+
+_COUNT = "average.count"
+_WEIGHT = "average.last."
+
+
+class WeightAverage:
+    """Follows the weights of a model in training.
+
+    Attributes:
+        model: with the averaged weights; without averaging the trained model itself.
+    """
+
+    def __init__(self, trained: PlaceModel, first_epoch: int) -> None:
+        """Begin without any step; the average is what ``trained`` has now.
+
+        Args:
+            trained: whose weights change.
+            first_epoch: counted from 1; until then the average is what the last step gave. 0 never
+                averages.
+        """
+        self._trained, self._first_epoch = trained, first_epoch
+        self._average = AveragedModel(trained) if first_epoch else None
+        self.model = trained
+        if self._average is not None:
+            self.model = cast(PlaceModel, self._average.module)
+
+    def step(self, epoch: int) -> None:
+        """Take in what a step of ``epoch`` gave."""
+        if self._average is None:
+            return
+        self._average.update_parameters(self._trained)
+        if epoch < self._first_epoch:
+            self._average.n_averaged.zero_()  # the next update starts anew, by copying
+
+    def finish(self) -> None:
+        """Give the trained model the averaged weights."""
+        if self._average is not None:
+            self._trained.load_state_dict(self.model.state_dict())
+
+    def to_parts(self) -> dict[str, Tensor]:
+        """What a checkpoint needs beside the averaged weights: those of the last step."""
+        if self._average is None:
+            return {}
+        last = {
+            f"{_WEIGHT}{name}": value.detach()
+            for name, value in self._trained.named_parameters()
+            if value.requires_grad
+        }
+        return {_COUNT: self._average.n_averaged, **last}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`to_parts`; both models have the averaged weights.
+
+        Where training did not average so far, averaging starts here; where it is not to average any
+        more, training resumes from the last step.
+        """
+        if _COUNT not in tensors:
+            return
+        weights = self._trained.state_dict()
+        with torch.no_grad():
+            for key, value in tensors.items():
+                if key.startswith(_WEIGHT):
+                    weights[key.removeprefix(_WEIGHT)].copy_(value)
+        if self._average is not None:
+            self._average.n_averaged.copy_(tensors[_COUNT])
+
 
 with extra("train"):
     from torch.utils.tensorboard.writer import SummaryWriter

@@ -1,14 +1,30 @@
 """``netvlad index verify`` and ``optimize``: looking after an index folder."""
 
 import sys
+from pathlib import Path
 from typing import Literal
 
 from netvlad.cli.console import reporting, show
-from netvlad.cli.index_names import index_folder
 from netvlad.cli.index_tables import trial_table
+from netvlad.errors import SettingsError
+from netvlad.index.address import engine_of, shown
 from netvlad.index.optimisation import KINDS, optimize_folder
 from netvlad.index.stores import verify as verify_folder
 from netvlad.types import Note, counted
+
+
+def index_folder(index: str, command: str) -> Path:
+    """The folder of an index, for a command that is for folders alone.
+
+    Raises:
+        SettingsError: ``index`` is an address in Milvus.
+    """
+    if engine_of(index):
+        raise SettingsError(
+            f"{shown(index)}: `netvlad index {command}` is for index folders; Milvus "
+            "looks after its own data"
+        )
+    return Path(index)
 
 
 def verify(
