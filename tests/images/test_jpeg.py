@@ -11,7 +11,8 @@ from netvlad.errors import ImageError
 from netvlad.images import decoding, read_image
 
 ORIENTATION = 0x0112
-needs_binding = pytest.mark.skipif(decoding.simplejpeg is None, reason="simplejpeg is not installed")
+no_binding = decoding.simplejpeg is None
+needs_binding = pytest.mark.skipif(no_binding, reason="simplejpeg is not installed")
 
 
 def picture(width, height, mode="RGB"):
