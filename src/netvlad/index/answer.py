@@ -15,7 +15,7 @@ from netvlad.fitting.calibration import Calibration
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.places import photo_facts
 from netvlad.index.position import fuse_position, metres_around
-from netvlad.index.probability import answer_features
+from netvlad.index.probability import first_place_probability
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
@@ -241,10 +241,7 @@ def _probability(
         around = np.stack([(time - time[0]) * question.speed_mps, np.zeros(len(time))], axis=1)
     else:
         return None
-    features = answer_features(
-        scores, around, evidence or 0.0, question.radius_m, names=calibration.names
-    )
-    return None if features is None else float(calibration.probability(features[None])[0])
+    return first_place_probability(calibration, scores, around, evidence or 0.0, question.radius_m)
 
 
 def _reranked(
@@ -338,31 +335,6 @@ def image_query(
     return Query(name, descriptor, facts, image)
 
 
-@dataclass(frozen=True, eq=False)
-class FileQueries:
-    """Several image files that are asked about.
-
-    Attributes:
-        names: Q of them, as they were given.
-        asked: those that can be used, described.
-        at: which of the Q each of ``asked`` is.
-        reasons: by number, why each of the others cannot be used.
-    """
-
-    names: tuple[str, ...]
-    asked: list[Query]
-    at: list[int]
-    reasons: dict[int, str]
-
-    def joined(self, answers: Sequence[Answer]) -> list[Answer]:
-        """An answer for each of Q: those to ``asked``, and errors for the others."""
-        found = dict(zip(self.at, answers, strict=True))
-        return [
-            found[i] if i in found else Answer(name, error=self.reasons[i])
-            for i, name in enumerate(self.names)
-        ]
-
-
 def file_queries(
     model: PlaceModel,
     queries: Sequence[str | Path],
@@ -370,7 +342,7 @@ def file_queries(
     heading: float | None = None,
     compute: Compute = Compute(),
     report: Reporter = silent,
-) -> FileQueries:
+) -> tuple[list[Query], dict[int, str]]:
     """Ask about several photos, described in one pass of the model.
 
     Args:
@@ -379,6 +351,9 @@ def file_queries(
         heading: the direction all of them look to; None reads each file's EXIF.
         compute: where and how.
         report: receives progress.
+
+    Returns:
+        those that can be used, described, in order; and why each of the others cannot, by number.
     """
     files = tuple(str(Path(query).absolute()) for query in queries)
     described = describe(
@@ -388,16 +363,15 @@ def file_queries(
         stage="Describing queries",
         report=report,
     )
-    good = np.flatnonzero(described.readable).tolist()
     asked = []
-    for i in good:
+    for i in np.flatnonzero(described.readable).tolist():
         facts = photo_facts(Path(files[i]))
         if heading is not None:
             facts = replace(facts, heading=heading)
         descriptor = np.asarray(described.values[i], np.float32)
         asked.append(Query(str(queries[i]), descriptor, facts, Path(files[i])))
     reasons = {image.index: image.error.reason for image in described.unreadable}
-    return FileQueries(tuple(str(query) for query in queries), asked, good, reasons)
+    return asked, reasons
 
 
 def not_just_now(store: Store, where: Where, time: float | None, exclude_last_s: float) -> Where:

@@ -157,28 +157,28 @@ def add_to_folder(
         known = {image: i for i, image in enumerate(there.images())}
         given = collection.places
         at = np.array([known.get(image, -1) for image in given.images()], dtype=np.int64)
-        found = familiar(there, at, given)
-        fresh = np.flatnonzero(~found.same)
+        same, changed = familiar(there, at, given)
+        fresh = np.flatnonzero(~same)
         storage = writer.base.manifest.storage
         some = given.take(fresh)
         described = _described(folder, model, some, storage, compute, cluster, report)
         readable = np.flatnonzero(described.readable)
         good = fresh[readable]
-        if len(found.changed):
-            _update(writer, there, at[found.changed], given.take(found.changed))
+        if len(changed):
+            _update(writer, there, at[changed], given.take(changed))
         replaced = at[good][at[good] >= 0]
         if len(replaced):
             writer.remove(replaced)
         if len(good):
             writer.append(given.take(good), _blocks(described.values, readable))
-        if len(good) or len(found.changed):
+        if len(good) or len(changed):
             writer.commit(report)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return Change(
         added=len(good) - len(replaced),
         replaced=len(replaced),
-        unchanged=int(found.same.sum()),
-        updated=len(found.changed),
+        unchanged=int(same.sum()),
+        updated=len(changed),
         skipped=described.unreadable,
         notes=collection.notes,
         seconds=described.seconds,

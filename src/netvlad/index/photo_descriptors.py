@@ -1,6 +1,6 @@
 """What every index does with photos before it keeps them: a model, descriptors, what is new."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -151,27 +151,19 @@ def describe_photos(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Familiar:
-    """Which of M given photos an index has already.
-
-    Attributes:
-        same: (M,) whether it was made from the very file that is there now.
-        changed: (n,) numbers of photos of the same file, of which something else is known now:
-            position, heading, time or tags.
-    """
-
-    same: NDArray[np.bool_]
-    changed: NDArray[np.int64]
-
-
-def familiar(there: Places, at: NDArray[np.int64], given: Places) -> Familiar:
+def familiar(
+    there: Places, at: NDArray[np.int64], given: Places
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Tell photos that need describing from those that an index has.
 
     Args:
         there: the index's places, or some of them.
         at: (M,) the row of each photo's place among them; -1 where it has none.
         given: M photos as they are now.
+
+    Returns:
+        (M,) whether the place was made from the very file that is there now; and the numbers of
+        photos of the same file of which something else is known now: position, heading, time, tags.
     """
     known = np.flatnonzero(at >= 0)
     was, now = there.take(at[known]).table, given.take(known).table
@@ -181,7 +173,7 @@ def familiar(there: Places, at: NDArray[np.int64], given: Places) -> Familiar:
     )
     pairs = zip(known.tolist(), was.to_pylist(), now.to_pylist(), strict=True)
     changed = [i for i, old, new in pairs if same[i] and _facts(old) != _facts(new)]
-    return Familiar(same, np.array(changed, np.int64))
+    return same, np.array(changed, np.int64)
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

@@ -340,10 +340,14 @@ class PlaceIndex:
         question = question or Question()
         if question.matcher is not None:
             self.matcher(question.matcher, report=report)  # before work that would be in vain
-        described = file_queries(
+        asked, reasons = file_queries(
             self.model, queries, heading=heading, compute=self.compute, report=report
         )
-        return described.joined(self._answers(described.asked, question, report))
+        found = iter(self._answers(asked, question, report))
+        return [
+            Answer(str(query), error=reasons[i]) if i in reasons else next(found)
+            for i, query in enumerate(queries)
+        ]
 
     def save(self, folder: str | Path, *, storage: str = "16") -> None:
         """Write an index in memory to a folder, which :meth:`open` opens.

@@ -164,6 +164,7 @@ def first_place_probability(
     scores: NDArray[np.floating],
     positions: NDArray[np.floating],
     evidence: float | None = None,
+    radius_m: float | None = None,
 ) -> float | None:
     """The probability that the first place of one answer is right.
 
@@ -173,6 +174,7 @@ def first_place_probability(
             has so many, whatever number the user wants to see.
         positions: (k, 2) metres, NaN where unknown.
         evidence: of the first place; looked at only by a calibration that was fitted with it.
+        radius_m: places at most this far from the first are the same; None is the calibration's.
 
     Returns:
         a number in [0, 1], or None when there are too few positions to judge by.
@@ -181,9 +183,8 @@ def first_place_probability(
         DataError: shapes do not fit.
         SettingsError: the calibration needs evidence and there are none.
     """
-    features = answer_features(
-        scores, positions, evidence, calibration.radius_m, names=calibration.names
-    )
+    same = calibration.radius_m if radius_m is None else radius_m
+    features = answer_features(scores, positions, evidence, same, names=calibration.names)
     return None if features is None else float(calibration.probability(features))
 
 

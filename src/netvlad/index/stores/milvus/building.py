@@ -107,10 +107,10 @@ def add_to_milvus(
     there = [row for row in rows if row is not None]
     known = np.array([row is not None for row in rows], dtype=np.bool_)
     at = np.where(known, np.cumsum(known) - 1, -1)
-    found = familiar(to_places(there), at, given)
+    same, changed = familiar(to_places(there), at, given)
     numbers = np.array([row["number"] for row in there], np.int64)
-    store.update(numbers[at[found.changed]], given.take(found.changed))
-    fresh = np.flatnonzero(~found.same)
+    store.update(numbers[at[changed]], given.take(changed))
+    fresh = np.flatnonzero(~same)
     skipped: list[Unreadable] = []
     seconds, added, replaced = 0.0, 0, 0
     for some, described in _slices(model, given.take(fresh), compute, report):
@@ -124,8 +124,8 @@ def add_to_milvus(
     return Change(
         added=added,
         replaced=replaced,
-        unchanged=int(found.same.sum()),
-        updated=len(found.changed),
+        unchanged=int(same.sum()),
+        updated=len(changed),
         skipped=tuple(skipped),
         notes=collection.notes,
         seconds=seconds,
