@@ -315,7 +315,7 @@ def _facts(place: Place) -> list[str]:
     if place.distance_m is not None:
         facts.append(f"{distance(place.distance_m)} from the query's own position")
     if place.inliers is not None:
-        facts.append(f"{place.inliers} inlier{'' if place.inliers == 1 else 's'}")
+        facts.append(counted(place.inliers, "inliers"))
     if place.heading is not None:
         point = _COMPASS[round(place.heading / 45) % 8]
         facts.append(f"looking {point} ({round(place.heading) % 360}°)")

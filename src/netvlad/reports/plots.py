@@ -445,7 +445,7 @@ def answer_map(
     layout = figure["layout"]
     for axis, ends in zip(("xaxis", "yaxis"), np.stack([low, high], axis=1).tolist(), strict=True):
         layout[axis]["range"] = ends
-    return Plot("Map", "", figure, 360, is_map=True, words=words)
+    return Plot("Map", "", figure, 300, is_map=True, words=words)
 
 
 def _arc(east: float, north: float, heading: float, reach: float) -> list[tuple[float, float]]:

@@ -193,7 +193,7 @@ def _cells(place: Place) -> list[str]:
     if place.distance_m is not None:
         cells.append(f"{place.distance_m:.0f} m from the query's own position")
     if place.inliers is not None:
-        cells.append(f"{place.inliers} inliers")
+        cells.append(counted(place.inliers, "inliers"))
     return [*cells, place.image]
 
 
