@@ -10,7 +10,9 @@ import pytest
 from tests.evaluation.made_comparisons import line_comparison, line_dataset, line_evaluation
 
 import netvlad
+from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError
+from netvlad.evaluation.compare import competitor
 from netvlad.evaluation.comparison import Competitor, compare_evaluations, condition_labels
 
 
@@ -198,3 +200,12 @@ def test_comparing_models_is_one_call(quick_model, tiny_data):
         netvlad.compare({}, dataset)
     with pytest.raises(DataError, match="descriptors of 3 dimensions"):
         netvlad.compare({"odd": (noise[0], noise[1, :12, :3])}, dataset)
+
+
+def test_descriptors_are_known_by_their_values():
+    def fingerprint(values):
+        described = Descriptors(np.asarray(values, np.float32), np.ones(2, np.bool_))
+        return competitor("made", (described, described)).fingerprint
+
+    assert fingerprint([[1, 0], [0, 1]]) == fingerprint([[1, 0], [0, 1]])
+    assert fingerprint([[1, 0], [0, 1]]) != fingerprint([[1, 0], [1, 0]])

@@ -232,7 +232,8 @@ def _fingerprint(descriptors: tuple[Any, Any]) -> str:
                 while block := file.read(_READ_AT_ONCE):
                     digest.update(block)
         else:
-            digest.update(np.ascontiguousarray(part).tobytes())
+            values = part.values if isinstance(part, Descriptors) else part
+            digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
 
 
