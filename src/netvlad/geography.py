@@ -158,14 +158,9 @@ def to_utm(
 def to_wgs84(
     positions: NDArray[np.float64], zone: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Metres to degrees.
+    """Metres (N, 2) easting and northing in a zone, such as ``"31N"``, to degrees.
 
-    Args:
-        positions: (N, 2) easting and northing in metres, NaN where unknown.
-        zone: the zone they are in, such as ``"31N"``.
-
-    Returns:
-        latitude (N,) and longitude (N,), float64 WGS84 degrees, NaN where unknown.
+    Gives latitude (N,) and longitude (N,), float64 WGS84 degrees, NaN where the metres are.
 
     Raises:
         SettingsError: ``zone`` is not a zone.

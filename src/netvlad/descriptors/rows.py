@@ -250,24 +250,9 @@ def describe_in_file(
     What one way of computing them has begun, another can resume: the file knows what its rows
     depend on, not who wrote them.
 
-    Args:
-        model: describes the images.
-        images: N images.
-        output: the ``.npy`` file; a ``.json`` beside it tells what it was made from.
-        complete: writes the rows that are missing, and closes their sections. Not called when the
-            file is finished.
-        storage: ``"32"`` or ``"16"`` bits per value.
-        precision: of the arithmetic, ``"32"``, ``"bf16"`` or ``"16"``.
-        stage: what the work is called in notes.
-        report: receives notes.
-
-    Returns:
-        (N, D) descriptors in the order of ``images``, memory-mapped.
-
-    Raises:
-        StorageError: the file cannot be written, another process is writing it, or it holds
-            descriptors of something else.
-        SettingsError: ``storage`` is neither, or ``output`` is no ``.npy`` file.
+    ``complete`` writes the rows that are missing, and closes their sections; it is not called when
+    the file is finished. The rest is as for :func:`netvlad.descriptors.describe`, errors included.
+    The descriptors are memory-mapped.
     """
     started = time.perf_counter()
     dtype = storage_dtype(storage)

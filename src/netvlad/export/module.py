@@ -17,14 +17,8 @@ _EXAMPLE_SIZE = (131, 194)
 class ExportableModel(nn.Module):
     """The same function as the model's, in float32 and contiguous memory, without its checks.
 
-    Holds copies: the model can be trained further.
-
-    Attributes:
-        encoder: the backbone, its batch normalisation folded into the convolutions before it.
-        pool: the aggregator.
-        whitening: what follows it, or None.
-        mean: (1, 3, 1, 1) what is subtracted from the pixels, in 0..255.
-        std: (1, 3, 1, 1) what they are divided by.
+    Holds copies: the model can be trained further. Batch normalisation is folded into the
+    convolutions before it.
     """
 
     mean: Tensor

@@ -7,11 +7,7 @@ from pathlib import Path
 from netvlad.errors import ModelError
 from netvlad.models.aggregators.aggregator import Aggregator
 from netvlad.models.aggregators.netvlad import NetVLAD
-from netvlad.models.aggregators.pooling import (
-    AveragePooling,
-    GeneralisedMeanPooling,
-    MaxPooling,
-)
+from netvlad.models.aggregators.pooling import AveragePooling, GeneralisedMeanPooling, MaxPooling
 from netvlad.models.backbones.alexnet import alexnet
 from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.backbones.efficientnet_lite0 import efficientnet_lite0, translate_published_key

@@ -60,14 +60,9 @@ class TrunkCache:
         return int(self._values.size) * ITEM_BYTES
 
     def read(self, indices: NDArray[np.int64], *, pin_memory: bool = False) -> Tensor:
-        """The maps of some images of one shape.
+        """The maps (B, C, H, W) of some images, at least one, that have a map and all one shape.
 
-        Args:
-            indices: (B,) at least one; all have a map, of one shape.
-            pin_memory: whether to read into page-locked memory.
-
-        Returns:
-            (B, C, H, W) in ``dtype``, on the CPU, in the channels-last memory format.
+        They are in ``dtype``, on the CPU (page-locked if ``pin_memory``), channels last.
         """
         height, width, channels = self.shapes[indices[0]].tolist()
         size = height * width * channels
@@ -154,12 +149,10 @@ class TrunkCacheWriter:
 
     def _require_space(self, map_bytes: int) -> None:
         """Check once: the first map tells how large all of them will be."""
-        if self._room_is_checked:
-            return
-        count = len(self._images) - self.sections_done * SECTION
-        purpose = f"the trunk's output of {count} images"
-        require_space(self.folder, map_bytes * count, purpose)
-        self._room_is_checked = True
+        if not self._room_is_checked:
+            count = len(self._images) - self.sections_done * SECTION
+            require_space(self.folder, map_bytes * count, f"the trunk's output of {count} images")
+            self._room_is_checked = True
 
     def leave_out(self, image: Unreadable) -> None:
         """Note that an image has no map."""
@@ -175,10 +168,7 @@ class TrunkCacheWriter:
         self._section = {"maps": [], "unreadable": []}
 
     def finish(self, about: dict[str, Any]) -> None:
-        """Make the cache complete.
-
-        Args:
-            about: what the manifest says beside what reading needs.
+        """Make the cache complete; its manifest says ``about`` beside what reading needs.
 
         Raises:
             StorageError: a file cannot be written.

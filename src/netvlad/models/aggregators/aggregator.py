@@ -43,13 +43,9 @@ class Aggregator(nn.Module, ABC):
         self.output_dim = output_dim
 
     def forward(self, features: Tensor) -> Tensor:
-        """Aggregate a batch of feature maps.
+        """Aggregate (N, dim, H, W) of any floating type.
 
-        Args:
-            features: (N, dim, H, W) of any floating type.
-
-        Returns:
-            (N, output_dim) float32, L2-normalised (float64 for float64 features).
+        Gives (N, output_dim) float32, L2-normalised (float64 for float64 features).
 
         Raises:
             ModelError: the features have another shape.
@@ -71,12 +67,8 @@ class Aggregator(nn.Module, ABC):
         """Take descriptors apart into a sum over cells, where the method is such a sum.
 
         That is so once the norms the sum is divided by are taken as the constants they turned out
-        to be. An aggregator whose descriptor is no sum over cells (a maximum, a power mean) keeps
-        this answer, None.
-
-        Args:
-            features: (N, dim, H, W) float32 or float64.
-            towards: (N, output_dim), what the shares of each map are taken with: another
-                descriptor, of any length.
+        to be. Without such a sum (a maximum, a power mean) the answer is None. ``features`` are
+        (N, dim, H, W) float32 or float64; ``towards``, (N, output_dim) of any length, are what the
+        shares of each map are taken with.
         """
         return None
