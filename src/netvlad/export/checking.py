@@ -43,9 +43,7 @@ class Agreement:
 def require_agreement(model: PlaceModel, run: Runner) -> Agreement:
     """Run both on noise and on picture-like images of two batch sizes and three image sizes.
 
-    Args:
-        model: used in evaluation mode and left in the mode it was in.
-        run: the exported file.
+    The model is used in evaluation mode and left in the mode it was in.
 
     Raises:
         ModelError: they differ by more than 1e-4 in a component, or a cosine is below 0.9999.

@@ -32,9 +32,6 @@ def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
     The program takes and gives what :func:`~netvlad.export.files.write_onnx` says, and carries
     :func:`~netvlad.export.files.metadata` as JSON in its extra file ``netvlad.json``.
 
-    Returns:
-        How close the file and the model are.
-
     Raises:
         ModelError: the file does not give the model's descriptors; no file is left.
         StorageError: the file cannot be written.
@@ -48,7 +45,6 @@ def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
         temporary.write_bytes(buffer.getbuffer())
         with temporary.open("rb") as file:
             loaded = torch.export.load(io.BytesIO(file.read())).module()
-
         return require_agreement(
             model, lambda images: loaded(torch.from_numpy(images)).detach().numpy()
         )
@@ -106,9 +102,6 @@ def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     D) float32, L2-normalised: preprocessing, aggregation and whitening are inside. Batch, height
     and width are free; with a fixed ``spec.resize``, images of that very size are expected. What
     :func:`~netvlad.export.files.metadata` says is in its ``metadata_props``.
-
-    Returns:
-        How close the file and torch are.
 
     Raises:
         SettingsError: the packages for ONNX are not installed.

@@ -135,10 +135,9 @@ def is_run(folder: Path) -> bool:
 def load_checkpoint(source: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
     """Read a checkpoint of ours, or one of pytorch-NetVlad's as one of ours.
 
-    Args:
-        source: a run folder of either; a checkpoint's own folder; or, of pytorch-NetVlad's, the
-            ``checkpoints`` in a run folder, or a ``.pth.tar`` file there.
-        ckpt: which checkpoint of a run; a single checkpoint is what it is.
+    ``source`` is a run folder of either; a checkpoint's own folder; or, of pytorch-NetVlad's, the
+    ``checkpoints`` in a run folder, or a ``.pth.tar`` file there. ``ckpt`` is which checkpoint of
+    a run; a single checkpoint is what it is.
 
     Raises:
         CheckpointError: ``source`` holds neither, or is damaged.

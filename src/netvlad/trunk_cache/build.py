@@ -36,11 +36,11 @@ def open_trunk_cache(
     Args:
         model: with a frozen trunk (``model.encoder.cut`` above 0).
         images: N images of any sizes.
-        folder: where caches are kept; each gets a folder of its own in there.
+        folder: where caches are kept, each in a folder of its own.
         compute: where and how.
         stage: the progress bar's label.
-        keep_unfinished: whether a build that cannot be written to its end, the disk being full,
-            keeps what it has, to be resumed; otherwise it gives the room back.
+        keep_unfinished: whether a build that the full disk ends keeps what it has, to be resumed;
+            otherwise it gives the room back.
         report: receives progress and notes.
 
     Raises:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netvlad.models.aggregators.aggregator import Aggregator, CellParts
+from netvlad.models.aggregators.aggregator import Aggregator
 
 _SMALLEST_NORM = 1e-12  # of F.normalize
 
@@ -30,13 +30,13 @@ class AveragePooling(Aggregator):
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
         return F.normalize(features.mean(dim=(2, 3)), dim=1)
 
-    def parts(self, features: Tensor, towards: Tensor) -> CellParts:
+    def parts(self, features: Tensor, towards: Tensor) -> tuple[Tensor, None]:
         """Each cell's part is x_i / ‖Σ_j x_j‖: the mean's divisor H·W cancels."""
         cells = features.flatten(2).double()  # (N, D, H·W)
         norm = torch.linalg.vector_norm(cells.mean(dim=2), dim=1).clamp_min(_SMALLEST_NORM)
         direction = towards.double() / (cells.shape[2] * norm[:, None])
         shares = torch.bmm(direction[:, None], cells).squeeze(1)
-        return CellParts(shares.reshape(len(features), *features.shape[2:]))
+        return shares.reshape(len(features), *features.shape[2:]), None
 
 
 class GeneralisedMeanPooling(Aggregator):
