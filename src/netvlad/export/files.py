@@ -11,12 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from netvlad.errors import ModelError, SettingsError
-from netvlad.export.checking import Agreement, require_agreement
+from netvlad.export.checking import Agreement, Runner, require_agreement
 from netvlad.export.module import dynamic_shapes, fixed_size, smallest_side, traced
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.place_model import PlaceModel
@@ -130,26 +128,17 @@ def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     program.model.metadata_props.update(metadata(model))
     with written_beside(Path(path)) as temporary:
         program.save(temporary, external_data=False)
-        return require_agreement(model, _Session(temporary).run)
+        return require_agreement(model, _in_onnxruntime(temporary))
 
 
-class _Session:
+def _in_onnxruntime(path: Path) -> Runner:
     """An ONNX file in onnxruntime, on the CPU."""
+    import onnxruntime  # noqa: PLC0415 (an extra)
 
-    def __init__(self, path: Path) -> None:
-        import onnxruntime  # noqa: PLC0415 (an extra)
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session: Any = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
-
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Describe (B, 3, H, W) images."""
-        descriptors: NDArray[np.float32]
-        (descriptors,) = self._session.run(["descriptors"], {"images": images})
-        return descriptors
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(["descriptors"], {"images": images})[0]
 
 
 @contextmanager
