@@ -79,21 +79,18 @@ def download(
             return path
         part = _Part(file, folder)
         resumed = part.length > 0
-        part.fetch_all(report, wait_s)
         trouble, remedy = f"{file.url}: is not the published file", "it was thrown away; try again"
-        try:
-            _verify(file, part.path, trouble, remedy)
-        except DataError:
-            part.remove()
-            if not resumed:
-                raise
-            # What was here before may have been another file: once more, from the beginning.
+        while True:
             part.fetch_all(report, wait_s)
             try:
                 _verify(file, part.path, trouble, remedy)
+                break
             except DataError:
                 part.remove()
-                raise
+                if not resumed:
+                    raise
+                # What was here before may have been another file: once more, from the beginning.
+                resumed = False
         part.path.replace(path)
         part.remove()
     except OSError as error:

@@ -16,15 +16,15 @@ class Aggregator(nn.Module, ABC):
 
     Attributes:
         dim: D, the depth of the map.
-        output_dim: length of the descriptor.
+        output_dim: length of the descriptor; D unless told otherwise.
     """
 
-    def __init__(self, dim: int, output_dim: int) -> None:
+    def __init__(self, dim: int, output_dim: int | None = None) -> None:
         super().__init__()
         if dim < 1:
             raise ModelError(f"an aggregator needs at least 1 channel, got {dim}")
         self.dim = dim
-        self.output_dim = output_dim
+        self.output_dim = dim if output_dim is None else output_dim
 
     def forward(self, features: Tensor) -> Tensor:
         """Aggregate (N, dim, H, W) of any floating type.

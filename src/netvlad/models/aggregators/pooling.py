@@ -12,9 +12,6 @@ _SMALLEST_NORM = 1e-12  # of F.normalize
 class MaxPooling(Aggregator):
     """The largest response of each channel (MAC; Tolias et al., arXiv 1511.05879, equation 2)."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, output_dim=dim)
-
     def aggregate(self, features: Tensor) -> Tensor:
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
         return F.normalize(features.amax(dim=(2, 3)), dim=1)
@@ -22,9 +19,6 @@ class MaxPooling(Aggregator):
 
 class AveragePooling(Aggregator):
     """The mean response of each channel (SPoC; Babenko and Lempitsky, arXiv 1510.07493)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, output_dim=dim)
 
     def aggregate(self, features: Tensor) -> Tensor:
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
@@ -47,7 +41,7 @@ class GeneralisedMeanPooling(Aggregator):
     """
 
     def __init__(self, dim: int, p: float = 3.0, epsilon: float = 1e-6) -> None:
-        super().__init__(dim, output_dim=dim)
+        super().__init__(dim)
         self.p = nn.Parameter(torch.full((1,), p))
         self.epsilon = epsilon
 
