@@ -126,7 +126,7 @@ def test_what_cannot_be_done_is_one_line(
     asked = ["locate", str(small / "queries"), "--index", str(index.folder), "--matcher"]
     assert "nonsense" in last_line(capsys, *asked, "nonsense")
     for bad in ("nonsense", ""):
-        with pytest.raises(SettingsError, match=f"'{bad}'; there are sift, {DISK}"):
+        with pytest.raises(SettingsError, match=f"'{bad}'; there are sift, xfeat"):
             Question(rerank=bad)
     torch_cache.mkdir(parents=True)
     with monkeypatch.context() as context:

@@ -19,7 +19,7 @@ from netvlad.images import read_image
 from netvlad.index.results import Answer, Place, match_pictures
 from netvlad.matching import learned
 from netvlad.matching.cache import FeatureCache
-from netvlad.matching.learned import MAX_POINTS, MAX_SIDE, LightGlueMatcher
+from netvlad.matching.learned import MAX_POINTS, MAX_SIDE, LearnedMatcher
 from netvlad.matching.registry import load_matcher
 from netvlad.matching.rerank import rerank, verify_pair
 from netvlad.matching.sift import ROOT_SIFT
@@ -47,19 +47,19 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def loaded(name: str, feature: Any, tmp_path_factory: pytest.TempPathFactory) -> LightGlueMatcher:
+def loaded(name: str, feature: Any, tmp_path_factory: pytest.TempPathFactory) -> LearnedMatcher:
     home = tmp_path_factory.mktemp(name)
     save_weights(home / "hub/checkpoints", feature, name)
     with pytest.MonkeyPatch.context() as context:
         context.setenv("TORCH_HOME", str(home))
         context.setattr(torch.hub, "_hub_dir", None)
         matcher = load_matcher(name)
-    assert isinstance(matcher, LightGlueMatcher)
+    assert isinstance(matcher, LearnedMatcher)
     return matcher
 
 
 @BOTH
-def test_features_lie_within_the_picture(loaded: LightGlueMatcher) -> None:
+def test_features_lie_within_the_picture(loaded: LearnedMatcher) -> None:
     found = loaded.extract(blocks(0))
     assert 20 < len(found) <= MAX_POINTS and found.size == (96, 128)
     assert found.points.dtype == np.float32 and found.descriptors.dtype == np.float16
@@ -69,7 +69,7 @@ def test_features_lie_within_the_picture(loaded: LightGlueMatcher) -> None:
 
 
 @BOTH
-def test_points_move_with_the_picture(loaded: LightGlueMatcher) -> None:
+def test_points_move_with_the_picture(loaded: LearnedMatcher) -> None:
     """The same scene 32 pixels farther to the left: so are most of its points, none is mirrored."""
     scene = blocks(3, 96, 224)
     first, second = loaded.extract(scene[:, :192]), loaded.extract(scene[:, 32:])
@@ -85,7 +85,7 @@ def _pixels(points: NDArray[np.float32]) -> list[list[int]]:
 
 
 @BOTH
-def test_matches_are_those_of_a_softmax_both_ways(loaded: LightGlueMatcher, name: str) -> None:
+def test_matches_are_those_of_a_softmax_both_ways(loaded: LearnedMatcher, name: str) -> None:
     first, second = loaded.extract(blocks(1)), loaded.extract(blocks(1)[8:, 8:])
     pairs, weights = loaded.match(first, second)
     a, b = (f.descriptors.astype(np.float64) for f in (first, second))
@@ -104,7 +104,7 @@ def test_matches_are_those_of_a_softmax_both_ways(loaded: LightGlueMatcher, name
 
 
 @BOTH
-def test_a_photo_and_itself_agree_in_every_match(loaded: LightGlueMatcher) -> None:
+def test_a_photo_and_itself_agree_in_every_match(loaded: LearnedMatcher) -> None:
     features, other = loaded.extract(blocks(2)), loaded.extract(blocks(4))
     pairs, weights = loaded.match(features, features)
     assert len(pairs) > 10
@@ -118,7 +118,7 @@ def test_a_photo_and_itself_agree_in_every_match(loaded: LightGlueMatcher) -> No
 
 
 @BOTH
-def test_awkward_pictures(loaded: LightGlueMatcher) -> None:
+def test_awkward_pictures(loaded: LearnedMatcher) -> None:
     large = loaded.extract(np.asarray(Image.fromarray(blocks(0, 40, 1280))))  # read-only
     assert large.size == (20, MAX_SIDE) and len(large) == 0
     assert loaded.match(large, loaded.extract(blocks(0)))[0].shape == (0, 2)
@@ -143,7 +143,7 @@ def test_a_score_without_peaks_gives_no_features(feature: Any, torch_cache: Path
 
 @BOTH
 def test_features_of_several_matchers_are_kept_apart(
-    loaded: LightGlueMatcher, name: str, feature: Any, torch_cache: Path, tmp_path: Path
+    loaded: LearnedMatcher, name: str, feature: Any, torch_cache: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "photo.png"
     Image.fromarray(blocks(0)).save(path)
@@ -167,7 +167,7 @@ def test_features_of_several_matchers_are_kept_apart(
 
 @BOTH
 def test_matches_are_drawn_with_the_matcher_that_found_them(
-    loaded: LightGlueMatcher, tmp_path: Path
+    loaded: LearnedMatcher, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "photo.png")
     Image.fromarray(blocks(5)).save(path)
@@ -181,7 +181,7 @@ def test_matches_are_drawn_with_the_matcher_that_found_them(
 
 def test_unknown_matchers_and_a_missing_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_matcher("sift") is ROOT_SIFT
-    with pytest.raises(SettingsError, match=r"'loftr'; there are sift, disk-lightglue"):
+    with pytest.raises(SettingsError, match=r"'loftr'; there are sift, xfeat, xfeat-lighterglue"):
         load_matcher("loftr")
     monkeypatch.setitem(sys.modules, "kornia", None)
     for name in NAMES:

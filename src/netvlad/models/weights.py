@@ -26,7 +26,7 @@ _WAIT_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRecord:
-    """A published set of weights: either at a ``url`` or inside an installed ``package``.
+    """A published set of weights: at a ``url``, inside an installed ``package``, or both.
 
     Attributes:
         file_name: name of the file.
@@ -34,8 +34,10 @@ class WeightsRecord:
         licence: under which terms it may be used.
         description: what it was trained on, and its size.
         url: where it can be downloaded.
-        package: the Python package that contains it.
+        package: the Python package that contains it; taken before the ``url`` where installed.
         package_folder: the folder inside the package.
+        package_file: its name there, where that is another than ``file_name``.
+        package_sha256_prefix: of the file in the package, where that of the ``url`` is not known.
         entry: under which of the file's keys the weights are; empty where they are not nested.
     """
 
@@ -46,11 +48,13 @@ class WeightsRecord:
     url: str | None = None
     package: str | None = None
     package_folder: str = ""
+    package_file: str = ""
+    package_sha256_prefix: str = ""
     entry: str = ""
 
     def __post_init__(self) -> None:
-        if (self.url is None) == (self.package is None):
-            raise WeightsError(f"{self.file_name}: needs either a url or a package")
+        if self.url is None and self.package is None:
+            raise WeightsError(f"{self.file_name}: needs a url or a package")
 
 
 def locate_published(record: WeightsRecord, *, report: Reporter = silent) -> Path:
@@ -63,7 +67,9 @@ def locate_published(record: WeightsRecord, *, report: Reporter = silent) -> Pat
             one. Nothing wrong is left under its name.
         StorageError: the download cannot be written.
     """
-    if record.package is not None:
+    if record.package is not None and (
+        record.url is None or importlib.util.find_spec(record.package) is not None
+    ):
         return _path_in_package(record, record.package)
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = RemoteFile(
@@ -92,14 +98,15 @@ def locate_published(record: WeightsRecord, *, report: Reporter = silent) -> Pat
 def _path_in_package(record: WeightsRecord, package: str) -> Path:
     found = importlib.util.find_spec(package)
     for folder in (found.submodule_search_locations or []) if found is not None else []:
-        path = Path(folder) / record.package_folder / record.file_name
+        path = Path(folder) / record.package_folder / (record.package_file or record.file_name)
         if not path.is_file():
             continue
         digest = file_sha256(path)
-        if not digest.startswith(record.sha256_prefix):
+        expected = record.package_sha256_prefix or record.sha256_prefix
+        if not digest.startswith(expected):
             raise WeightsError(
                 f"{path}: is damaged (its SHA-256 begins with {digest[:8]}, not with "
-                f"{record.sha256_prefix}); install {package.replace('_', '-')} again"
+                f"{expected}); install {package.replace('_', '-')} again"
             )
         return path
     raise WeightsError(
