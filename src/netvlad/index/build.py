@@ -1,7 +1,7 @@
 """Photos into an index: gathered, described, written, so that a kill costs minutes at most."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
-from netvlad.errors import DataError, StorageError
+from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
@@ -257,12 +257,17 @@ def collected(
 
     Raises:
         DataError: a path does not exist, or the table makes no sense.
-        SettingsError: ``utm_zone`` is not a zone.
+        SettingsError: ``utm_zone`` is not a zone, or these are no paths.
     """
-    listed = [photos] if isinstance(photos, str | Path) else list(photos)
+    listed = [photos] if isinstance(photos, str | Path) else photos
+    if not isinstance(listed, Iterable):
+        raise SettingsError(
+            f"photos are of type {type(photos).__name__}; give paths of files and folders (of an "
+            "ImageSet: [images.path(i) for i in range(len(images))])"
+        )
     table = None if positions is None else Path(positions)
     return collect_photos(
-        listed, positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
+        list(listed), positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
     )
 
 
