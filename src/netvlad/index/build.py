@@ -79,16 +79,7 @@ def build_folder(
 
     A build that was killed keeps the photos it had described, when it is repeated.
 
-    Args:
-        folder: the index to be; must not hold one yet.
-        model: describes the photos; None fits the default model to them.
-        collection: the photos, and what is known about each.
-        storage: bits per value of the descriptors, ``"16"`` or ``"32"``.
-        whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them.
-        compute: where and how photos are described.
-        cluster: machines that describe them; None is this one alone.
-        seed: of the default model's centres, and of whitening's sample.
-        report: receives progress and notes.
+    Args: as :func:`~netvlad.index.address.make_index`; ``folder`` must not hold an index yet.
 
     Raises:
         DataError: not one photo can be used.
@@ -139,13 +130,7 @@ def add_to_folder(
     What is known about photos it has already (position, heading, time, tags) is brought up to
     date without describing them.
 
-    Args:
-        folder: the index.
-        model: the index's own.
-        collection: the photos, and what is known about each.
-        compute: where and how photos are described.
-        cluster: machines that describe them; None is this one alone.
-        report: receives progress and notes.
+    Args: as :func:`build_folder`; ``model`` is the index's own.
 
     Raises:
         SettingsError: the cluster does not answer.
