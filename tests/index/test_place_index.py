@@ -321,3 +321,8 @@ def test_stores_say_alike_what_they_hold(
     assert "32 bits" in memory.store.summary() and "32 bits" in folder.store.summary()
     folder.store.put_document("other", [2])
     assert PlaceIndex.open(tmp_path / "saved").store.documents["other"] == [2]
+
+
+def test_an_image_set_is_refused_in_a_line(quick_model: PlaceModel) -> None:
+    with pytest.raises(SettingsError, match=r"of type ImageSet; give paths .*images\.path\(i\)"):
+        PlaceIndex.build(ImageSet(Path(), ("a.jpg",)), quick_model)

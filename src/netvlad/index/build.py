@@ -1,7 +1,7 @@
 """Photos into an index: gathered, described, written, so that a kill costs minutes at most."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
-from netvlad.errors import DataError, StorageError
+from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.identity import images_fingerprint
@@ -79,16 +79,7 @@ def build_folder(
 
     A build that was killed keeps the photos it had described, when it is repeated.
 
-    Args:
-        folder: the index to be; must not hold one yet.
-        model: describes the photos; None fits the default model to them.
-        collection: the photos, and what is known about each.
-        storage: bits per value of the descriptors, ``"16"`` or ``"32"``.
-        whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them.
-        compute: where and how photos are described.
-        cluster: machines that describe them; None is this one alone.
-        seed: of the default model's centres, and of whitening's sample.
-        report: receives progress and notes.
+    Args: as :func:`~netvlad.index.address.make_index`; ``folder`` must not hold an index yet.
 
     Raises:
         DataError: not one photo can be used.
@@ -139,13 +130,7 @@ def add_to_folder(
     What is known about photos it has already (position, heading, time, tags) is brought up to
     date without describing them.
 
-    Args:
-        folder: the index.
-        model: the index's own.
-        collection: the photos, and what is known about each.
-        compute: where and how photos are described.
-        cluster: machines that describe them; None is this one alone.
-        report: receives progress and notes.
+    Args: as :func:`build_folder`; ``model`` is the index's own.
 
     Raises:
         SettingsError: the cluster does not answer.
@@ -257,12 +242,17 @@ def collected(
 
     Raises:
         DataError: a path does not exist, or the table makes no sense.
-        SettingsError: ``utm_zone`` is not a zone.
+        SettingsError: ``utm_zone`` is not a zone, or these are no paths.
     """
-    listed = [photos] if isinstance(photos, str | Path) else list(photos)
+    listed = [photos] if isinstance(photos, str | Path) else photos
+    if not isinstance(listed, Iterable):
+        raise SettingsError(
+            f"photos are of type {type(photos).__name__}; give paths of files and folders (of an "
+            "ImageSet: [images.path(i) for i in range(len(images))])"
+        )
     table = None if positions is None else Path(positions)
     return collect_photos(
-        listed, positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
+        list(listed), positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
     )
 
 

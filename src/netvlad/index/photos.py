@@ -5,7 +5,7 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,7 +280,9 @@ def _read_files(
 
     stage = "Reading positions"
     report(Progress(stage, 0, len(files)))
-    with _without_pillows_warnings():
+    # Pillow warns about each damaged tag. Around the whole pool: filters belong to the process.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         if threads == 0:
             for block in blocks:
                 read(block)
@@ -295,14 +297,6 @@ def _read_files(
             # Reached on Ctrl-C, too: nobody waits for the rest.
             pool.shutdown(wait=False, cancel_futures=True)
     return sizes, facts, told
-
-
-@contextlib.contextmanager
-def _without_pillows_warnings() -> Iterator[None]:
-    # Pillow warns about each damaged tag. Around the whole pool: filters belong to the process.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        yield
 
 
 def _sources(sources: NDArray[np.str_]) -> list[str]:

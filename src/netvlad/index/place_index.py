@@ -1,8 +1,4 @@
-"""Where was this taken? A model, the places it described, and the answers.
-
-The class joins what lies in modules of their own: ``making`` and ``opening`` (an index), ``adding``
-(photos to it), ``queries`` and ``asking`` (from a photo to an answer).
-"""
+"""Where was this taken? A model, the places it described, and the answers."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -115,7 +111,7 @@ class PlaceIndex:
 
         ``PlaceIndex.build("photos")`` learns a model from the photos themselves.
 
-        Args and errors: see :func:`~netvlad.index.build.make_index`.
+        Args and errors: see :func:`~netvlad.index.address.make_index`.
 
         Returns:
             The index; ``index.change`` says what was skipped and why.

@@ -102,15 +102,8 @@ def describe_on_ray(
     A worker or a node that dies costs the sections it had in hand, which are described again. A
     driver that dies costs at most those that were done ahead of one that was not.
 
-    Args:
-        model: on any device; the nodes build their own.
-        images: N images, whose files every node finds at the same paths.
-        cluster: where to describe.
-        output: the ``.npy`` file to write, as for ``describe``.
-        storage: ``"32"`` or ``"16"``.
-        compute: how each worker computes; whether on a GPU, ``cluster`` says.
-        stage: the progress bar's label.
-        report: receives progress and notes.
+    Args: as ``describe``, but every node finds the files of ``images`` at the same paths and
+    builds its own model, and whether workers compute on a GPU ``cluster`` says.
 
     Returns:
         (N, D) descriptors in the order of ``images``, memory-mapped.

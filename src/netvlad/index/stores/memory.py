@@ -1,6 +1,7 @@
 """Places in memory: what a robot adds to and asks many times a second."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from netvlad.index.build import Change
 from netvlad.index.photo_descriptors import Cluster, describe_photos
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.stores.store import Store, next_frame
+from netvlad.index.stores.store import Blocks, Store, next_frame
 from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.search import search_exact
-from netvlad.types import Matches, Reporter, counted
+from netvlad.types import Matches, Reporter
 
 # What is unknown in each column; nanoseconds do not fit into a float.
 _UNKNOWN: dict[str, Any] = {
@@ -33,17 +34,17 @@ class MemoryStore(Store):
     """Descriptors in float32 and the columns of their places, in arrays that double when full.
 
     Attributes:
-        dim: D.
-        next_frame: the number of the next place that nobody names; it only ever grows, so that a
-            name is never given twice.
+        next_frame: it only ever grows, so that a name is never given twice.
     """
 
-    dim = 0
+    name = "index in memory"
+    storage = "32"
     next_frame = 0
 
     def __init__(self, dim: int, model: PlaceModel | None = None) -> None:
         """Make an empty store for descriptors of length ``dim``, which ``model`` describes."""
         self.dim = dim
+        self.documents: dict[str, Any] = {}
         self._model = model
         self._count = 0
         self._rows = np.empty((_FIRST_CAPACITY, dim), np.float32)
@@ -51,15 +52,9 @@ class MemoryStore(Store):
         self._images: list[str] = []
         self._tags: list[tuple[str, ...]] = []
         self._places: Places | None = None
-        self._documents: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return "index in memory"
 
     def close(self) -> None:
         """Nothing is open."""
@@ -73,26 +68,10 @@ class MemoryStore(Store):
         """What that model is made of."""
         return self.load_model().spec
 
-    @property
-    def model_fingerprint(self) -> str:
+    @cached_property
+    def model_fingerprint(self) -> str:  # type: ignore[override] # mypy: read-only; it is not
         """The name of that model."""
         return model_fingerprint(self.load_model())
-
-    def summary(self) -> str:
-        """What it holds, in a line."""
-        return f"{self.name}: {counted(len(self), 'places')}; {self.dim} dimensions in 32 bits"
-
-    def figures(self) -> dict[str, Any]:
-        """What is in it, as JSON types."""
-        return {
-            **self.places.figures(),
-            "model": self.model_spec().to_json(),
-            "model_fingerprint": self.model_fingerprint,
-            "dim": self.dim,
-            "storage": "32",
-            "search": "exact",
-            "calibrated": "calibration" in self.documents,
-        }
 
     def add(
         self,
@@ -126,11 +105,6 @@ class MemoryStore(Store):
             writer.commit()
 
     @property
-    def documents(self) -> Mapping[str, Any]:
-        """What was put beside the places with :meth:`put_document`."""
-        return self._documents
-
-    @property
     def matrix(self) -> NDArray[np.float32]:
         """(N, D): a view, valid until the next change."""
         return self._rows[: self._count]
@@ -162,7 +136,7 @@ class MemoryStore(Store):
 
     def put_document(self, name: str, content: Any) -> None:
         """Keep JSON types beside the places."""
-        self._documents[name] = content
+        self.documents[name] = content
 
     def search(self, queries: NDArray[np.float32], k: int, where: Where | None = None) -> Matches:
         """Exact search, see :class:`~netvlad.index.stores.store.Store`."""
@@ -187,7 +161,7 @@ class MemoryStore(Store):
         """(M, D) float32 of the places ``indices``."""
         return self.matrix[indices]
 
-    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+    def append(self, places: Places, blocks: Blocks) -> None:
         """Add places with their descriptors."""
         start = self._count
         self._make_room(start + len(places))

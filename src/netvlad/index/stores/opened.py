@@ -1,6 +1,7 @@
 """A folder as a store: a snapshot of it to read, a transaction for every change."""
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from netvlad.index.photo_descriptors import Cluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
-from netvlad.index.stores.store import Store
+from netvlad.index.stores.store import Blocks, Store
 from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
@@ -27,11 +28,10 @@ class OpenedFolder(Store):
     """The present generation of an index folder, searched with the structure it has.
 
     Attributes:
-        folder: where it lies.
         snapshot: the generation that is read; another process may have written a newer one.
     """
 
-    folder: Path = Path()
+    folder: Path
 
     def __init__(self, folder: Path) -> None:
         """Open the folder's present generation.
@@ -39,9 +39,8 @@ class OpenedFolder(Store):
         Raises:
             StorageError: there is no index, or it is damaged.
         """
-        self.folder = folder
-        self.snapshot = FolderStore.open(folder)
-        self._searcher: Searcher | None = None
+        self.folder, self.name = folder, str(folder)
+        self._show(FolderStore.open(folder))
 
     def refresh(self) -> None:
         """Go over to the newest generation, and let go of the files of the one before.
@@ -51,23 +50,19 @@ class OpenedFolder(Store):
         """
         newest = FolderStore.open(self.folder)
         self.snapshot.close()
-        self.snapshot = newest
-        self._searcher = None
+        self._show(newest)
 
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self.snapshot.manifest.dim
+    def _show(self, snapshot: FolderStore) -> None:
+        manifest = snapshot.manifest
+        self.snapshot = snapshot
+        self.dim, self.storage, self.documents = manifest.dim, manifest.storage, manifest.documents
+        self.model_fingerprint = manifest.model_fingerprint
+        self._searcher: Searcher | None = None
 
     @property
     def places(self) -> Places:
         """The places."""
         return self.snapshot.places
-
-    @property
-    def documents(self) -> Mapping[str, Any]:
-        """What the manifest keeps beside them."""
-        return self.snapshot.manifest.documents
 
     def close(self) -> None:
         """Let go of the files."""
@@ -76,16 +71,6 @@ class OpenedFolder(Store):
 
     def __len__(self) -> int:
         return self.snapshot.manifest.count
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return str(self.folder)
-
-    @property
-    def model_fingerprint(self) -> str:
-        """The name of the model that described the places."""
-        return self.snapshot.manifest.model_fingerprint
 
     def put_document(self, name: str, content: Any) -> None:
         """Keep JSON types beside the places, in a generation of their own."""
@@ -107,14 +92,9 @@ class OpenedFolder(Store):
         """What is in it, as JSON types."""
         manifest = self.snapshot.manifest
         return {
-            **self.places.figures(),
-            "removed_rows": manifest.matrix_rows - manifest.count,
-            "model": self.model_spec().to_json(),
-            "model_fingerprint": manifest.model_fingerprint,
-            "dim": manifest.dim,
-            "storage": manifest.storage,
+            **super().figures(),
             "search": "exact" if manifest.structure is None else manifest.structure["kind"],
-            "calibrated": "calibration" in manifest.documents,
+            "removed_rows": manifest.matrix_rows - manifest.count,
             "generation": manifest.generation,
             "created": manifest.created,
             "updated": manifest.updated,
@@ -182,7 +162,7 @@ class OpenedFolder(Store):
         """(M, D) float32 of the places ``indices``."""
         return np.asarray(self.snapshot.matrix[self.snapshot.rows[indices]], np.float32)
 
-    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+    def append(self, places: Places, blocks: Blocks) -> None:
         """Add places in a generation of their own."""
         with writing(self.folder, "adding places") as writer:
             writer.append(places, blocks)
@@ -205,8 +185,6 @@ def size_bytes(folder: Path) -> int:
     """What a folder takes on disk, of files that are there at the moment."""
     total = 0
     for path in folder.rglob("*"):
-        try:
+        with contextlib.suppress(OSError):
             total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
     return total

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from netvlad.index.places import Places
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
-from netvlad.types import Matches, Reporter
+from netvlad.types import Matches, Reporter, counted
 
 if TYPE_CHECKING:
     from netvlad.compute import Compute
     from netvlad.index.build import Change
     from netvlad.index.photo_descriptors import Cluster
     from netvlad.index.photos import Collection
+
+Blocks = Iterable[NDArray[np.floating[Any]]]
+"""Descriptors that come in blocks (n, D)."""
 
 _FRAME = re.compile(r"frame-(\d{6,})")
 
@@ -39,37 +42,31 @@ class Store(Protocol):
     A place has a number that :meth:`search` returns and :meth:`place` takes: in a folder and in
     memory that is where it stands among :attr:`places`, so removing one moves those behind it; an
     engine of its own may keep other :attr:`numbers`.
+
+    Attributes:
+        folder: the index folder; None where it lies elsewhere.
+        name: what messages call it: the folder, or an address without a password.
+        dim: D, the length of a descriptor.
+        storage: the bits of a descriptor's value, ``"16"`` or ``"32"``.
+        documents: what is kept beside the places, as JSON types by name.
+        model_fingerprint: the name of the model that described the places.
     """
 
-    @property
-    def folder(self) -> Path | None:
-        """The index folder; None where it lies elsewhere."""
-        return None
-
-    @property
-    def dim(self) -> int:
-        """D, the length of a descriptor."""
+    folder: Path | None = None
+    name: str
+    dim: int
+    storage: str
+    documents: Mapping[str, Any]
+    model_fingerprint: str
 
     @property
     def places(self) -> Places:
-        """The N places."""
-
-    @property
-    def documents(self) -> Mapping[str, Any]:
-        """What is kept beside them, as JSON types by name."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it: the folder, or an address without a password."""
+        """The N places, in the order in which they were added."""
 
     @property
     def numbers(self) -> NDArray[np.int64]:
         """(N,) the number of each of :attr:`places`."""
         return np.arange(len(self))
-
-    @property
-    def model_fingerprint(self) -> str:
-        """The name of the model that described the places."""
 
     @property
     def next_frame(self) -> int:
@@ -84,14 +81,24 @@ class Store(Protocol):
 
     def figures(self) -> dict[str, Any]:
         """What ``netvlad index info`` prints about it, as JSON types; may read all places."""
+        return {
+            **self.places.figures(),
+            "model": self.model_spec().to_json(),
+            "model_fingerprint": self.model_fingerprint,
+            "dim": self.dim,
+            "storage": self.storage,
+            "search": "exact",
+            "calibrated": "calibration" in self.documents,
+        }
 
     def summary(self) -> str:
         """What it holds, in a line."""
+        places = counted(len(self), "places")
+        return f"{self.name}: {places}; {self.dim} dimensions in {self.storage} bits"
 
     def column(self, name: str) -> NDArray[np.float64]:
         """(N,) a column of numbers, NaN where unknown."""
-        values: NDArray[np.float64] = getattr(self.places, name)
-        return values
+        return self.places.column(name)
 
     def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """(M, D) float32 of the places of numbers ``indices``."""
@@ -124,7 +131,7 @@ class Store(Protocol):
             StorageError: that cannot be written; nothing has changed.
         """
 
-    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
+    def append(self, places: Places, blocks: Blocks) -> None:
         """Add places whose descriptors come in blocks (n, D), in the order of ``places``.
 
         Raises:

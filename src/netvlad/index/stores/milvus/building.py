@@ -41,16 +41,8 @@ def build_in_milvus(
     One that was killed after its first slice is an index of the photos written so far, which
     adding the photos again completes.
 
-    Args:
-        address: the index to be.
-        model: describes the photos; None fits the default model to them.
-        collection: the photos, and what is known about each.
-        storage: bits per value of the descriptors, ``"16"`` or ``"32"``; Milvus Lite keeps 32.
-        whiten: dimension that descriptors are reduced to, by a PCA whitening learned from a sample
-            of the photos, which are described twice.
-        compute: where and how photos are described.
-        seed: of the default model's centres, and of whitening's sample.
-        report: receives progress and notes.
+    Args: as :func:`~netvlad.index.address.make_index`. Milvus Lite always stores 32 bits;
+    whitening is learned from a sample of the photos, which are described twice.
 
     Raises:
         DataError: not one photo can be used.
@@ -92,12 +84,7 @@ def add_to_milvus(
     What is known about photos it has already (position, heading, time, tags) is brought up to
     date without describing them. One that is killed has added some; repeating it adds the others.
 
-    Args:
-        store: the index.
-        model: the index's own.
-        collection: the photos, and what is known about each.
-        compute: where and how photos are described.
-        report: receives progress and notes.
+    Args: as :func:`build_in_milvus`; ``model`` is the index's own.
 
     Raises:
         StorageError: the server fails; photos written before stay.

@@ -67,18 +67,8 @@ class MilvusFiles:
         schema.add_field("content", DataType.VARCHAR, max_length=65_535)
         # A collection without a vector is refused.
         schema.add_field("unused", DataType.FLOAT_VECTOR, dim=2)
-        indexes = client.prepare_index_params()
-        # What a server in the cloud also knows; Milvus Lite is quicker with the other.
-        kind = "FLAT" if self._address.embedded else "AUTOINDEX"
-        indexes.add_index("unused", index_type=kind, metric_type="L2")
         with in_one_line(self._address):
-            client.create_collection(
-                self.collection,
-                schema=schema,
-                index_params=indexes,
-                consistency_level="Strong",
-                timeout=TIMEOUT_S,
-            )
+            _create(client, self._address, self.collection, schema, "unused", "L2")
 
     def small(self) -> dict[str, bytes]:
         """All files of one part, in one request.
@@ -171,6 +161,23 @@ class MilvusFiles:
         return content
 
 
+def _create(
+    client: Any, address: MilvusAddress, name: str, schema: Any, vector: str, metric: str
+) -> None:
+    indexes = client.prepare_index_params()
+    # What a server in the cloud also knows; Milvus Lite is quicker with the other.
+    kind = "FLAT" if address.embedded else "AUTOINDEX"
+    indexes.add_index(vector, index_type=kind, metric_type=metric)
+    # Strong: who has added a place finds it at once, from whatever machine.
+    client.create_collection(
+        name,
+        schema=schema,
+        index_params=indexes,
+        consistency_level="Strong",
+        timeout=TIMEOUT_S,
+    )
+
+
 def _batches(rows: Iterable[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     for row in rows:
@@ -232,17 +239,7 @@ def create_collections(
                 client.drop_collection(name, timeout=TIMEOUT_S)
         schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
         describe_fields(schema, model.descriptor_dim, half=half)
-        indexes = client.prepare_index_params()
-        kind = "FLAT" if address.embedded else "AUTOINDEX"
-        indexes.add_index("descriptor", index_type=kind, metric_type="IP")
-        # Strong: who has added a place finds it at once, from whatever machine.
-        client.create_collection(
-            address.collection,
-            schema=schema,
-            index_params=indexes,
-            consistency_level="Strong",
-            timeout=TIMEOUT_S,
-        )
+        _create(client, address, address.collection, schema, "descriptor", "IP")
     files.create()
     with TemporaryDirectory() as folder:
         write_model(Path(folder), "model", model)

@@ -1,7 +1,7 @@
 """Places in Milvus: many machines ask and extend one index, and none of them keeps a copy."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ from netvlad.index.stores.milvus.rows import (
     to_vector,
 )
 from netvlad.index.stores.milvus.table import Row
-from netvlad.index.stores.store import Store
+from netvlad.index.stores.store import Blocks, Store
 from netvlad.index.where import Where
 from netvlad.models import ModelSpec, PlaceModel
-from netvlad.types import Matches, Reporter, counted
+from netvlad.types import Matches, Reporter
 
 MOST_ANSWERS = 16_384
 """What a Milvus server returns of one search at most."""
@@ -61,7 +61,8 @@ class MilvusStore(Store):
     checksums of descriptors, the server answers for them.
 
     What others write is found at once by :meth:`search`. How many places there are, their table and
-    the documents are as they were when first asked for, until :meth:`refresh`.
+    the documents are as they were when first asked for, until :meth:`refresh`. Every method raises
+    StorageError when the server fails, or a place is not there any more.
 
     Attributes:
         address: where it lies.
@@ -73,7 +74,7 @@ class MilvusStore(Store):
         Raises:
             StorageError: there is no index, it is damaged, or the server fails.
         """
-        self.address = address
+        self.address, self.name = address, str(address)
         self._client = client
         self._count: int | None = None
         self._all: tuple[Places, NDArray[np.int64]] | None = None
@@ -109,11 +110,6 @@ class MilvusStore(Store):
         create_collections(client, address, model, half=storage == "16" and not address.embedded)
         return cls(address, client)
 
-    @property
-    def name(self) -> str:
-        """What messages call it: the address without a password."""
-        return str(self.address)
-
     @classmethod
     def check_free(cls, address: MilvusAddress) -> None:
         """Check before long work that :meth:`create` would succeed.
@@ -132,66 +128,24 @@ class MilvusStore(Store):
         """
         self._opened = open_collections(self._client, self.address)
         self._table = self._opened.table
+        self.dim, self.storage = self._table.dim, "16" if self._table.half else "32"
+        self.documents = self._opened.documents
+        self.model_fingerprint = self._opened.model_fingerprint
         self._forget()
 
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
 
-    @property
-    def dim(self) -> int:
-        """D."""
-        return self._table.dim
-
-    @property
-    def storage(self) -> str:
-        """The bits of a descriptor's value, ``"16"`` or ``"32"``."""
-        return "16" if self._table.half else "32"
-
-    @property
-    def created(self) -> str:
-        """When the index was made: an ISO 8601 time in UTC."""
-        return self._opened.created
-
-    @property
-    def model_fingerprint(self) -> str:
-        """The name of the model that described the places."""
-        return self._opened.model_fingerprint
-
-    @property
-    def documents(self) -> Mapping[str, Any]:
-        """What is kept beside the places, as it was when the store last looked."""
-        return self._opened.documents
-
     def put_document(self, name: str, content: Any) -> None:
-        """Keep JSON types beside the places.
-
-        Raises:
-            StorageError: JSON cannot hold them, they are too long, or the server fails.
-        """
+        """Keep JSON types beside the places; too long ones are refused as StorageError."""
         kept = json_types(name, content)
         write_document(self._opened, name, kept)
-        self._opened.documents[name] = kept
-
-    def summary(self) -> str:
-        """What it holds; not how many have a position, which would read them all."""
-        return (
-            f"{self.name}: {counted(len(self), 'places')}; {self.dim} dimensions in "
-            f"{self.storage} bits"
-        )
+        self.documents[name] = kept
 
     def figures(self) -> dict[str, Any]:
         """What is in it, as JSON types; reads all places."""
-        return {
-            **self.places.figures(),
-            "model": self.model_spec().to_json(),
-            "model_fingerprint": self.model_fingerprint,
-            "dim": self.dim,
-            "storage": self.storage,
-            "search": "milvus",
-            "calibrated": "calibration" in self.documents,
-            "created": self.created,
-        }
+        return {**super().figures(), "search": "milvus", "created": self._opened.created}
 
     def add(
         self,
@@ -232,39 +186,23 @@ class MilvusStore(Store):
 
     @property
     def places(self) -> Places:
-        """All places, in the order in which they were added.
-
-        Raises:
-            StorageError: the server fails.
-        """
+        """All places, in the order in which they were added."""
         return self._listing()[0]
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """(N,) the number of each of :attr:`places`: what :meth:`search` returns.
-
-        Raises:
-            StorageError: the server fails.
-        """
+        """(N,) the number of each of :attr:`places`: what :meth:`search` returns."""
         return self._listing()[1]
 
     def place(self, i: int) -> dict[str, Any]:
-        """The place of number ``i`` by column; costs nothing after the search that found it.
-
-        Raises:
-            StorageError: it is not there any more, or the server fails.
-        """
+        """The place of number ``i`` by column; costs nothing after the search that found it."""
         row = self._found.get(i)
         if row is None:
             row = self._required([i], KNOWN)[0]
         return to_place(row)
 
     def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(M, D) float32 of the places of numbers ``indices``.
-
-        Raises:
-            StorageError: one of them is not there any more, or the server fails.
-        """
+        """(M, D) float32 of the places of numbers ``indices``."""
         rows = self._required(indices.tolist(), ("number", "descriptor"))
         stacked = [to_vector(row["descriptor"]) for row in rows]
         return np.stack(stacked) if stacked else np.empty((0, self.dim), np.float32)
@@ -297,11 +235,7 @@ class MilvusStore(Store):
         return Matches(indices, squared)
 
     def stored(self, places: Places) -> list[Row | None]:
-        """What is there of the same photos, with its ``number``; None for those that are not.
-
-        Raises:
-            StorageError: the server fails.
-        """
+        """What is there of the same photos, with its ``number``; None for those that are not."""
         numbers = place_numbers(places).tolist()
         found = self._table.rows(numbers, KNOWN)
         return [
@@ -309,12 +243,8 @@ class MilvusStore(Store):
             for number in numbers
         ]
 
-    def append(self, places: Places, blocks: Iterable[NDArray[np.floating[Any]]]) -> None:
-        """Add places, or replace those of the same photos. What precedes an error stays.
-
-        Raises:
-            StorageError: a descriptor has another length or is not finite, or the server fails.
-        """
+    def append(self, places: Places, blocks: Blocks) -> None:
+        """Add places, or replace those of the same photos. What precedes an error stays."""
         numbers = place_numbers(places)
         added = time.time_ns() // 1_000 + np.arange(len(places))
         # A photo that is named twice is one place.
@@ -333,11 +263,7 @@ class MilvusStore(Store):
             raise StorageError(f"{self.address}: was given {at:,} of {len(places):,} descriptors")
 
     def update(self, numbers: NDArray[np.int64], places: Places) -> None:
-        """Replace what is known about the places of ``numbers`` (M,), but not their descriptors.
-
-        Raises:
-            StorageError: one of them is not there any more, or the server fails.
-        """
+        """Replace what is known about the places of ``numbers`` (M,), but not their descriptors."""
         for start in range(0, len(numbers), self._table.batch_rows):
             some = np.arange(start, min(start + self._table.batch_rows, len(numbers)))
             chosen = numbers[some]
@@ -348,11 +274,7 @@ class MilvusStore(Store):
         self._forget()
 
     def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
-        """Remove the places that ``choose`` finds among all; how many those were.
-
-        Raises:
-            StorageError: the server fails; a part may be removed.
-        """
+        """Remove the places that ``choose`` finds among all; one that fails may remove a part."""
         self._forget()
         doomed = self.numbers[choose(self.places)].tolist()
         self._table.delete(doomed)
