@@ -67,10 +67,9 @@ def patterns_of(hits: NDArray[np.bool_]) -> list[Pattern]:
         Pattern(tuple(right), np.flatnonzero(which == number))
         for number, right in enumerate(found.tolist())
     ]
+    patterns.sort(key=lambda p: (-len(p.queries), p.right))
     differing = [p for p in patterns if len(set(p.right)) > 1]
-    differing.sort(key=lambda p: (-len(p.queries), p.right))
-    alike = [p for p in patterns if len(set(p.right)) == 1]
-    alike.sort(key=lambda p: p.right)
+    alike = sorted((p for p in patterns if len(set(p.right)) == 1), key=lambda p: p.right)
     return differing[: PATTERNS - len(alike)] + alike
 
 
@@ -81,8 +80,10 @@ def pattern_title(right: Sequence[bool], names: Sequence[str]) -> str:
     if len(set(right)) == 1:
         every = "both" if len(names) == 2 else "all"
         return f"Right in {every}" if right[0] else f"Wrong in {every}"
-    good = joined([name for name, hit in zip(names, right, strict=True) if hit])
-    bad = joined([name for name, hit in zip(names, right, strict=True) if not hit])
+    good, bad = (
+        joined([name for name, hit in zip(names, right, strict=True) if hit == wanted])
+        for wanted in (True, False)
+    )
     return f"Right in {good}, wrong in {bad}"
 
 
@@ -104,6 +105,8 @@ class Gallery:
     ) -> list[Pattern]:
         """The patterns of one comparison, with as many of their queries as there is room for.
 
+        A pattern without a card is left out; there is none when there is no room for a card.
+
         Args:
             comparison: the models and their answers.
             names: of the models, each different.
@@ -111,9 +114,6 @@ class Gallery:
             overlays: what in a query speaks for its first answer, by the name of the competitor;
                 for the queries that are shown at first.
             report: receives the progress.
-
-        Returns:
-            the patterns that have a card; none when there is no room for a single one.
         """
         shown = [(overlays or {}).get(trial.competitor.name) for trial in comparison.trials]
         patterns = patterns_of(np.stack([trial.outcomes.correct for trial in comparison.trials]))

@@ -1,9 +1,7 @@
 """Every drawing of the pages: arrays in, a plotly figure (the JSON that plotly.js draws) out.
 
-Figures are plain dictionaries, so that a page costs no import of plotly's classes; the tests hand
-each of them to ``plotly.graph_objects.Figure``, which refuses a property that does not exist.
-Colours of text, grid and ground come from the page (``templates/page.css``), which knows whether
-the screen is dark and what paper is; those of series can be seen on both.
+Figures are plain dictionaries, so that a page costs no import of plotly's classes. Colours of text,
+grid and ground come from the page (``templates/page.css``); those of series can be seen on both.
 """
 
 import math
