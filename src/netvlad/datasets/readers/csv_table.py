@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.names import image_set
+from netvlad.datasets.readers.names import image_set, telling
 from netvlad.datasets.readers.tables import TableRow, read_rows
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -100,7 +100,7 @@ def _positions(
             _ = zone and parse_utm_zone(zone)
         except SettingsError as error:
             raise row.error(f"zone: {error}") from error
-    try:
+    with telling(path):
         if pair == _DEGREES:
             return to_utm(positions[:, 0], positions[:, 1], utm_zone)
         if not any(zones):
@@ -109,30 +109,23 @@ def _positions(
             name = rows[zones.index("")].cells["image"]
             raise DataError(f"image {name} has no zone but others have one; fill it in")
         return to_one_zone(positions, zones, utm_zone)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
-    """Write a split as a table that :func:`read_csv_table` reads.
+    """Write a split as a table that :func:`read_csv_table` reads; an existing one is replaced.
 
     Eastings and northings are written to the millimetre, with their zone where it is known;
-    headings, times and labels where the split has any.
-
-    Args:
-        path: the table; an existing one is replaced.
-        dataset: the split. Names are written as they are, so they must be absolute, or relative to
-            the table's folder.
+    headings, times and labels where the split has any. Names are written as they are, so they must
+    be absolute, or relative to the table's folder.
 
     Raises:
         DataError: a name cannot stand in a table.
         StorageError: the table cannot be written.
     """
     sets = (("database", dataset.database), ("query", dataset.queries))
+    kept = {"heading": 3, "time": 6}
     digits = {
-        name: count
-        for name, count in (("heading", 3), ("time", 6))
-        if any(getattr(images, f"{name}s") is not None for _, images in sets)
+        k: n for k, n in kept.items() if any(getattr(s, f"{k}s") is not None for _, s in sets)
     }
     labels = list(dict.fromkeys(name for _, images in sets for name in images.labels))
     with (
@@ -144,9 +137,9 @@ def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
         for role, images in sets:
             for i, name in enumerate(images.names):
                 _check_name(path, name)
-                east, north = (np.nan, np.nan) if images.positions is None else images.positions[i]
-                known = math.isfinite(east) and math.isfinite(north)
-                place = [f"{east:.3f}", f"{north:.3f}"] if known else ["", ""]
+                position = np.full(2, np.nan) if images.positions is None else images.positions[i]
+                known = np.isfinite(position).all()
+                place = [f"{metres:.3f}" if known else "" for metres in position]
                 row = [name, role, *place, images.utm_zone or ""]
                 row += [_number(getattr(images, f"{k}s"), i, n) for k, n in digits.items()]
                 row += [str(images.labels[k][i]) if k in images.labels else "" for k in labels]

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.names import image_set, images_below
+from netvlad.datasets.readers.names import image_set, images_below, telling
 from netvlad.datasets.record import DatasetRecord
-from netvlad.errors import DataError
 from netvlad.geography import to_utm
 from netvlad.images import left_out_notes
 from netvlad.images.exif import PhotoFacts
@@ -39,14 +38,9 @@ def read_photos(
     database, queries = (tuple(listing.names) for listing in listings)
     names = (*database, *queries)
     facts = _read_facts([root / name for name in names])
-    try:
-        positions, zone = to_utm(
-            np.array([fact.latitude for fact in facts]),
-            np.array([fact.longitude for fact in facts]),
-            utm_zone,
-        )
-    except DataError as error:
-        raise DataError(f"{root / (prefix or '.')}: {error}") from error
+    latitudes, longitudes = np.array([(fact.latitude, fact.longitude) for fact in facts]).T
+    with telling(root / prefix):
+        positions, zone = to_utm(latitudes, longitudes, utm_zone)
     count = len(database)
     unknown: NDArray[np.bool_] = np.isnan(positions[:, 0])
     notes = [
@@ -56,13 +50,11 @@ def read_photos(
         if which.any()
     ]
     notes += left_out_notes(left_out)
-    return PlaceDataset(
-        record.name,
-        split,
+    sets = (
         _image_set(root, database, facts[:count], positions[:count], zone),
         _image_set(root, queries, facts[count:], positions[count:], zone),
-        notes=tuple(notes),
     )
+    return PlaceDataset(record.name, split, *sets, notes=tuple(notes))
 
 
 def _read_facts(files: Sequence[Path]) -> list[PhotoFacts]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
+from netvlad.datasets.readers.names import telling
 from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -48,31 +49,23 @@ def read_video(record: DatasetRecord, root: Path, split: str, utm_zone: str | No
     # All that can be wrong with names and settings is told before the work.
     asked = [_requests(record, root / split / role) for role in ("database", "queries")]
     cache = frame_cache()
-
-    def wait() -> None:
-        """Let another process that writes the same frames finish."""
-
+    # Another process that writes the same frames may finish.
     made = [
-        [write_frames(request, cache / request.fingerprint(), waiting=wait) for request in requests]
+        [write_frames(one, cache / one.fingerprint(), waiting=lambda: None) for one in requests]
         for requests in asked
     ]
     everything = [frames for part in made for frames in part]
-    latitude, longitude = (
-        np.concatenate([getattr(frames.table, name) for frames in everything])
-        for name in ("latitude", "longitude")
-    )
-    try:
-        positions, zone = to_utm(latitude, longitude, utm_zone)
-    except DataError as error:
-        raise DataError(f"{root / split}: {error}") from error
+    places = [(frames.table.latitude, frames.table.longitude) for frames in everything]
+    latitudes, longitudes = np.concatenate(places, axis=1)
+    with telling(root / split):
+        positions, zone = to_utm(latitudes, longitudes, utm_zone)
     count = sum(len(frames.table) for frames in made[0])
-    return PlaceDataset(
-        record.name,
-        split,
+    sets = (
         _image_set(cache, asked[0], made[0], positions[:count], zone),
         _image_set(cache, asked[1], made[1], positions[count:], zone),
-        notes=tuple(note for frames in everything for note in frames.notes),
     )
+    notes = tuple(note for frames in everything for note in frames.notes)
+    return PlaceDataset(record.name, split, *sets, notes=notes)
 
 
 def frame_cache() -> Path:
