@@ -49,12 +49,9 @@ def convert_dataset(
     Args:
         dataset: the split.
         to: the layout.
-        output: the folder to write into.
+        output: the folder to write into; the folder or file that was made is returned.
         copy: copy images instead of linking to them; for ``utm-names`` alone.
         report: called with the progress.
-
-    Returns:
-        the folder or the file that was made.
 
     Raises:
         SettingsError: what would be written exists already; or ``copy`` has no meaning here.
@@ -87,16 +84,11 @@ def convert_dataset(
 
 
 def utm_name(images: ImageSet, index: int, place: tuple[float, float], number: int) -> str:
-    """The name of an image that tells its position, as Berton et al. lay it down.
+    """The name of image ``index`` that tells its position, as Berton et al. lay it down.
 
     ``@easting@northing@zone@band@latitude@longitude@panorama@tile@heading@pitch@roll@height@time@
-    note@.suffix``; the note is a number, which keeps names apart, and the image's own name.
-
-    Args:
-        images: the image set, positions included.
-        index: which of its images.
-        place: latitude and longitude; NaN when the zone is not known.
-        number: another one for each image.
+    note@.suffix``; the note is ``number``, which keeps names apart, and the image's own name.
+    ``place`` is latitude and longitude; NaN when the zone is not known.
     """
     assert images.positions is not None
     east, north = images.positions[index]

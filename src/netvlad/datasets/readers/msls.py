@@ -38,8 +38,8 @@ _SEQUENCES = {"key": True, "sequence_key": False, "sequence_id": False, "frame_n
 _SUBTASKS = {"key": False, **dict.fromkeys(SUBTASKS, False)}
 
 
+# The database or the queries of one city, their zone if it is known, and the missing tables.
 _Part = tuple[ImageSet, str | None, list[str]]
-"""The database or the queries of one city, their zone if it is known, and the missing tables."""
 
 
 def read_msls(record: DatasetRecord, root: Path, split: str, utm_zone: str | None) -> PlaceDataset:

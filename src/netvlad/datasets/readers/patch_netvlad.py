@@ -49,14 +49,9 @@ def read_patch_netvlad(
         names, note = located(root, listed, ("", "images"), without=(first,))
         notes += note
         sets.append(ImageSet(root, names, positions, utm_zone=zone))
+    train_radius_m = min(radius_m, PlaceDataset.train_radius_m)
     return PlaceDataset(
-        record.name,
-        split,
-        sets[0],
-        sets[1],
-        radius_m=radius_m,
-        train_radius_m=min(radius_m, PlaceDataset.train_radius_m),
-        notes=tuple(notes),
+        record.name, split, sets[0], sets[1], radius_m, train_radius_m, notes=tuple(notes)
     )
 
 

@@ -105,8 +105,7 @@ def _season(
     return kept
 
 
-_Traverse = tuple[str, tuple[str, ...], dict[str, str]]
-"""What it is called, its frames, and the labels of all of them."""
+_Traverse = tuple[str, tuple[str, ...], dict[str, str]]  # its name, frames, and labels of them all
 
 
 def _aligned(

@@ -31,14 +31,10 @@ _LABELS = {"panorama": 7, "note": 14}
 
 
 class UtmName(NamedTuple):
-    """What a file name says.
+    """What a file name says: metres in ``zone`` (``"31N"``), None where it does not say that.
 
-    Attributes:
-        easting: metres in ``zone``.
-        northing: metres in ``zone``.
-        zone: the UTM zone, such as ``"31N"``; None where the name does not say.
-        heading: degrees clockwise from north, NaN where the name does not say.
-        time: the time stamp as a number in the data set's own unit, NaN where there is none.
+    The heading is in degrees clockwise from north, the time in the data set's own unit; NaN where
+    the name does not say.
     """
 
     easting: float
@@ -62,8 +58,7 @@ class Part(NamedTuple):
     condition: str = ""
 
 
-_Folder = tuple[tuple[str, ...], list[UtmName], tuple[str, ...]]
-"""Names of images, what they say, and a note."""
+_Folder = tuple[tuple[str, ...], list[UtmName], tuple[str, ...]]  # names, what they say, a note
 
 
 def read_utm_names(
@@ -107,19 +102,16 @@ def read_utm_names(
         positions, zone = _zones_apart(fields), None
     else:
         positions, zone = _in_one_zone(folder, fields, utm_zone)
-    moved = sum(image.zone not in (None, zone) for image in fields) if zone else 0
-    told = f"{moved} positions of other UTM zones were brought into {zone}."
-    asked = _image_set(root, queries, positions[len(database[0]) :], zone)
+    count = len(database[0])
+    found = _image_set(root, database, positions[:count], zone)
+    asked = _image_set(root, queries, positions[count:], zone)
     if part.condition:
         words = np.full(len(asked), part.condition)
         asked = replace(asked, labels={**asked.labels, "condition": words})
-    return PlaceDataset(
-        record.name,
-        split,
-        _image_set(root, database, positions[: len(database[0])], zone),
-        asked,
-        notes=(*database[2], *queries[2], *([told] if moved else [])),
-    )
+    notes = database[2] + queries[2]
+    if moved := sum(image.zone not in (None, zone) for image in fields) if zone else 0:
+        notes += (f"{moved} positions of other UTM zones were brought into {zone}.",)
+    return PlaceDataset(record.name, split, found, asked, notes=notes)
 
 
 def read_msls_utm(
@@ -197,10 +189,8 @@ def _in_one_zone(
     if not zones:
         return positions, parse_utm_zone(utm_zone).name if utm_zone else None
     if len(zones) < len(fields):
-        raise DataError(
-            f"{folder}: {len(fields) - len(zones)} of {len(fields)} file names give no UTM zone "
-            "but others do; name them all alike"
-        )
+        told = f"{len(fields) - len(zones)} of {len(fields)} file names give no UTM zone"
+        raise DataError(f"{folder}: {told} but others do; name them all alike")
     return to_one_zone(positions, zones, utm_zone)
 
 
@@ -221,9 +211,6 @@ def _image_set(
     headings = np.array([image.heading for image in fields])
     times = np.array([image.time for image in fields])
     parts = [Path(name).stem.split("@") + [""] * 15 for name in names]
-    words = {
-        label: np.array([part[i].strip() for part in parts], dtype=str)
-        for label, i in _LABELS.items()
-    }
+    words = {k: np.array([part[i].strip() for part in parts], str) for k, i in _LABELS.items()}
     labels = {label: column for label, column in words.items() if (column != "").any()}
     return image_set(root, names, positions, headings, times, zone, labels)
