@@ -117,12 +117,10 @@ class _Loader:
         except ImageError as error:
             # A fresh one: the traceback and the cause would keep half-decoded images alive.
             return ImageError(path, error.reason)
-        if min(pixels.shape[:2]) < self.minimum_size:
-            return ImageError(
-                path,
-                f"is {pixels.shape[0]}×{pixels.shape[1]} pixels (height×width); "
-                f"the model needs at least {self.minimum_size}×{self.minimum_size}",
-            )
+        least, (height, width, _) = self.minimum_size, pixels.shape
+        if min(height, width) < least:
+            needed = f"the model needs at least {least}×{least}"
+            return ImageError(path, f"is {height}×{width} pixels (height×width); {needed}")
         return pixels
 
     def in_order(

@@ -102,7 +102,10 @@ def measure(
     recalls = (1.0, 1.0)
     if answered:
         answers = _without(searcher.search(questions.queries, at + 1), questions.rows)
-        recalls = tuple(_recall(answers, questions.distances, n) for n in (1, at))
+        recalls = (
+            _recall(answers, questions.distances, 1),
+            _recall(answers, questions.distances, at),
+        )
     times = []
     searcher.search(questions.queries[:1], at)
     for query in questions.queries[:timed]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from netvlad.compute import Compute
 from netvlad.descriptors import fill
 from netvlad.errors import StorageError
-from netvlad.images.identity import images_fingerprint
+from netvlad.images.listing import images_fingerprint
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import trunk_fingerprint
 from netvlad.storage import fingerprint, locked

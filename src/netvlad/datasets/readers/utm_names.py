@@ -20,6 +20,7 @@ from netvlad.datasets.readers.names import image_set, images_below
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone
+from netvlad.images.exif import finite
 from netvlad.types import ImageSet, PlaceDataset
 
 NAMED = "with files named @easting@northing@zone@band@…@.jpg"
@@ -160,7 +161,7 @@ def parse_utm_name(name: str) -> UtmName | None:
     parts = Path(name).stem.split("@")
     if len(parts) < 3 or parts[0]:
         return None
-    easting, northing = _number(parts[1]), _number(parts[2])
+    easting, northing = finite(parts[1]), finite(parts[2])
     if math.isnan(easting) or math.isnan(northing):
         return None
     parts += [""] * (15 - len(parts))
@@ -170,15 +171,7 @@ def parse_utm_name(name: str) -> UtmName | None:
             zone = parse_utm_zone(parts[3] + parts[4], letter_is_band=True).name
         except SettingsError:
             return None
-    return UtmName(easting, northing, zone, _number(parts[9]), _number(parts[13]))
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
+    return UtmName(easting, northing, zone, finite(parts[9]), finite(parts[13]))
 
 
 def _in_one_zone(
