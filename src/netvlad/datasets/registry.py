@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from netvlad.datasets.city_records import CITY_RECORDS
 from netvlad.datasets.format_records import FORMAT_RECORDS
+from netvlad.datasets.published_records import PUBLISHED_RECORDS
 from netvlad.datasets.record import DatasetRecord, Reader
-from netvlad.datasets.traverse_records import TRAVERSE_RECORDS
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import PlaceDataset
 
 __all__ = ["DATASETS", "DatasetRecord", "Reader", "open_dataset"]
 
 DATASETS: dict[str, DatasetRecord] = {
-    record.name: record for record in (*CITY_RECORDS, *TRAVERSE_RECORDS, *FORMAT_RECORDS)
+    record.name: record for record in (*PUBLISHED_RECORDS, *FORMAT_RECORDS)
 }
 """All records by their name."""
 
