@@ -155,17 +155,14 @@ def source_of(name: str) -> Source:
         SettingsError: there is no data set of that name, or it is a mere format.
     """
     if name not in DATASETS:
-        raise SettingsError(
-            f"there is no data set called {name}; netvlad datasets list shows which there are"
-        )
+        remedy = "netvlad datasets list shows which there are"
+        raise SettingsError(f"there is no data set called {name}; {remedy}")
     found, record = SOURCES.get(name, Source()), DATASETS[name]
     if found.by_hand is not None:
         return found
     if not record.source:
-        raise SettingsError(
-            f"{name} is a format for your own images, not something to fetch; they should lie as "
-            f"{record.layout}"
-        )
+        told = "a format for your own images, not something to fetch"
+        raise SettingsError(f"{name} is {told}; they should lie as {record.layout}")
     by_hand = (
         f"Get the images from: {record.source}.",
         f"Let them lie in the data folder as {record.layout}.",
@@ -315,9 +312,8 @@ def _move_all(source: Path, folder: Path) -> None:
     for file in sorted(set(files) - set(fresh)):
         there = folder / file
         if not there.is_file() or not filecmp.cmp(source / file, there, shallow=False):
-            raise DataError(
-                f"{there}: exists already and is another file than the archive's; move it away"
-            )
+            told = "exists already and is another file than the archive's"
+            raise DataError(f"{there}: {told}; move it away")
     for file in fresh:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         # A folder of the data set may be a link to another disk, where a rename does not reach.

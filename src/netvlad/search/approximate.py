@@ -47,10 +47,8 @@ def new_ivf_pq(sample: NDArray[np.float32], rows: int, seed: int) -> Any:
     codes. (OPQ instead, at 60,000 × 512 and 64 bytes: recall@20 0.9982 instead of 0.9972 among 200
     candidates, for three times the training; re-scoring 400 gains the same.)
 
-    Args:
-        sample: (S, D) rows to learn from, at least 256.
-        rows: how many will be added; the number of lists follows from it.
-        seed: of rotation and k-means.
+    The (S, D) sample has at least 256 rows; the number of lists follows from how many ``rows`` will
+    be added; the seed is that of rotation and k-means.
     """
     kept = min(sample.shape[1], MOST_DIMENSIONS, len(sample))
     codes = min(kept, max(16, min(64, kept // 8)))
@@ -175,11 +173,11 @@ class Structure:
         finite = np.nan_to_num(queries.astype(np.float32), posinf=0.0, neginf=0.0)
         _, found = self.faiss_index.search(finite, asked, params=self._parameters(asked, share))
         if allowed is None:
-            return _widened(found, count)
+            return widened(found, count)
         dropped = (found < 0) | ~allowed[found]
         # Stable: what is kept moves to the front in its order.
         order = np.argsort(dropped, axis=1, kind="stable")
-        return _widened(np.take_along_axis(np.where(dropped, -1, found), order, axis=1), count)
+        return widened(np.take_along_axis(np.where(dropped, -1, found), order, axis=1), count)
 
     def write(self, file: IO[bytes]) -> None:
         """Write it to an open file, a piece at a time.
@@ -334,11 +332,10 @@ def _finite_rows(
     return rows
 
 
-def _widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """(Q, count): with -1 after what there is."""
-    widened = np.full((len(found), count), -1, dtype=np.int64)
-    widened[:, : found.shape[1]] = found[:, :count]
-    return widened
+    missing = max(0, count - found.shape[1])
+    return np.pad(found[:, :count], ((0, 0), (0, missing)), constant_values=-1)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import ModelError, SettingsError
-from netvlad.search.approximate import Structure
+from netvlad.search.approximate import Structure, widened
 from netvlad.search.exact import search_exact
 from netvlad.search.rows import Scanner, as_float32, rescore
 from netvlad.types import Matches
@@ -84,8 +84,7 @@ class Searcher:
         usable = self.alive if allowed is None else self.alive & _mask(allowed, len(self.matrix))
         if k < 1 or len(asked) == 0:
             return rescore(asked, self.matrix, np.empty((len(asked), 0), np.int64), max(k, 0))
-        parts = []
-        tail = 0
+        parts, tail = [], 0
         if self.structure is not None and self._pays(self.structure, usable, k):
             tail = self.structure.rows
             parts.append(self._near(self.structure, asked, k, usable[:tail]))
@@ -115,11 +114,8 @@ class Searcher:
             within[: len(usable)] = usable
             exact = self._exact(queries[short], k, within, 0)
             width = max(found.shape[1], exact.shape[1])
-            widened = np.full((len(found), width), -1, dtype=np.int64)
-            widened[:, : found.shape[1]] = found
-            widened[short] = -1
-            widened[short, : exact.shape[1]] = exact
-            return widened
+            found = widened(found, width)
+            found[short] = widened(exact, width)
         return found
 
     def _exact(
@@ -138,9 +134,8 @@ class Searcher:
             chosen = _chosen(usable, start)
             found = search_exact(queries, matrix[chosen], min(k, count)).indices
             return np.where(found < 0, -1, chosen[found])
-        found = search_exact(
-            queries, matrix[start:], min(k, count), database_mask=usable[start:]
-        ).indices
+        rest, mask = matrix[start:], usable[start:]
+        found = search_exact(queries, rest, min(k, count), database_mask=mask).indices
         return np.where(found < 0, -1, found + start)
 
     def _scan(self) -> Scanner:

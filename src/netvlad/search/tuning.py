@@ -35,9 +35,7 @@ class Trial:
         at: how many neighbours were asked for.
         recall_at_1: share of the queries whose nearest row was found.
         recall: share of the ``at`` nearest rows of all queries that were found.
-        mean_ms: milliseconds per single query.
-        p50_ms: half of the single queries took no longer.
-        p99_ms: 99 of 100 single queries took no longer.
+        mean_ms, p50_ms, p99_ms: milliseconds per single query: mean, median and 99th percentile.
         build_s: seconds that building the structure took.
         megabytes: size of the structure, in memory and on disk, beside the matrix (10⁶ bytes).
     """
@@ -172,19 +170,16 @@ def choose_structure(
     """Build the first kind of structure that finds what exact search finds, and faster.
 
     The queries are stored rows, each left out of its own answer. A kind is searched ever more
-    thoroughly until its recall reaches the target.
+    thoroughly until its recall reaches the target. For ``rows``, ``seed`` and ``threads`` see
+    :func:`~netvlad.search.approximate.build_structure`.
 
     Args:
         matrix: (R, D) L2-normalised float16 or float32.
-        rows: how many rows of it, from the first on; None is all.
         alive: (R,) False for removed rows.
         minimum: with fewer live rows nothing is built.
         target_recall: of the ``at`` nearest rows, the share to be found.
-        at: how many neighbours a search is for.
         kinds: what to try, the preferred first; None: see :func:`preferred_kinds`.
         sample_queries: how many rows ask.
-        seed: of the sample and the structures.
-        threads: for building; see :func:`~netvlad.search.approximate.build_structure`.
         report: gets the progress, and a note with the reason.
 
     Raises:

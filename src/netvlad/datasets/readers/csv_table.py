@@ -33,7 +33,6 @@ def read_csv_table(
     they say otherwise), which become seconds since 1970.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: for metres, the zone they are in, or are brought to where a column ``zone`` says
             otherwise; for degrees, the zone to project to (None: that of the median point).
 

@@ -64,7 +64,6 @@ def read_struct_folder(
     which they may lie.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone of another city in this layout.
         structs: the file of each split, without ``.mat``.
         database_folders: folders that the database names may be relative to ("" is the root).
@@ -152,9 +151,8 @@ def _fields(path: Path) -> Mapping[str, Any]:
     try:
         content = loadmat(path, appendmat=False, simplify_cells=True)
     except NotImplementedError as error:
-        raise DataError(
-            f"{path}: is a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
-        ) from error
+        remedy = "save it again in MATLAB with the option -v7"
+        raise DataError(f"{path}: is a MATLAB 7.3 file; {remedy}") from error
     except Exception as error:  # scipy lets whatever its parser meets escape
         raise DataError(f"{path}: is not a MATLAB file, or is damaged") from error
     if "dbStruct" not in content:
@@ -166,10 +164,8 @@ def _fields(path: Path) -> Mapping[str, Any]:
     for order in (_ORDER, _ORDER_WITH_TIMES):
         if isinstance(struct, np.ndarray) and struct.dtype.hasobject and struct.size == len(order):
             return dict(zip(order, struct.ravel(), strict=True))
-    raise DataError(
-        f"{path}: dbStruct is neither one struct nor a cell array of "
-        f"{len(_ORDER)} or {len(_ORDER_WITH_TIMES)} fields"
-    )
+    fields = f"{len(_ORDER)} or {len(_ORDER_WITH_TIMES)} fields"
+    raise DataError(f"{path}: dbStruct is neither one struct nor a cell array of {fields}")
 
 
 def _texts(value: Any) -> list[str]:
@@ -194,10 +190,8 @@ def _images(path: Path, fields: Mapping[str, Any], name: str, position: str, tim
     elif count <= 1 and metres.size == 2 * count:
         metres = metres.reshape(count, 2)
     if metres.shape != (count, 2):
-        raise DataError(
-            f"{path}: dbStruct.{position} has shape {metres.shape} but there are {count} image "
-            f"names; expected (2, {count})"
-        )
+        told = f"has shape {metres.shape} but there are {count} image names; expected (2, {count})"
+        raise DataError(f"{path}: dbStruct.{position} {told}")
     if time not in fields:
         return ImageSet(Path(), names, metres)
     times = _numbers(path, time, fields[time]).ravel()

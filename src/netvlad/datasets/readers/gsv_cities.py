@@ -48,9 +48,8 @@ def read_gsv_cities(
     if colon:
         known = [table.stem for table in tables]
         if wanted not in known:
-            raise SettingsError(
-                f"gsv-cities has no city {wanted!r} here; choose from {', '.join(known)}"
-            )
+            remedy = f"choose from {', '.join(known)}"
+            raise SettingsError(f"gsv-cities has no city {wanted!r} here; {remedy}")
         tables = [folder / f"{wanted}.csv"]
     else:
         refuse_zone(utm_zone, split)
@@ -100,10 +99,8 @@ def _whole(table: Columns, name: str) -> NDArray[np.int64]:
     numbers = table.numbers(name)
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))))
     if len(wrong):
-        raise DataError(
-            f"{table.path}: row {wrong[0] + 1}: {name} is {table.texts(name)[wrong[0]]!r}; "
-            "expected a whole number"
-        )
+        told = f"{name} is {table.texts(name)[wrong[0]]!r}; expected a whole number"
+        raise DataError(f"{table.path}: row {wrong[0] + 1}: {told}")
     return numbers.astype(np.int64)
 
 

@@ -35,12 +35,12 @@ def frames_in(record: DatasetRecord, root: Path, folder: str) -> tuple[str, ...]
     Raises:
         DataError: see :func:`images_below`.
     """
-    return tuple(sorted(images_below(record, root, folder).names, key=_in_order))
 
+    def in_order(name: str) -> tuple[list[tuple[str, int]], str]:
+        # Text and number by turns; the name itself settles 01 against 1.
+        return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)], name
 
-def _in_order(name: str) -> tuple[list[tuple[str, int]], str]:
-    # Text and number by turns; the name itself settles 01 against 1.
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)], name
+    return tuple(sorted(images_below(record, root, folder).names, key=in_order))
 
 
 def image_set(
@@ -67,9 +67,8 @@ def relative_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     for i, name in enumerate(names):
         parts = PurePosixPath(name.replace("\\", "/"))
         if not parts.parts or parts.is_absolute() or ".." in parts.parts:
-            raise DataError(
-                f"{path}: image {i} is {name!r}; names must lie below the folder of the images"
-            )
+            remedy = "names must lie below the folder of the images"
+            raise DataError(f"{path}: image {i} is {name!r}; {remedy}")
         clean.append(parts.as_posix())
     return tuple(clean)
 

@@ -78,7 +78,6 @@ def read_utm_names(
     out, and a note counts them. Labels are ``panorama`` and ``note``, as far as names have them.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone to bring the positions to, or the zone they are in where the names do
             not say; None takes the most common one.
         bases: where a split's folder may lie; the first with a database below it counts.

@@ -17,15 +17,10 @@ from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, PlaceDataset
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-"""How the names of videos end, in lower case."""
-
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")  # of videos, in lower case
+# What may lie beside the videos: which frames to take, and when each video began.
 SETTINGS_NAME = "video.json"
-"""What may lie beside the videos: which frames to take, and when each video began."""
-
-EVERY_M = 5.0
-"""Metres between frames where nobody says otherwise."""
-
+EVERY_M = 5.0  # metres between frames where nobody says otherwise
 _KEYS = ("every_m", "every_s", "offset_s", "max_gap_s")
 
 
@@ -90,9 +85,8 @@ def _requests(record: DatasetRecord, folder: Path) -> list[FrameRequest]:
     max_gap_s = numbers.pop("max_gap_s", MAX_GAP_S)
     for video in videos:
         if video.stem not in tracks:
-            raise DataError(
-                f"{video.with_suffix('.gpx')}: no such file; lay the track of {video.name} there"
-            )
+            told = f"no such file; lay the track of {video.name} there"
+            raise DataError(f"{video.with_suffix('.gpx')}: {told}")
     try:
         choice = FrameChoice(**(numbers or {"every_m": EVERY_M}))
         return [
@@ -109,13 +103,10 @@ def _settings(path: Path, told: Any, videos: set[str]) -> tuple[dict[str, float]
         raise DataError(f'{path}: must be like {{"every_m": 5, "offset_s": {{"NAME.mp4": 2.5}}}}')
     for key in set(told) - set(_KEYS):
         raise DataError(f"{path}: {key} is no setting; there are {', '.join(_KEYS)}")
-    offsets = {
-        name: _number(path, name, told["offset_s"][name]) for name in told.get("offset_s", ())
-    }
+    offsets = {k: _number(path, k, value) for k, value in told.get("offset_s", {}).items()}
     for video in set(offsets) - videos:
-        raise DataError(
-            f"{path}: offset_s names {video}, which is not there; write the name with its suffix"
-        )
+        wrong = f"offset_s names {video}, which is not there"
+        raise DataError(f"{path}: {wrong}; write the name with its suffix")
     return {k: _number(path, k, told[k]) for k in _KEYS if k in told and k != "offset_s"}, offsets
 
 
