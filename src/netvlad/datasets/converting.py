@@ -61,10 +61,8 @@ def convert_dataset(
     if copy and to != "utm-names":
         raise SettingsError(f"--copy makes no sense with --to {to}, which moves no image")
     if dataset.positives is not None:
-        raise DataError(
-            f"{dataset.name} says image by image what is correct, which the layout {to} cannot "
-            "hold; read it as it is"
-        )
+        told = f"{dataset.name} says image by image what is correct"
+        raise DataError(f"{told}, which the layout {to} cannot hold; read it as it is")
     # A split may name a part behind a colon, which is no good for a file.
     split = dataset.split.replace(":", "-")
     target = {
@@ -133,10 +131,8 @@ def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report:
                     stage = "Copying images" if copy else "Linking images"
                     report(Progress(stage, done, total))
             if left_out - before == len(images):
-                raise DataError(
-                    f"{dataset.name} {dataset.split}: no image of the {role} has a position, so "
-                    "none can be named by it"
-                )
+                told = f"no image of the {role} has a position, so none can be named by it"
+                raise DataError(f"{dataset.name} {dataset.split}: {told}")
     if left_out:
         report(Note(f"{left_out} of {counted(total, 'images')} have no position and are left out."))
 

@@ -76,9 +76,8 @@ def open_dataset(
     if radius_m is None:
         return dataset
     if dataset.positives is not None:
-        raise SettingsError(
-            f"radius_m is {radius_m} but {name} says image by image what is correct; leave it out"
-        )
+        told = f"{name} says image by image what is correct"
+        raise SettingsError(f"radius_m is {radius_m} but {told}; leave it out")
     return replace(dataset, radius_m=radius_m, train_radius_m=min(dataset.train_radius_m, radius_m))
 
 

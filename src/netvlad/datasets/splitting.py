@@ -127,16 +127,13 @@ def split_strips(positions: NDArray[np.float64], settings: SplitSettings | None 
         is_query[members] = queries
         places.append(count)
         if count < LEAST_PLACES:
-            raise DataError(
-                f"{name} would have {count} places, fewer than {LEAST_PLACES}; give more photos, a "
-                f"smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
-            )
+            remedy = f"a smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
+            told = f"{name} would have {count} places, fewer than {LEAST_PLACES}"
+            raise DataError(f"{told}; give more photos, {remedy}")
         if not queries.any():
-            raise DataError(
-                f"{name} would have no queries, because no two of its photos are within "
-                f"{settings.place_m:g} m; give a larger --place-m, or more photos of the same "
-                "places"
-            )
+            told = f"because no two of its photos are within {settings.place_m:g} m"
+            remedy = "give a larger --place-m, or more photos of the same places"
+            raise DataError(f"{name} would have no queries, {told}; {remedy}")
     in_gap, without_position = int((strip == -1).sum()), len(positions) - len(known)
     return Strips(names, split, is_query, in_gap, without_position, tuple(places))
 

@@ -156,11 +156,9 @@ def upright_rgb(image: Image.Image, *, resize: Resize = None) -> Pixels:
 
 
 def check_resize(resize: Resize) -> None:
-    """Check a size before the first image is read.
+    """Raise a :class:`SettingsError` before the first image is read.
 
-    Raises:
-        SettingsError: it is not two positive numbers with at most 50 megapixels together, nor one
-            positive number.
+    That is for what is not two positive numbers (at most 50 megapixels), nor one positive number.
     """
     if resize is None:
         return
@@ -169,9 +167,8 @@ def check_resize(resize: Resize) -> None:
             raise SettingsError(f"resize is {resize}; give the pixels of the longer side")
         return
     if len(resize) != 2 or min(resize) < 1 or resize[0] * resize[1] > MAX_PIXELS:
-        raise SettingsError(
-            f"resize is {resize}; give a height and a width in pixels, such as 480 and 640"
-        )
+        remedy = "give a height and a width in pixels, such as 480 and 640"
+        raise SettingsError(f"resize is {resize}; {remedy}")
 
 
 def size_after(resize: Resize, height: int, width: int) -> tuple[int, int]:

@@ -89,9 +89,8 @@ def load_batches(
         SettingsError: a setting is out of range (at the call, not at the first batch).
     """
     if batch_size < 1 or threads < 0:
-        raise SettingsError(
-            f"batch_size is {batch_size} and threads is {threads}; at least 1 and 0 are needed"
-        )
+        told = f"batch_size is {batch_size} and threads is {threads}"
+        raise SettingsError(f"{told}; at least 1 and 0 are needed")
     check_resize(resize)
     order = np.arange(len(image_set)) if indices is None else np.asarray(indices, np.int64)
     if len(order) and (order.min() < 0 or order.max() >= len(image_set)):

@@ -15,16 +15,9 @@ from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.printable import printable
 from netvlad.types import Progress, Reporter, counted, silent
 
-FIRST_CARDS = 4
-"""So many queries of a pattern are shown at first; a button shows the others."""
-
-PATTERNS = 8
-"""At most so many patterns."""
-
-TOP = 5
-"""So many answers of each model; three where there would be hardly a card otherwise."""
-
-_TOP_IF_NARROW = 3
+FIRST_CARDS = 4  # so many queries of a pattern are shown at first; a button shows the others
+PATTERNS = 8  # at most
+TOP, _TOP_IF_NARROW = 5, 3  # answers of each model; fewer where there would be hardly a card
 _FEW_CARDS = 6
 _SIDE = 280  # pixels: enlarged, a picture takes half of a screen
 _MOST_LABELS = 6

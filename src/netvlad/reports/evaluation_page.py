@@ -40,12 +40,8 @@ from netvlad.reports.plots import (
 from netvlad.reports.printable import printable
 from netvlad.types import Reporter, silent
 
-PICTURES = 800
-"""At most so many photos on a page, whatever the number of queries, models and data sets."""
-
-DEEPEST = 20
-"""The greatest N of the recall curve."""
-
+PICTURES = 800  # at most so many photos on a page, of however many queries, models and data sets
+DEEPEST = 20  # the greatest N of the recall curve
 _MOST_UNREADABLE = 20
 _CONDITIONS = 12
 

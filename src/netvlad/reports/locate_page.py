@@ -201,18 +201,14 @@ def _verdict(answer: Answer) -> tuple[str, str]:
         sure = f"probability\N{NO-BREAK SPACE}{answer.probability:.2f}"
     if answer.known is False:
         return "unknown", "Not a place in this index" + (f" ({sure})" if sure else "")
-    return "known" if answer.known else "unjudged", _where(answer, sure)
-
-
-def _where(answer: Answer, sure: str) -> str:
+    kind = "known" if answer.known else "unjudged"
     if answer.position is not None:
         within = f"± {distance(answer.position.error_m)}".replace(" ", "\N{NO-BREAK SPACE}")
-        return f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
+        return kind, f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
     if sure:
-        return f"A place of this index · {sure}"
-    if any(place.latitude is not None for place in answer.places):
-        return "The first place has no position"
-    return "No positions in this index"
+        return kind, f"A place of this index · {sure}"
+    some = any(place.latitude is not None for place in answer.places)
+    return kind, "The first place has no position" if some else "No positions in this index"
 
 
 def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> dict[str, Any]:

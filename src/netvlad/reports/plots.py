@@ -29,12 +29,8 @@ MAP_COLOURS = {"right": RIGHT, "wrong": WRONG, "database": DATABASE, "place": AC
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px", "2px 5px")
 MARKS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "hourglass")
 
-MOST_DOTS = 4000
-"""At most so many positions of a kind are drawn: of more, one in each cell of a grid."""
-
-MOST_LINES = 500
-"""So many wrong queries are drawn with a line to their answer."""
-
+MOST_DOTS = 4000  # of a kind; of more positions one in each cell of a grid is drawn
+MOST_LINES = 500  # from wrong queries to their answers
 _MOST_STEPS = 400
 _LONGEST = 26
 

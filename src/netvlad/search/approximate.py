@@ -261,10 +261,9 @@ def build_structure(
     if kind not in KINDS:
         raise SettingsError(f"search structure {kind!r}: choose one of {', '.join(KINDS)}")
     if not FEWEST_ROWS[kind] <= count <= len(matrix):
-        raise SettingsError(
-            f"search structure {kind!r} over {count} of {len(matrix)} rows: it needs at least "
-            f"{FEWEST_ROWS[kind]}; search exactly below that"
-        )
+        told = f"search structure {kind!r} over {count} of {len(matrix)} rows"
+        needed = f"it needs at least {FEWEST_ROWS[kind]}"
+        raise SettingsError(f"{told}: {needed}; search exactly below that")
     dimension = matrix.shape[1]
     with _threads(threads):
         stage = "Learning the codes of the search structure"
@@ -298,9 +297,8 @@ def read_structure(path: Path, about: Mapping[str, Any]) -> Structure:
         read = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except (RuntimeError, MemoryError) as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise StorageError(
-            f"{path}: is damaged or not a search structure ({reason[0]}); {remedy}"
-        ) from error
+        told = f"is damaged or not a search structure ({reason[0]})"
+        raise StorageError(f"{path}: {told}; {remedy}") from error
     try:
         known = {name: convert(about[name]) for name, convert in _ABOUT.items()}
         structure = Structure(**known, faiss_index=read)

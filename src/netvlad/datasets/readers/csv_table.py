@@ -45,10 +45,9 @@ def read_csv_table(
     header, rows = read_rows(path, _COLUMNS)
     pair = next((pair for pair in (_METRES, _DEGREES) if set(pair) <= set(header)), None)
     if pair is None or not {"image", "role"} <= set(header):
-        raise DataError(
-            f"{path}: needs the columns image, role and easting + northing or latitude + "
-            f"longitude; it has {', '.join(name or '(unnamed)' for name in header)}"
-        )
+        needed = "image, role and easting + northing or latitude + longitude"
+        there = ", ".join(name or "(unnamed)" for name in header)
+        raise DataError(f"{path}: needs the columns {needed}; it has {there}")
     labels = [name for name in header if name and name not in _COLUMNS and header.count(name) == 1]
     roles = [_role(row) for row in rows]
     for role in ("database", "query"):
@@ -153,10 +152,8 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path}: the name {shown} is not UTF-8; rename the image") from error
     # Readers take the first for folders, and strip the second.
     if "\\" in name or name != name.strip():
-        raise DataError(
-            f"{path}: the name {name!r} has a backslash or blanks at its ends, which a table "
-            "cannot hold; rename the image"
-        )
+        told = "has a backslash or blanks at its ends, which a table cannot hold"
+        raise DataError(f"{path}: the name {name!r} {told}; rename the image")
 
 
 def _number(values: NDArray[np.float64] | None, i: int, digits: int) -> str:

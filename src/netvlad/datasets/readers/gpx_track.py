@@ -44,8 +44,7 @@ class TrackPoints(NamedTuple):
     """Where a track was at M times, (M,) each; NaN throughout where it does not say.
 
     Attributes:
-        latitudes: WGS84 degrees.
-        longitudes: WGS84 degrees.
+        latitudes, longitudes: WGS84 degrees.
         elevations: metres, NaN too where the track has none.
         headings: direction of travel, degrees clockwise from true north, 0 up to 360; NaN too when
             standing.
@@ -65,8 +64,7 @@ class Track:
 
     Attributes:
         times: (n,) float64 seconds since 1970 (UTC), strictly increasing, n at least 2.
-        latitudes: (n,) float64 WGS84 degrees.
-        longitudes: (n,) float64 WGS84 degrees.
+        latitudes, longitudes: (n,) float64 WGS84 degrees.
         elevations: (n,) float64 metres, NaN where unknown.
         without_time: how many points were left out because they have no time (or no position).
         same_time: how many were left out because an earlier point has the same time.
@@ -198,10 +196,8 @@ def read_track(path: Path) -> Track:
         if rows:
             break
     if not rows:
-        raise DataError(
-            f"{path}: has no points with a time ({without_time} without); record or export the "
-            "track with times"
-        )
+        told = f"has no points with a time ({without_time} without)"
+        raise DataError(f"{path}: {told}; record or export the track with times")
     table = np.array(rows, np.float64)
     times, first = np.unique(table[:, 0], return_index=True)
     if len(times) < 2:

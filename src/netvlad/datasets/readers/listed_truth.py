@@ -22,11 +22,9 @@ def neighbours_from_rows(rows: Sequence[ArrayLike], num_database: int, path: Pat
     indices = np.concatenate([np.zeros(0, np.int64), *listed])
     wrong = np.flatnonzero((indices < 0) | (indices >= num_database))
     if len(wrong):
-        raise DataError(
-            f"{path}: says that database image {indices[wrong[0]]} is correct for query "
-            f"{queries[wrong[0]]}, but there are {num_database} database images; the lists do not "
-            "belong together"
-        )
+        said = f"database image {indices[wrong[0]]} is correct for query {queries[wrong[0]]}"
+        told = f"says that {said}, but there are {num_database} database images"
+        raise DataError(f"{path}: {told}; the lists do not belong together")
     return Neighbours.from_pairs(queries, indices, len(rows))
 
 

@@ -119,10 +119,8 @@ def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, sever
         if other is None:
             continue
         if len(other) != len(keys) or ("key" in other and other.texts("key") != keys):
-            raise DataError(
-                f"{other.path}: lists other images than {listed.path.name}, or in another order; "
-                "unpack metadata.zip again"
-            )
+            told = f"lists other images than {listed.path.name}, or in another order"
+            raise DataError(f"{other.path}: {told}; unpack metadata.zip again")
     positions, zone = None, None
     if places is not None:
         positions = np.stack([places.numbers("easting"), places.numbers("northing")], axis=1)

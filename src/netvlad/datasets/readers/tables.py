@@ -208,9 +208,8 @@ def read_columns(path: Path, columns: Mapping[str, bool]) -> Columns:
             header = [name.strip() for name in next(csv.reader(file), [])]
         missing = [name for name, needed in columns.items() if needed and name not in header]
         if missing:
-            raise DataError(
-                f"{path}: has no column {missing[0]} (it has {', '.join(filter(None, header))})"
-            )
+            there = ", ".join(filter(None, header))
+            raise DataError(f"{path}: has no column {missing[0]} (it has {there})")
         wanted = {name: pa.string() for name in columns if name in header}
         with reading(path):
             table = pacsv.read_csv(

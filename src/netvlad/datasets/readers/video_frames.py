@@ -221,10 +221,8 @@ class FrameRequest:
         name = self.name
         # Hidden images are not listed; tables strip blanks and take backslashes for folders.
         if name.startswith(".") or name != name.strip() or "\\" in name or not name.isprintable():
-            raise DataError(
-                f"{self.video}: frames cannot be called after it; give it a name without a leading "
-                "dot, blanks at its ends and backslashes"
-            )
+            remedy = "give it a name without a leading dot, blanks at its ends and backslashes"
+            raise DataError(f"{self.video}: frames cannot be called after it; {remedy}")
 
     @property
     def name(self) -> str:
@@ -240,10 +238,9 @@ class FrameRequest:
         try:
             state, track = self.video.stat(), self.track.read_bytes()
         except OSError as error:
-            raise DataError(
-                f"{error.filename}: cannot be read: {error.strerror or error}; the video and its "
-                "GPX track must be there"
-            ) from error
+            told = f"cannot be read: {error.strerror or error}"
+            remedy = "the video and its GPX track must be there"
+            raise DataError(f"{error.filename}: {told}; {remedy}") from error
         return {
             "version": _VERSION,
             "video": self.video.name,
@@ -324,10 +321,8 @@ def _finished(name: str, folder: Path, identity: dict[str, Any]) -> WrittenFrame
     if not isinstance(state, dict) or state.get("identity") != identity:
         if _first_image(name, folder) is None:
             return None
-        raise DataError(
-            f"{folder}: has frames of another {name}, or of this one by other settings; choose "
-            f"another folder, or remove {name}_*.jpg there"
-        )
+        told = f"has frames of another {name}, or of this one by other settings"
+        raise DataError(f"{folder}: {told}; choose another folder, or remove {name}_*.jpg there")
     if not state.get("finished"):
         return None
     table = read_frame_table(folder, name)
