@@ -20,8 +20,7 @@ from netvlad.errors import NetvladError, SettingsError
 from netvlad.index.stores import FolderStore
 from netvlad.search.approximate import FEWEST_ROWS, KINDS, build_structure
 from netvlad.search.searcher import Searcher
-from netvlad.search.trials import Questions, Trial, measure
-from netvlad.search.tuning import checked_rows, efforts
+from netvlad.search.tuning import Questions, Trial, checked_rows, efforts, measure
 from netvlad.types import Note, Reporter, silent
 
 

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from netvlad.datasets import DATASETS
-from netvlad.datasets.getting import SOURCES, Source, get_dataset, source_of
-from netvlad.datasets.unpacking import unpack
+from netvlad.datasets.getting import SOURCES, Source, get_dataset, source_of, unpack
 from netvlad.downloading import RemoteFile, download
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import Note, Progress

@@ -65,27 +65,31 @@ def test_cards_show_what_each_model_answered(tmp_path):
         ("Right in both", 2),
     ]
     card = patterns[0].cards[1]
-    assert (card.name, card.labels, card.positives) == (
+    assert (card["name"], card["labels"], card["positives"]) == (
         "2.png",
-        ("condition: night",),
+        ["condition: night"],
         "1 correct image",
     )
-    assert patterns[0].cards[0].labels == ()
-    a, b = card.models
-    assert (a.right, a.verdict, a.answers[0].name, a.answers[0].distance) == (
+    assert patterns[0].cards[0]["labels"] == []
+    a, b = card["models"]
+    first = a["answers"][0]
+    assert (a["right"], a["verdict"], first["name"], first["distance"]) == (
         True,
         "right",
         "2.png",
         "0 m",
     )
-    assert a.answers[0].similarity == "1.000"
-    assert (b.right, b.verdict) == (False, "first correct image at rank 2")
+    assert first["similarity"] == "1.000"
+    assert (b["right"], b["verdict"]) == (False, "first correct image at rank 2")
     # The wrong descriptor is 0.9 of the next place and √(1 − 0.81) = 0.436 of its own.
-    first = [(x.name, x.correct, x.distance, x.similarity) for x in b.answers[:2]]
-    assert first == [("3.png", False, "100 m", "0.900"), ("2.png", True, "0 m", "0.436")]
-    assert all(pictures[x.picture].uri.startswith("data:image/jpeg") for x in a.answers)
+    keys = ("name", "correct", "distance", "similarity")
+    assert [tuple(x[key] for key in keys) for x in b["answers"][:2]] == [
+        ("3.png", False, "100 m", "0.900"),
+        ("2.png", True, "0 m", "0.436"),
+    ]
+    assert all(pictures[x["picture"]].uri.startswith("data:image/jpeg") for x in a["answers"])
     # The query and the answer of one name are one file.
-    assert card.picture == a.answers[0].picture
+    assert card["picture"] == first["picture"]
 
 
 def test_an_unreadable_query_and_a_missing_file(tmp_path):
@@ -93,11 +97,12 @@ def test_an_unreadable_query_and_a_missing_file(tmp_path):
     (tmp_path / "5.png").write_bytes(b"no picture")
     dataset = dataset_of(tmp_path, 8)
     patterns, pictures = made(comparison_of(dataset, {"a": A}, unreadable=[5]))
-    cards = {card.name: card for pattern in patterns for card in pattern.cards}
+    cards = {card["name"]: card for pattern in patterns for card in pattern.cards}
     assert patterns[0].title == "Wrong"
-    assert pictures[cards["5.png"].picture].reason == "is not an image that can be read"
-    assert (cards["5.png"].models[0].answers, cards["5.png"].models[0].verdict) == ((), "no answer")
-    assert pictures[cards["7.png"].picture].reason == "the file does not exist"
+    assert pictures[cards["5.png"]["picture"]].reason == "is not an image that can be read"
+    (answers,) = cards["5.png"]["models"]
+    assert (answers["answers"], answers["verdict"]) == ([], "no answer")
+    assert pictures[cards["7.png"]["picture"]].reason == "the file does not exist"
 
 
 def test_queries_without_a_correct_image_are_counted_and_come_last(tmp_path):
@@ -108,7 +113,7 @@ def test_queries_without_a_correct_image_are_counted_and_come_last(tmp_path):
     dataset = replace(dataset, queries=replace(dataset.queries, positions=positions))
     wrong, _ = made(comparison_of(dataset, {"a": A}))[0]
     assert wrong.text == "4 queries of 8, 2 of them without any correct image."
-    assert [card.name for card in wrong.cards] == ["3.png", "7.png", "4.png", "5.png"]
+    assert [card["name"] for card in wrong.cards] == ["3.png", "7.png", "4.png", "5.png"]
 
 
 @pytest.mark.parametrize("room", [0, 10, 40, 83, 128, 250])
@@ -128,7 +133,7 @@ def test_the_room_is_kept_and_used(tmp_path, room):
     cards = [len(p.cards) for p in patterns]
     # All are shown, or the next would not have had room: it has at most so many pictures.
     assert sum(cards) == 64 or room - len(pictures) < 2 + 3 * TOP
-    glowing = [c.models[1].overlay is not None for p in patterns for c in p.cards]
+    glowing = [c["models"][1]["overlay"] is not None for p in patterns for c in p.cards]
     assert sum(glowing) == sum(min(count, FIRST_CARDS) for count in cards)
     assert all("queries.csv" in p.text for p in patterns if len(p.cards) < len(p.queries))
     assert isinstance(reports[-1], Progress) and reports[-1].done == reports[-1].total == sum(cards)
@@ -146,17 +151,17 @@ def test_overlays_belong_to_their_model_and_get_the_query(tmp_path):
 
     comparison = comparison_of(dataset_of(tmp_path, 8), {"a": A, "b": B})
     patterns, pictures = made(comparison, overlays={"b": overlay})
-    cards = {card.name: card for pattern in patterns for card in pattern.cards}
+    cards = {card["name"]: card for pattern in patterns for card in pattern.cards}
     assert sorted(asked) == sorted(tmp_path / name for name in cards)
-    assert all(card.models[0].overlay is None for card in cards.values())
-    assert cards["0.png"].models[1].overlay is None
-    assert pictures[cards["1.png"].models[1].overlay].uri.endswith("xx")
+    assert all(card["models"][0]["overlay"] is None for card in cards.values())
+    assert cards["0.png"]["models"][1]["overlay"] is None
+    assert pictures[cards["1.png"]["models"][1]["overlay"]].uri.endswith("xx")
 
 
 def test_the_first_queries_of_a_pattern_are_spread(tmp_path):
     photos(tmp_path, 40)
     comparison = comparison_of(dataset_of(tmp_path, 40), {"a": [True] * 40})
     (pattern,), pictures = made(comparison)
-    names = [card.name for card in pattern.cards]
+    names = [card["name"] for card in pattern.cards]
     assert names[:FIRST_CARDS] == ["5.png", "15.png", "25.png", "35.png"]
     assert len(names) == len(set(names)) == len(pictures) == 40

@@ -9,7 +9,7 @@ from rich.table import Table
 from netvlad.evaluation.confidence import ConfidenceMeasures
 from netvlad.index.build import Change
 from netvlad.index.places import Places
-from netvlad.search.trials import Trial
+from netvlad.search.tuning import Trial
 
 
 def change_line(name: str, change: Change) -> str:

@@ -33,16 +33,11 @@ def check_dataset(
     """Check a data set: every image, every position, and that no place is in two splits.
 
     Args:
-        name: a key of :data:`netvlad.datasets.DATASETS`.
-        data_dir: the folder it lies in.
+        name, data_dir, utm_zone: see :func:`netvlad.datasets.open_dataset`.
         split: one split; None checks all that are there, and compares them.
-        utm_zone: see :func:`netvlad.datasets.open_dataset`.
         fast: read the headers of images only, instead of decoding them.
         threads: how many read images at once.
         report: called with the progress.
-
-    Returns:
-        what was found. :func:`are_apart` says which splits must not share places and pictures.
 
     Raises:
         SettingsError: there is no such data set or split, or no split can be found to check.
@@ -50,18 +45,18 @@ def check_dataset(
     """
     if threads < 1:
         raise SettingsError(f"threads is {threads}; give 1 or more")
-    if split is not None:
-        datasets = [open_dataset(name, data_dir, split, utm_zone=utm_zone)]
-        unopened: list[Finding] = []
+    more: list[Finding] = []
+    if split is None:
+        datasets, more = _open_all(name, Path(data_dir), utm_zone)
     else:
-        datasets, unopened = _open_all(name, Path(data_dir), utm_zone)
+        datasets = [open_dataset(name, data_dir, split, utm_zone=utm_zone)]
+        if len(splits_on_disk(name, Path(data_dir))) > 1:
+            what = f"only {split} was checked, so it was not compared with other splits"
+            more = [finding("not-compared", split, what)]
     checkup = check_splits(
         datasets, record=DATASETS[name], fast=fast, threads=threads, report=report
     )
-    if split is not None and len(splits_on_disk(name, Path(data_dir))) > 1:
-        what = f"only {split} was checked, so it was not compared with other splits"
-        unopened.append(finding("not-compared", split, what))
-    return replace(checkup, findings=worst_first([*checkup.findings, *unopened]))
+    return replace(checkup, findings=worst_first([*checkup.findings, *more]))
 
 
 def check_splits(
@@ -72,14 +67,9 @@ def check_splits(
     threads: int = 8,
     report: Reporter = silent,
 ) -> Checkup:
-    """Check splits that are open already.
+    """Check one or more open splits of one data set, as :func:`check_dataset` does.
 
-    Args:
-        datasets: one or more splits of one data set.
-        record: what was published about it, to compare the counts with.
-        fast: read the headers of images only.
-        threads: how many read images at once.
-        report: called with the progress.
+    ``record`` is what was published about it, to compare the counts with.
     """
     findings: list[Finding] = []
     for dataset in datasets:

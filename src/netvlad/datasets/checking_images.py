@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,14 +28,9 @@ Looked = TypeVar("Looked")
 
 
 class ListedImage(NamedTuple):
-    """One row of a split.
+    """One row of a split; its role is ``"database"`` or ``"queries"``.
 
-    Attributes:
-        split: its split.
-        role: ``"database"`` or ``"queries"``.
-        name: as the data set has it.
-        path: the file.
-        timed: whether the split tells the moment of its queries and its database images.
+    ``timed`` tells whether the split knows the moment of its queries and its database images.
     """
 
     split: str
@@ -72,43 +67,28 @@ def listed_images(dataset: PlaceDataset) -> Iterator[ListedImage]:
 def examine_images(
     paths: Sequence[Path], *, fast: bool = False, threads: int = 8, report: Reporter = silent
 ) -> list[ImageState]:
-    """Look at image files in several threads.
+    """Look at image files in several threads: one state per path.
 
-    Args:
-        paths: the files.
-        fast: read headers only. Equal files are still found: those of equal length and equal ends
-            are compared by all of their bytes. Otherwise every image is decoded, and pictures whose
-            pixels are equal are found whatever their metadata and lossless format.
-        threads: how many; at least 1.
-        report: progress, "Checking images".
-
-    Returns:
-        one state per path.
+    Every image is decoded, and pictures whose pixels are equal are found whatever their metadata
+    and lossless format. ``fast`` reads headers only. Equal files are still found: those of equal
+    length and equal ends are compared by all of their bytes.
     """
     look = _header if fast else _decoded
     states = list(_in_threads(look, paths, threads, "Checking images", report))
     if not fast:
         return states
-    suspects = defaultdict(list)
-    for i, state in enumerate(states):
-        if state.content:
-            suspects[state.content].append(i)
-    again = [i for group in suspects.values() if len(group) > 1 for i in group]
+    times = Counter(state.content for state in states if state.content)
+    again = [i for i, state in enumerate(states) if times[state.content] > 1]
     whole = _in_threads(_whole, [paths[i] for i in again], threads, "Comparing files", report)
     found = dict(zip(again, whole, strict=True))
     return [replace(state, content=found.get(i, b"")) for i, state in enumerate(states)]
 
 
 def image_findings(rows: Sequence[ListedImage], states: Sequence[ImageState]) -> list[Finding]:
-    """Which images are missing or cannot be decoded, a finding for each split.
-
-    Args:
-        rows: the rows of all splits.
-        states: what :func:`examine_images` found for each row.
-    """
+    """Which of the rows are missing or cannot be decoded, a finding for each split."""
     findings = []
     for split in dict.fromkeys(row.split for row in rows):
-        here = [(row, states[i]) for i, row in enumerate(rows) if row.split == split]
+        here = [pair for pair in zip(rows, states, strict=True) if pair[0].split == split]
         missing = [str(row.path) for row, state in here if state.missing]
         damaged = [f"{row.name}: {state.trouble}" for row, state in here if state.trouble]
         for kind, what, concerned in (
@@ -123,13 +103,7 @@ def image_findings(rows: Sequence[ListedImage], states: Sequence[ImageState]) ->
 def duplicate_findings(
     rows: Sequence[ListedImage], states: Sequence[ImageState], *, apart: Callable[[str, str], bool]
 ) -> list[Finding]:
-    """Pictures in two splits, in the queries and the database, or listed more than once.
-
-    Args:
-        rows: the rows of all splits.
-        states: what :func:`examine_images` found for each row.
-        apart: whether two splits must not share a picture.
-    """
+    """Pictures in two splits that are to be ``apart``, in queries and database, or listed twice."""
     groups = defaultdict(list)
     for row, state in zip(rows, states, strict=True):
         groups[state.content or str(row.path).encode(errors="surrogateescape")].append(row)
@@ -144,8 +118,7 @@ def duplicate_findings(
             database = [row for row in here if row.role == "database"]
             queries = [row for row in here if row.role == "queries"]
             if database and queries:
-                # Where queries are database images by design, time stamps keep them from being
-                # found.
+                # Queries that are database images by design are kept from it by time stamps.
                 by_design = queries[0].timed and any(r.path == queries[0].path for r in database)
                 kind = "repeated" if by_design else "query-in-database"
                 pairs[kind, split].append(_pair(queries[0], database[0]))
@@ -171,8 +144,7 @@ def _in_threads(
     report: Reporter,
 ) -> Iterator[Looked]:
     """``look`` at every path, in their order."""
-    starts = range(0, len(paths), _FILES_AT_ONCE)
-    blocks = [paths[start : start + _FILES_AT_ONCE] for start in starts]
+    blocks = [paths[i : i + _FILES_AT_ONCE] for i in range(0, len(paths), _FILES_AT_ONCE)]
     pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="netvlad-check")
     done = 0
     try:
@@ -193,10 +165,8 @@ def _in_threads(
 def _is_missing(path: Path) -> bool:
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # it is there, and whoever opens it meets the trouble
-        return False
+    except OSError as error:  # of another error whoever opens it has to tell
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 

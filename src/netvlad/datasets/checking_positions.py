@@ -48,10 +48,8 @@ def position_findings(dataset: PlaceDataset) -> list[Finding]:
 def shared_places(first: PlaceDataset, second: PlaceDataset) -> list[Finding]:
     """Whether images of two splits lie within the radius of each other.
 
-    Cities are compared with themselves alone, where both splits tell them.
-
-    Returns:
-        one finding, or none.
+    Cities are compared with themselves alone, where both splits tell them. The result is one
+    finding, or none.
     """
     a, b = (dataset.database.joined(dataset.queries) for dataset in (first, second))
     if a.positions is None or b.positions is None:
@@ -184,12 +182,10 @@ class _Positions:
 
 def _positives(dataset: PlaceDataset, near: Neighbours, within: str) -> list[Finding]:
     names = [dataset.queries.names[i] for i in np.flatnonzero(near.counts() == 0)]
-    if not names:
-        return []
-    everywhere = len(names) == len(dataset.queries)
-    kind = "no-positives-at-all" if everywhere else "queries-without-positives"
+    every = len(dataset.queries)
+    kind = "no-positives-at-all" if len(names) == every else "queries-without-positives"
     what = f"queries without a correct database image{within}"
-    return [finding(kind, dataset.split, what, names, of=len(dataset.queries))]
+    return [finding(kind, dataset.split, what, names, of=every)] if names else []
 
 
 def _in_each_city(

@@ -49,12 +49,9 @@ def convert_dataset(
     Args:
         dataset: the split.
         to: the layout.
-        output: the folder to write into.
+        output: the folder to write into; the folder or file that was made is returned.
         copy: copy images instead of linking to them; for ``utm-names`` alone.
         report: called with the progress.
-
-    Returns:
-        the folder or the file that was made.
 
     Raises:
         SettingsError: what would be written exists already; or ``copy`` has no meaning here.
@@ -64,10 +61,8 @@ def convert_dataset(
     if copy and to != "utm-names":
         raise SettingsError(f"--copy makes no sense with --to {to}, which moves no image")
     if dataset.positives is not None:
-        raise DataError(
-            f"{dataset.name} says image by image what is correct, which the layout {to} cannot "
-            "hold; read it as it is"
-        )
+        told = f"{dataset.name} says image by image what is correct"
+        raise DataError(f"{told}, which the layout {to} cannot hold; read it as it is")
     # A split may name a part behind a colon, which is no good for a file.
     split = dataset.split.replace(":", "-")
     target = {
@@ -87,16 +82,11 @@ def convert_dataset(
 
 
 def utm_name(images: ImageSet, index: int, place: tuple[float, float], number: int) -> str:
-    """The name of an image that tells its position, as Berton et al. lay it down.
+    """The name of image ``index`` that tells its position, as Berton et al. lay it down.
 
     ``@easting@northing@zone@band@latitude@longitude@panorama@tile@heading@pitch@roll@height@time@
-    note@.suffix``; the note is a number, which keeps names apart, and the image's own name.
-
-    Args:
-        images: the image set, positions included.
-        index: which of its images.
-        place: latitude and longitude; NaN when the zone is not known.
-        number: another one for each image.
+    note@.suffix``; the note is ``number``, which keeps names apart, and the image's own name.
+    ``place`` is latitude and longitude; NaN when the zone is not known.
     """
     assert images.positions is not None
     east, north = images.positions[index]
@@ -141,10 +131,8 @@ def _write_named_images(target: Path, dataset: PlaceDataset, copy: bool, report:
                     stage = "Copying images" if copy else "Linking images"
                     report(Progress(stage, done, total))
             if left_out - before == len(images):
-                raise DataError(
-                    f"{dataset.name} {dataset.split}: no image of the {role} has a position, so "
-                    "none can be named by it"
-                )
+                told = f"no image of the {role} has a position, so none can be named by it"
+                raise DataError(f"{dataset.name} {dataset.split}: {told}")
     if left_out:
         report(Note(f"{left_out} of {counted(total, 'images')} have no position and are left out."))
 

@@ -26,16 +26,14 @@ FAULTS = {
 }
 """The kinds of faults, worst first, and what to do about each."""
 
-NOTES = {
-    "no-ground-truth": "",
-    "queries-without-positives": "",
-    "counts": "",
-    "repeated": "",
-    "not-there": "",
+_NOTES = ("no-ground-truth", "queries-without-positives", "counts", "repeated", "not-there")
+_REMEDIES = {
+    **FAULTS,
+    **dict.fromkeys(_NOTES, ""),
     "not-compared": "leave --split out",
     "reader": "",
 }
-"""The kinds of notes, in the order in which they are told, and what to do about each."""
+"""The same with notes behind them, in the order in which they are told."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Finding:
     """One thing that is wrong, or worth knowing.
 
     Attributes:
-        kind: a key of :data:`FAULTS` or :data:`NOTES`.
+        kind: a key of :data:`FAULTS`, or that of a note.
         split: the split, or the two splits ("train, test"), that it concerns.
         count: how many images, pictures or queries it concerns; 0 where nothing is counted.
         of: how many there are in all; 0 where that says nothing.
@@ -101,11 +99,10 @@ def finding(
 ) -> Finding:
     """A finding with the remedy of its kind; it counts the images concerned, and names a few."""
     count = len(concerned) if count is None else count
-    remedy = {**FAULTS, **NOTES}[kind]
-    return Finding(kind, split, count, of, what, remedy, tuple(concerned[:EXAMPLES]))
+    return Finding(kind, split, count, of, what, _REMEDIES[kind], tuple(concerned[:EXAMPLES]))
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Faults before notes, by their kind, and the more frequent first."""
-    order = {kind: place for place, kind in enumerate((*FAULTS, *NOTES))}
-    return tuple(sorted(findings, key=lambda found: (order[found.kind], -found.count)))
+    order = list(_REMEDIES)
+    return tuple(sorted(findings, key=lambda found: (order.index(found.kind), -found.count)))

@@ -1,18 +1,34 @@
-"""Fetching a data set: what is open is downloaded, verified and unpacked, the rest is explained."""
+"""Fetching a data set: what is open is downloaded, verified and unpacked, the rest is explained.
 
-from collections.abc import Mapping
+Nothing that is unpacked leaves the folder, and nothing is overwritten.
+"""
+
+import filecmp
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from netvlad.datasets.registry import DATASETS
-from netvlad.datasets.unpacking import is_archive, unpack
 from netvlad.downloading import RemoteFile, download
-from netvlad.errors import SettingsError
-from netvlad.storage import Journal, locked
-from netvlad.types import Note, Reporter, counted, silent
+from netvlad.errors import DataError, SettingsError, StorageError
+from netvlad.storage import Journal, locked, require_space
+from netvlad.types import Note, Progress, Reporter, counted, silent
 
 _JOURNAL = ".netvlad-get.json"
 _LOCK = ".netvlad-get.lock"
+
+_Member = tuple[str, int, Callable[[], Any]]
+"""A regular file of an archive: its name, its length, and what opens it."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +94,11 @@ pitts30k_test_gt.npy
 
 def _of_gsv_cities(folder: str, prefix: str) -> Source:
     files = []
-    for line in _GSV_FILES.split("\n"):
-        name, size, sha256, *_ = f"{line}  ".split(" ")
+    for name, *known in map(str.split, _GSV_FILES.strip().splitlines()):
         if name.startswith(f"{prefix}_"):
+            size, sha256 = (int(known[0]), known[1]) if known else (None, None)
             url = f"{_GSV_CITIES}/{folder}/{name}"
-            length = int(size) if size else None
-            files.append(RemoteFile(url=url, name=name, size_bytes=length, sha256=sha256 or None))
+            files.append(RemoteFile(url=url, name=name, size_bytes=size, sha256=sha256))
     return Source(tuple(files))
 
 
@@ -140,17 +155,14 @@ def source_of(name: str) -> Source:
         SettingsError: there is no data set of that name, or it is a mere format.
     """
     if name not in DATASETS:
-        raise SettingsError(
-            f"there is no data set called {name}; netvlad datasets list shows which there are"
-        )
+        remedy = "netvlad datasets list shows which there are"
+        raise SettingsError(f"there is no data set called {name}; {remedy}")
     found, record = SOURCES.get(name, Source()), DATASETS[name]
     if found.by_hand is not None:
         return found
     if not record.source:
-        raise SettingsError(
-            f"{name} is a format for your own images, not something to fetch; they should lie as "
-            f"{record.layout}"
-        )
+        told = "a format for your own images, not something to fetch"
+        raise SettingsError(f"{name} is {told}; they should lie as {record.layout}")
     by_hand = (
         f"Get the images from: {record.source}.",
         f"Let them lie in the data folder as {record.layout}.",
@@ -175,7 +187,7 @@ def get_dataset(
         source: where it is to be had; None takes :func:`source_of`.
         keep_archives: leave archives there after unpacking.
         report: called with the progress.
-        wait_s: before a broken connection is taken up again.
+        wait_s: seconds before a broken connection is taken up again.
 
     Raises:
         SettingsError: there is no such data set, or nothing to fetch.
@@ -194,7 +206,7 @@ def get_dataset(
                 had.append(file.name)
                 continue
             path = download(file, data_dir, report=report, wait_s=wait_s)
-            if is_archive(path):
+            if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
                 into = data_dir / file.into
                 count = unpack(path, into, report=report)
                 report(Note(f"{file.name}: {counted(count, 'files')} unpacked into {into}."))
@@ -203,3 +215,106 @@ def get_dataset(
             journal.add({"url": file.url, "sha256": file.sha256})
             fetched.append(file.name)
     return Got(tuple(fetched), tuple(had), found.by_hand or ())
+
+
+def unpack(archive: Path, folder: Path, *, report: Reporter = silent) -> int:
+    """Unpack a zip or a tar archive (plain, gzip, bzip2 or xz); how many files it holds.
+
+    Files appear when all of them could be unpacked. One that is there already is left alone when
+    it is the same, and otherwise nothing is unpacked: no image is ever overwritten. The folder is
+    made if need be.
+
+    Raises:
+        DataError: it is no archive or damaged; a member would lie outside ``folder``, is a link or
+            no regular file; or another file of that name exists.
+        StorageError: a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=folder) as name:
+            temporary = Path(name)
+            with _opened(archive) as members:
+                require_space(folder, sum(size for _, size, _ in members), "unpacking")
+                for done, (member, _, opened) in enumerate(members, 1):
+                    target = temporary / member
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with _errors_of(archive), opened() as source, target.open("xb") as out:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                    report(Progress(f"Unpacking {archive.name}", done, len(members), "files"))
+            _move_all(temporary, folder)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return len(members)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[list[_Member]]:
+    """The members of an open archive."""
+    with ExitStack() as stack:
+        with _errors_of(path):
+            if zipfile.is_zipfile(path):
+                members = _zip_members(path, stack.enter_context(zipfile.ZipFile(path)))
+            elif tarfile.is_tarfile(path):
+                members = _tar_members(path, stack.enter_context(tarfile.open(path)))
+            else:
+                raise DataError(f"{path}: is neither a zip nor a tar archive; fetch it again")
+        yield members
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """What the readers of archives raise on damaged ones, as one error."""
+    try:
+        yield
+    except (DataError, StorageError, KeyboardInterrupt):
+        raise
+    except OSError as error:
+        # A full disk is no fault of the archive; a damaged stream has no error number.
+        if error.errno is not None:
+            raise
+        raise DataError(f"{path}: is damaged ({error}); delete it and fetch it again") from error
+    except Exception as error:  # zlib, lzma, struct, RuntimeError of a password, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: cannot be unpacked ({reason})") from error
+
+
+def _zip_members(path: Path, archive: zipfile.ZipFile) -> list[_Member]:
+    members: list[_Member] = []
+    for entry in archive.infolist():
+        mode = stat.S_IFMT(entry.external_attr >> 16)
+        _check(path, entry.filename, mode in (0, stat.S_IFREG, stat.S_IFDIR))
+        if not entry.is_dir():
+            members.append((entry.filename, entry.file_size, partial(archive.open, entry)))
+    return members
+
+
+def _tar_members(path: Path, archive: tarfile.TarFile) -> list[_Member]:
+    members: list[_Member] = []
+    for entry in archive.getmembers():
+        _check(path, entry.name, entry.isreg() or entry.isdir())
+        if entry.isreg():
+            members.append((entry.name, entry.size, partial(archive.extractfile, entry)))
+    return members
+
+
+def _check(path: Path, name: str, is_plain: bool) -> None:
+    """Refuse links, devices, and names that lead out of the folder on any system."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name):
+        raise DataError(f"{path}: {name!r} would be unpacked outside the folder; do not trust it")
+    if not is_plain:
+        raise DataError(f"{path}: {name} is a link or a device; unpack it by hand")
+
+
+def _move_all(source: Path, folder: Path) -> None:
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    fresh = [file for file in files if not os.path.lexists(folder / file)]
+    for file in sorted(set(files) - set(fresh)):
+        there = folder / file
+        if not there.is_file() or not filecmp.cmp(source / file, there, shallow=False):
+            told = "exists already and is another file than the archive's"
+            raise DataError(f"{there}: {told}; move it away")
+    for file in fresh:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        # A folder of the data set may be a link to another disk, where a rename does not reach.
+        shutil.move(source / file, folder / file)

@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from netvlad.datasets.city_records import CITY_RECORDS
 from netvlad.datasets.format_records import FORMAT_RECORDS
+from netvlad.datasets.published_records import PUBLISHED_RECORDS
 from netvlad.datasets.record import DatasetRecord, Reader
-from netvlad.datasets.traverse_records import TRAVERSE_RECORDS
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import PlaceDataset
 
 __all__ = ["DATASETS", "DatasetRecord", "Reader", "open_dataset"]
 
 DATASETS: dict[str, DatasetRecord] = {
-    record.name: record for record in (*CITY_RECORDS, *TRAVERSE_RECORDS, *FORMAT_RECORDS)
+    record.name: record for record in (*PUBLISHED_RECORDS, *FORMAT_RECORDS)
 }
 """All records by their name."""
 
@@ -77,9 +76,8 @@ def open_dataset(
     if radius_m is None:
         return dataset
     if dataset.positives is not None:
-        raise SettingsError(
-            f"radius_m is {radius_m} but {name} says image by image what is correct; leave it out"
-        )
+        told = f"{name} says image by image what is correct"
+        raise SettingsError(f"radius_m is {radius_m} but {told}; leave it out")
     return replace(dataset, radius_m=radius_m, train_radius_m=min(dataset.train_radius_m, radius_m))
 
 

@@ -60,17 +60,9 @@ class SplitSettings:
 def copies_among(
     paths: Sequence[Path], *, threads: int = 8, report: Reporter = silent
 ) -> NDArray[np.bool_]:
-    """Which files are copies of an earlier one, byte by byte.
+    """(N,) which of N files are copies of an earlier one, byte by byte.
 
     People's folders have them, and one of the two might become a query of the other.
-
-    Args:
-        paths: N files.
-        threads: how many read at once.
-        report: called with the progress.
-
-    Returns:
-        (N,) true for all but the first of equal files.
     """
     seen: set[bytes] = set()
     copies = np.zeros(len(paths), bool)
@@ -119,9 +111,8 @@ def split_strips(positions: NDArray[np.float64], settings: SplitSettings | None 
     settings = settings or SplitSettings()
     known = np.flatnonzero(np.isfinite(positions).all(axis=1))
     if len(known) == 0:
-        raise DataError(
-            "no photo has a position; give a table with --positions, or photos with GPS in EXIF"
-        )
+        remedy = "give a table with --positions, or photos with GPS in EXIF"
+        raise DataError(f"no photo has a position; {remedy}")
     shares = {"train": 1 - settings.val - settings.test, "val": settings.val, "test": settings.test}
     names = tuple(name for name, share in shares.items() if share > 0)
     along = _along_axis(positions[known])
@@ -136,39 +127,27 @@ def split_strips(positions: NDArray[np.float64], settings: SplitSettings | None 
         is_query[members] = queries
         places.append(count)
         if count < LEAST_PLACES:
-            raise DataError(
-                f"{name} would have {count} places, fewer than {LEAST_PLACES}; give more photos, a "
-                f"smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
-            )
+            remedy = f"a smaller --gap-m (now {settings.gap_m:g}), or a larger share of them"
+            told = f"{name} would have {count} places, fewer than {LEAST_PLACES}"
+            raise DataError(f"{told}; give more photos, {remedy}")
         if not queries.any():
-            raise DataError(
-                f"{name} would have no queries, because no two of its photos are within "
-                f"{settings.place_m:g} m; give a larger --place-m, or more photos of the same "
-                "places"
-            )
-    return Strips(
-        names=names,
-        split=split,
-        is_query=is_query,
-        in_gap=int((strip == -1).sum()),
-        without_position=len(positions) - len(known),
-        places=tuple(places),
-    )
+            told = f"because no two of its photos are within {settings.place_m:g} m"
+            remedy = "give a larger --place-m, or more photos of the same places"
+            raise DataError(f"{name} would have no queries, {told}; {remedy}")
+    in_gap, without_position = int((strip == -1).sum()), len(positions) - len(known)
+    return Strips(names, split, is_query, in_gap, without_position, tuple(places))
 
 
 def write_strips(
     output: Path, photos: ImageSet, strips: Strips, *, relative: bool = False
 ) -> tuple[Path, ...]:
-    """Write a table for each split. The photos themselves are neither copied nor touched.
+    """Write a table for each split, and return them. No photo is copied or touched.
 
     Args:
         output: the folder of the tables; made if need be.
         photos: the photos that were divided.
         strips: what :func:`split_strips` made of their positions.
         relative: write paths relative to ``output`` instead of absolute ones.
-
-    Returns:
-        the tables.
 
     Raises:
         SettingsError: a table of that name exists.

@@ -15,7 +15,7 @@ from torch import Tensor
 from netvlad.descriptors import passes
 from netvlad.errors import ImageError, SettingsError, StorageError
 from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
+from netvlad.images.listing import images_fingerprint
 from netvlad.models import Describer
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.storage import Journal, locked, read_json, require_space, write_json

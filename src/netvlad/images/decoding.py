@@ -25,9 +25,8 @@ _MAX_BYTES = 1 << 28
 def decode_whole(file: IO[bytes], image: JpegImageFile) -> NDArray[np.uint8] | None:
     """Decode a sound grey or colour JPEG at its own size, as stored, EXIF orientation unapplied.
 
-    Args:
-        file: the open file; its position is moved, to which Pillow is indifferent.
-        image: the same file as Pillow opened it: its header is read, its pixels are not.
+    ``image`` is the same file as Pillow opened it: its header is read, its pixels are not. The
+    file's position is moved, to which Pillow is indifferent.
 
     Returns:
         (H, W, 3) uint8 RGB, pixel for pixel what Pillow decodes; None where Pillow has to do it:
@@ -59,9 +58,8 @@ def reduce_while_decoding(
     Enough is twice ``size`` in both directions, so that the antialiased resize to ``size`` that
     follows still averages over pixels.
 
-    Args:
-        image: opened, but not decoded yet.
-        size: (width, height) that is wanted, before the EXIF orientation turns it.
+    ``size`` is the (width, height) that is wanted, before the EXIF orientation turns the image,
+    which is not decoded yet.
 
     Returns:
         (left, upper, right, lower) of the picture in reduced pixels: where a side is no multiple
@@ -143,14 +141,9 @@ def read_image(path: Path | str, *, resize: Resize = None) -> Pixels:
 
 
 def upright_rgb(image: Image.Image, *, resize: Resize = None) -> Pixels:
-    """A Pillow image as :func:`read_image` gives it from a file: upright, 8-bit RGB.
+    """A Pillow image of any mode as :func:`read_image` gives it: (H, W, 3) uint8, upright RGB.
 
-    Args:
-        image: of any mode; an EXIF orientation that it still has is applied.
-        resize: as for :func:`read_image`.
-
-    Returns:
-        (H, W, 3) uint8.
+    An EXIF orientation that it still has is applied.
 
     Raises:
         ImageError: it comes from a file that is damaged, and was not decoded yet.
@@ -163,11 +156,9 @@ def upright_rgb(image: Image.Image, *, resize: Resize = None) -> Pixels:
 
 
 def check_resize(resize: Resize) -> None:
-    """Check a size before the first image is read.
+    """Raise a :class:`SettingsError` before the first image is read.
 
-    Raises:
-        SettingsError: it is not two positive numbers with at most 50 megapixels together, nor one
-            positive number.
+    That is for what is not two positive numbers (at most 50 megapixels), nor one positive number.
     """
     if resize is None:
         return
@@ -176,9 +167,8 @@ def check_resize(resize: Resize) -> None:
             raise SettingsError(f"resize is {resize}; give the pixels of the longer side")
         return
     if len(resize) != 2 or min(resize) < 1 or resize[0] * resize[1] > MAX_PIXELS:
-        raise SettingsError(
-            f"resize is {resize}; give a height and a width in pixels, such as 480 and 640"
-        )
+        remedy = "give a height and a width in pixels, such as 480 and 640"
+        raise SettingsError(f"resize is {resize}; {remedy}")
 
 
 def size_after(resize: Resize, height: int, width: int) -> tuple[int, int]:
@@ -236,11 +226,7 @@ def _open_image(file: IO[bytes], path: Path | str) -> Image.Image:
 
 
 def _register_heif(path: Path | str) -> None:
-    """Teach Pillow HEIF, which it does not know by itself, where the extra is installed.
-
-    Raises:
-        ImageError: it is not.
-    """
+    """Teach Pillow HEIF, which it does not know by itself, where the extra is installed."""
     if "HEIF" in Image.OPEN:
         return
     try:
@@ -255,10 +241,8 @@ def _check_pixels(image: Image.Image, path: Path | str, resize: Resize) -> None:
     limit = MAX_PIXELS if resize is None else MAX_PIXELS_TO_RESIZE
     if pixels > limit:
         remedy = "make it smaller" if resize else "shrink it while reading with --resize HxW"
-        raise ImageError(
-            path,
-            f"has {pixels / 1e6:.0f} megapixels, more than the {limit / 1e6:.0f} allowed; {remedy}",
-        )
+        told = f"has {pixels / 1e6:.0f} megapixels, more than the {limit / 1e6:.0f} allowed"
+        raise ImageError(path, f"{told}; {remedy}")
 
 
 def _read_jpeg(file: IO[bytes], image: JpegImageFile, resize: Resize) -> Pixels:
@@ -298,9 +282,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    if orientation not in _UPRIGHT:
-        return image
-    return image.transpose(_UPRIGHT[orientation])
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

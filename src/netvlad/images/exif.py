@@ -24,6 +24,10 @@ _LOWEST_M, _HIGHEST_M = -11_000.0, 100_000.0
 _FIRST_GPS_YEAR = 1990
 _MAX_EXIF_BYTES = 1 << 24
 
+_PLACE = (
+    (_GPS.GPSLatitude, _GPS.GPSLatitudeRef, "NS", 90),
+    (_GPS.GPSLongitude, _GPS.GPSLongitudeRef, "EW", 180),
+)
 _Tags = Mapping[int, Any]
 
 
@@ -55,19 +59,13 @@ class PhotoFacts:
 
     def completed_by(self, other: "PhotoFacts", source: str) -> "PhotoFacts":
         """This, with what only ``other`` knows; a position and its altitude stay together."""
-        facts = self
-        if math.isnan(self.latitude) and not math.isnan(other.latitude):
-            facts = replace(
-                facts,
-                latitude=other.latitude,
-                longitude=other.longitude,
-                altitude=other.altitude,
-                source=source,
-            )
+        told = math.isnan(self.latitude) and not math.isnan(other.latitude)
+        place = replace(other, source=source) if told else self
         return replace(
-            facts,
+            place,
             heading=other.heading if math.isnan(self.heading) else self.heading,
             time=other.time if math.isnan(self.time) else self.time,
+            without_reference=self.without_reference,
         )
 
 
@@ -77,11 +75,8 @@ def read_exif(path: Path | str) -> tuple[PhotoFacts, str]:
     Reads headers only, never pixels, of JPEG, PNG, WEBP and TIFF files. A latitude or longitude
     without its N, S, E or W is unknown, as is any value out of its range. Latitude and longitude 0
     ("null island") mean that there was no fix, unless the receiver says that there was one, by its
-    status or by a whole GPS date and time.
-
-    Args:
-        path: the file. One that is missing, is no image, has no metadata or damaged ones is no
-            error: what cannot be read is unknown.
+    status or by a whole GPS date and time. A file that is missing, is no image, has no metadata or
+    damaged ones is no error: what cannot be read is unknown.
 
     Returns:
         the facts, and the XMP packet of a JPEG, ``""`` without one.
@@ -95,10 +90,8 @@ def read_exif(path: Path | str) -> tuple[PhotoFacts, str]:
             exif, xmp = _exif_and_xmp(file)
             if exif is None:
                 return PhotoFacts(), xmp
-            camera, gps = (
-                _directory(exif, ExifTags.IFD.Exif),
-                _directory(exif, ExifTags.IFD.GPSInfo),
-            )
+            camera = _directory(exif, ExifTags.IFD.Exif)
+            gps = _directory(exif, ExifTags.IFD.GPSInfo)
             clock = {int(_EXIF.DateTime): exif.get(_EXIF.DateTime)}
     except Exception:  # metadata are anything but well-formed, and Pillow raises what it meets
         return PhotoFacts(), xmp
@@ -134,9 +127,8 @@ def _exif_and_xmp(file: IO[bytes]) -> tuple[Image.Exif | None, str]:
         content = _chunk(file, 12, b"EXIF", byteorder="little")
     else:
         return None, ""
-    if content is None:
-        return None, ""
-    exif.load(content)
+    if content is not None:
+        exif.load(content)
     return exif, ""
 
 
@@ -164,8 +156,7 @@ def _directory(exif: Image.Exif, directory: int) -> _Tags:
 
 
 def _position(gps: _Tags, *, has_time: bool) -> tuple[float, float]:
-    latitude = _degrees(gps, _GPS.GPSLatitude, _GPS.GPSLatitudeRef, "NS", 90)
-    longitude = _degrees(gps, _GPS.GPSLongitude, _GPS.GPSLongitudeRef, "EW", 180)
+    latitude, longitude = (_degrees(gps, *fields) for fields in _PLACE)
     unknown = math.isnan(latitude) or math.isnan(longitude)
     has_fix = has_time or _text(gps.get(_GPS.GPSStatus)).upper() == "A"
     if unknown or (latitude == longitude == 0 and not has_fix):
@@ -175,13 +166,9 @@ def _position(gps: _Tags, *, has_time: bool) -> tuple[float, float]:
 
 def _lacks_reference(gps: _Tags) -> bool:
     """Whether there are degrees that would be a position if they said on which half they lie."""
-    pairs = (
-        (_GPS.GPSLatitude, _GPS.GPSLatitudeRef, "NS", 90),
-        (_GPS.GPSLongitude, _GPS.GPSLongitudeRef, "EW", 180),
-    )
-    missing = [(_text(gps.get(ref)).upper() or "?") not in refs for _, ref, refs, _ in pairs]
-    assumed: _Tags = {**gps, **{int(ref): refs[0] for _, ref, refs, _ in pairs}}
-    sizes = [_degrees(assumed, *pair) for pair in pairs]
+    missing = [(_text(gps.get(ref)).upper() or "?") not in refs for _, ref, refs, _ in _PLACE]
+    assumed: _Tags = {**gps, **{int(ref): refs[0] for _, ref, refs, _ in _PLACE}}
+    sizes = [_degrees(assumed, *fields) for fields in _PLACE]
     return any(missing) and not any(map(math.isnan, sizes)) and any(sizes)
 
 
@@ -200,7 +187,7 @@ def _degrees(gps: _Tags, tag: int, ref_tag: int, refs: str, limit: float) -> flo
 
 
 def _altitude(gps: _Tags) -> float:
-    altitude = _number(gps.get(_GPS.GPSAltitude))
+    altitude = finite(gps.get(_GPS.GPSAltitude))
     ref = gps.get(_GPS.GPSAltitudeRef, 0)
     if isinstance(ref, bytes):
         ref = ref[0] if ref else 0
@@ -211,7 +198,7 @@ def _altitude(gps: _Tags) -> float:
 
 
 def _heading(gps: _Tags) -> float:
-    heading = _number(gps.get(_GPS.GPSImgDirection))
+    heading = finite(gps.get(_GPS.GPSImgDirection))
     return heading % 360 if 0 <= heading <= 360 else math.nan
 
 
@@ -258,10 +245,10 @@ def _moment(tags: _Tags, tag: int, offset_tag: int, fraction_tag: int) -> float:
 
 
 def _numbers(value: Any) -> list[float]:
-    return [_number(part) for part in (value if isinstance(value, tuple | list) else (value,))]
+    return [finite(part) for part in (value if isinstance(value, tuple | list) else (value,))]
 
 
-def _number(value: Any) -> float:
+def finite(value: Any) -> float:
     """A rational as a float; NaN where its denominator is zero, or where it is something else."""
     try:
         number = float(value)

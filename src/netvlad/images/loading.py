@@ -89,9 +89,8 @@ def load_batches(
         SettingsError: a setting is out of range (at the call, not at the first batch).
     """
     if batch_size < 1 or threads < 0:
-        raise SettingsError(
-            f"batch_size is {batch_size} and threads is {threads}; at least 1 and 0 are needed"
-        )
+        told = f"batch_size is {batch_size} and threads is {threads}"
+        raise SettingsError(f"{told}; at least 1 and 0 are needed")
     check_resize(resize)
     order = np.arange(len(image_set)) if indices is None else np.asarray(indices, np.int64)
     if len(order) and (order.min() < 0 or order.max() >= len(image_set)):
@@ -117,12 +116,10 @@ class _Loader:
         except ImageError as error:
             # A fresh one: the traceback and the cause would keep half-decoded images alive.
             return ImageError(path, error.reason)
-        if min(pixels.shape[:2]) < self.minimum_size:
-            return ImageError(
-                path,
-                f"is {pixels.shape[0]}×{pixels.shape[1]} pixels (height×width); "
-                f"the model needs at least {self.minimum_size}×{self.minimum_size}",
-            )
+        least, (height, width, _) = self.minimum_size, pixels.shape
+        if min(height, width) < least:
+            needed = f"the model needs at least {least}×{least}"
+            return ImageError(path, f"is {height}×{width} pixels (height×width); {needed}")
         return pixels
 
     def in_order(

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-from netvlad.images.exif import PhotoFacts, read_exif
+from netvlad.images.exif import PhotoFacts, finite, read_exif
 
 _LARGEST_BYTES = 1 << 22
 _SUPPLEMENT = ".supplemental-metadata"
@@ -32,10 +31,7 @@ def read_photo_facts(path: Path | str) -> PhotoFacts:
 
     EXIF comes first (see :func:`~netvlad.images.exif.read_exif`), then XMP inside the photo (drones
     keep their position there), an XMP file beside it, and the JSON file of an account's export.
-
-    Args:
-        path: the file. One that is missing, is no image, has no metadata or damaged ones is no
-            error: what cannot be read is unknown.
+    What cannot be read is unknown, and no error.
     """
     facts, xmp = read_exif(path)
     if xmp and _incomplete(facts):
@@ -51,14 +47,7 @@ def _incomplete(facts: PhotoFacts) -> bool:
 
 
 def sidecar_facts(photo: Path) -> Iterator[tuple[str, PhotoFacts]]:
-    """What the files beside a photo say, those first that are most likely right.
-
-    Args:
-        photo: the photo; its sidecars lie in its folder. Damaged ones say nothing.
-
-    Yields:
-        what a person calls the source (``"JSON"``, ``"XMP"``), and what it says.
-    """
+    """What the files beside a photo say, ``"XMP"`` and ``"JSON"``; damaged ones say nothing."""
     for name in (f"{photo.name}.xmp", f"{photo.stem}.xmp", f"{photo.stem}.XMP"):
         if (text := _text(photo.with_name(name))) is not None:
             yield "XMP", xmp_facts(text)
@@ -115,13 +104,12 @@ def _json_facts(text: str) -> PhotoFacts:
         # What a person has set on the map, then what the camera wrote; 0, 0 means neither.
         for name in ("geoData", "geoDataExif"):
             place = content.get(name) or {}
-            found = place_or_nothing(
-                _number(place.get("latitude")), _number(place.get("longitude"))
-            )
+            degrees = finite(place.get("latitude")), finite(place.get("longitude"))
+            found = _place_or_nothing(*degrees)
             if not math.isnan(found[0]):
-                (latitude, longitude), altitude = found, _number(place.get("altitude"))
+                (latitude, longitude), altitude = found, finite(place.get("altitude"))
                 break
-        return PhotoFacts(latitude, longitude, altitude, time=_number(taken.get("timestamp")))
+        return PhotoFacts(latitude, longitude, altitude, time=finite(taken.get("timestamp")))
     except (ValueError, AttributeError, TypeError):
         return PhotoFacts()
 
@@ -140,7 +128,7 @@ def xmp_facts(text: str) -> PhotoFacts:
         for name, value in (*element.attrib.items(), (element.tag, (element.text or "").strip())):
             if value:
                 values.setdefault(name, value)
-    latitude, longitude = place_or_nothing(
+    latitude, longitude = _place_or_nothing(
         _degrees(values.get(f"{_EXIF}GPSLatitude", ""), "NS"),
         _degrees(values.get(f"{_EXIF}GPSLongitude", ""), "EW"),
     )
@@ -159,7 +147,7 @@ def _drone_position(values: Mapping[str, str]) -> tuple[float, float, float]:
     # Old firmware writes Longtitude.
     names = ("GpsLongitude", "GpsLongtitude")
     longitude = next((values[_DJI + name] for name in names if _DJI + name in values), None)
-    position = place_or_nothing(_rational(values.get(f"{_DJI}GpsLatitude")), _rational(longitude))
+    position = _place_or_nothing(_rational(values.get(f"{_DJI}GpsLatitude")), _rational(longitude))
     return *position, _rational(values.get(f"{_DJI}AbsoluteAltitude"))
 
 
@@ -182,7 +170,7 @@ def _time(values: Mapping[str, str]) -> float:
     return math.nan
 
 
-def place_or_nothing(latitude: float, longitude: float) -> tuple[float, float]:
+def _place_or_nothing(latitude: float, longitude: float) -> tuple[float, float]:
     """Both, or NaN twice where one is unknown or impossible, or both are 0: no position at all."""
     if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
         return math.nan, math.nan
@@ -195,11 +183,3 @@ def _rational(text: str | None) -> float:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
         return math.nan
-
-
-def _number(value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return math.nan
-    return number if math.isfinite(number) else math.nan

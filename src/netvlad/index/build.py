@@ -14,7 +14,7 @@ from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
+from netvlad.images.listing import images_fingerprint
 from netvlad.index.photo_descriptors import (
     Cluster,
     describe_photos,

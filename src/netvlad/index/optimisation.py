@@ -17,8 +17,7 @@ from netvlad.matching.registry import MATCHERS
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.whitening import Whitening
 from netvlad.search.approximate import Structure, build_structure
-from netvlad.search.trials import Trial
-from netvlad.search.tuning import choose_structure
+from netvlad.search.tuning import Trial, choose_structure
 from netvlad.types import Note, Reporter, silent
 
 KINDS = ("auto", "exact", "hnsw", "ivf-pq")

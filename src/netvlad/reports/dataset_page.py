@@ -1,7 +1,7 @@
 """The page that ``netvlad datasets show`` writes: what a data set looks like."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from netvlad.geography import radius_neighbours
 from netvlad.reports.pages import write_page
-from netvlad.reports.pictures import Picture, small_picture
+from netvlad.reports.pictures import small_picture
 from netvlad.reports.plots import Plot, histogram, images_map
 from netvlad.reports.printable import printable
 from netvlad.types import ImageSet, PlaceDataset, Progress, Reporter, counted, silent
@@ -23,39 +23,20 @@ _SIDE = 280
 _MOST_WORDS = 30
 
 
-@dataclass(frozen=True)
-class Thumbnail:
-    """One picture of a contact sheet.
-
-    Attributes:
-        picture: the image, or why there is none.
-        name: its name in the data set.
-        heading: degrees clockwise from north; empty when unknown.
-    """
-
-    picture: Picture
-    name: str
-    heading: str
-
-
 def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = silent) -> Path:
     """Write one split as a self-contained page: map, histograms and contact sheets.
 
     The pictures are taken at even distances from each list, so the page is the same each time.
 
     Args:
-        path: the page.
+        path: the page, which is returned, too.
         dataset: the split.
         report: called with the progress.
-
-    Returns:
-        ``path``.
 
     Raises:
         StorageError: it cannot be written.
     """
     database, queries = _positions(dataset.database), _positions(dataset.queries)
-    sheets = _sheets(dataset, report)
     return write_page(
         path,
         "dataset.html",
@@ -68,7 +49,7 @@ def write_dataset_page(path: Path, dataset: PlaceDataset, *, report: Reporter = 
         unknown=int(np.isnan(np.concatenate([database, queries])).any(axis=1).sum()),
         map=images_map(database, queries),
         charts=_charts(dataset, database, queries),
-        sheets=sheets,
+        sheets=_sheets(dataset, report),
         first=_FIRST,
         conditions=_conditions(dataset),
         notes=[printable(note) for note in dataset.notes],
@@ -86,42 +67,23 @@ def _charts(
     radius = dataset.radius_m if dataset.positives is None else None
     away = _nearest(queries, database)
     if len(away):
-        within = ""
+        title, within = "From each query to the nearest database image", ""
         if radius is not None:
             within = f"; {(away <= radius).mean():.1%} of them within {radius:g} m"
-        charts.append(
-            histogram(
-                "From each query to the nearest database image",
-                f"Median {np.median(away):.1f} m{within}.",
-                away,
-                "m",
-                mark=radius,
-            )
-        )
+        text = f"Median {np.median(away):.1f} m{within}."
+        charts.append(histogram(title, text, away, "m", mark=radius))
     places = np.unique(database[np.isfinite(database).all(axis=1)], axis=0)
     if len(places) > 1:
         apart = np.asarray(cKDTree(places).query(places, k=2)[0], np.float64)[:, 1]
-        charts.append(
-            histogram(
-                "From each database position to the next one",
-                f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
-                f"{counted(len(dataset.database), 'images')}.",
-                apart,
-                "m",
-            )
-        )
+        title = "From each database position to the next one"
+        text = f"Median {np.median(apart):.1f} m; {len(places)} different positions for "
+        text += f"{counted(len(dataset.database), 'images')}."
+        charts.append(histogram(title, text, apart, "m"))
     counts = _positive_counts(dataset, database, queries)
     if len(counts):
-        charts.append(
-            histogram(
-                "Correct database images of each query",
-                f"Median {np.median(counts):.0f}; {int((counts == 0).sum())} of {len(counts)} "
-                "queries have none.",
-                counts.astype(np.float64),
-                "images",
-                whole=True,
-            )
-        )
+        title, none = "Correct database images of each query", int((counts == 0).sum())
+        text = f"Median {np.median(counts):.0f}; {none} of {len(counts)} queries have none."
+        charts.append(histogram(title, text, counts.astype(np.float64), "images", whole=True))
     return charts
 
 
@@ -143,7 +105,7 @@ def _positive_counts(
     return radius_neighbours(queries, database, dataset.radius_m).counts()
 
 
-def _sheets(dataset: PlaceDataset, report: Reporter) -> list[tuple[str, int, list[Thumbnail]]]:
+def _sheets(dataset: PlaceDataset, report: Reporter) -> list[tuple[str, int, list[Any]]]:
     chosen = []
     for title, images in (("Database", dataset.database), ("Queries", dataset.queries)):
         count = min(THUMBNAILS // 2, len(images))
@@ -165,12 +127,12 @@ def _sheets(dataset: PlaceDataset, report: Reporter) -> list[tuple[str, int, lis
     return sheets
 
 
-def _thumbnail(images: ImageSet, row: int) -> Thumbnail:
+def _thumbnail(images: ImageSet, row: int) -> dict[str, Any]:
     heading = ""
     if images.headings is not None and np.isfinite(images.headings[row]):
         heading = f"{images.headings[row] % 360:.0f}°"
     picture = small_picture(images.path(row), _SIDE)
-    return Thumbnail(picture, printable(images.names[row]), heading)
+    return {"picture": picture, "name": printable(images.names[row]), "heading": heading}
 
 
 def _conditions(dataset: PlaceDataset) -> list[tuple[str, list[tuple[str, int, int]]]]:

@@ -17,18 +17,8 @@ from netvlad.storage import write_json, written_beside
 from netvlad.types import counted
 
 QUERY_COLUMNS = (
-    "dataset",
-    "split",
-    "protocol",
-    "model",
-    "query",
-    "rank",
-    "correct",
-    "answer",
-    "similarity",
-    "error_m",
-    "num_positives",
-    "place",
+    *("dataset", "split", "protocol", "model", "query", "rank", "correct", "answer"),
+    *("similarity", "error_m", "num_positives", "place"),
 )
 """``rank`` of the first correct answer, from 1, empty where none of the answers is; ``correct``
 whether the first answer is (0 or 1); ``answer`` and ``similarity`` of the first answer, empty
@@ -37,20 +27,11 @@ queries of one place share."""
 
 _ROWS_AT_ONCE = 4096
 _COMPARISON_COLUMNS = (
-    "num_queries",
-    "num_database",
-    "queries_without_positives",
-    "data_fingerprint",
+    *("num_queries", "num_database", "queries_without_positives", "data_fingerprint"),
 )
 _MODEL_COLUMNS = (
-    "source",
-    "fingerprint",
-    "unreadable_queries",
-    "unreadable_database",
-    "descriptor_dim",
-    "descriptor_bytes",
-    "ms_per_image_described",
-    "ms_per_query_searched",
+    *("source", "fingerprint", "unreadable_queries", "unreadable_database"),
+    *("descriptor_dim", "descriptor_bytes", "ms_per_image_described", "ms_per_query_searched"),
 )
 
 
@@ -110,11 +91,8 @@ def write_queries_csv(path: Path, comparisons: Sequence[Comparison]) -> None:
             byte in hexadecimal.
         comparisons: a data set under a protocol each.
     """
-    labels = list(
-        dict.fromkeys(
-            label for one in comparisons for trial in one.trials for label in trial.outcomes.labels
-        )
-    )
+    outcomes = [trial.outcomes for one in comparisons for trial in one.trials]
+    labels = list(dict.fromkeys(label for found in outcomes for label in found.labels))
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         # Lines end in CR LF as RFC 4180 has it, which makes the writer quote both in names.
         table = csv.writer(file)
@@ -187,25 +165,17 @@ def _numbers(values: NDArray[np.float64], digits: int | None = None) -> list[flo
 PAPER_CUTOFFS = (1, 5, 10)
 
 _COMMANDS = {
+    **{character: f"\\{character}" for character in "{}&%$#_"},
+    # After \\ or \midrule these begin an option.
+    **{character: f"{{{character}}}" for character in "[]*"},
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\`{}",
-    # After \\ or \midrule these begin an option; the quotation mark is babel's in some languages.
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-    '"': r"{\char34}",
+    '"': r"{\char34}",  # the quotation mark is babel's in some languages
     "·": r"$\cdot$",
     "×": r"$\times$",
     "±": r"$\pm$",
@@ -214,16 +184,9 @@ _COMMANDS = {
     "—": r"\textemdash{}",
     "‘": r"\textquoteleft{}",
     "’": r"\textquoteright{}",
-    "ß": r"{\ss}",
-    "ø": r"{\o}",
-    "Ø": r"{\O}",
-    "æ": r"{\ae}",
-    "Æ": r"{\AE}",
-    "œ": r"{\oe}",
-    "Œ": r"{\OE}",
-    "ł": r"{\l}",
-    "Ł": r"{\L}",
 }
+_LETTERS = zip("ßøØæÆœŒłŁ", ("ss", "o", "O", "ae", "AE", "oe", "OE", "l", "L"), strict=True)
+_COMMANDS |= {letter: rf"{{\{name}}}" for letter, name in _LETTERS}
 _ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u0304\u0307", "`'^~\"=.", strict=True))
 _ACCENTS |= dict(zip("\u030a\u030c\u0327\u0306\u030b", "rvcuH", strict=True))
 
@@ -285,10 +248,10 @@ def _shown(comparison: Comparison) -> tuple[int, ...]:
 
 def _heads(comparisons: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]]) -> list[str]:
     titles, rules, start = [], [], 2
-    split_of = [_split(comparison) for comparison in comparisons]
-    for comparison, split, shown in zip(comparisons, split_of, cutoffs, strict=True):
+    splits = [comparison.data for comparison in comparisons]
+    for comparison, split, shown in zip(comparisons, splits, cutoffs, strict=True):
         # A data set under several protocols needs their names to tell its columns apart.
-        several = split_of.count(split) > 1
+        several = splits.count(split) > 1
         title = f"{split}, {comparison.prepared.protocol.name}" if several else split
         titles.append(rf" & \multicolumn{{{len(shown)}}}{{c}}{{{escaped(title)}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + len(shown) - 1}}}")
@@ -311,14 +274,14 @@ def _rows(comparisons: Sequence[Comparison], cutoffs: Sequence[tuple[int, ...]])
     for (name, _), trials in found.items():
         cells = [escaped(name)]
         for number, comparison in enumerate(comparisons):
-            for n in cutoffs[number]:
-                part = trials.get(number)
-                cells.append("--" if part is None else _cell(comparison, part, n))
+            cells += [_cell(comparison, trials.get(number), n) for n in cutoffs[number]]
         lines.append(" & ".join(cells) + r" \\")
     return lines
 
 
-def _cell(comparison: Comparison, trial: int, cutoff: int) -> str:
+def _cell(comparison: Comparison, trial: int | None, cutoff: int) -> str:
+    if trial is None:
+        return "--"
     value = f"{100 * comparison.trials[trial].measures.recall[str(cutoff)].value:.1f}"
     best = comparison.best == trial and cutoff == comparison.lead_cutoff
     return rf"\textbf{{{value}}}" if best else value
@@ -326,34 +289,22 @@ def _cell(comparison: Comparison, trial: int, cutoff: int) -> str:
 
 def _caption(comparisons: Sequence[Comparison]) -> str:
     parts = [
-        f"{_split(comparison)}: protocol {comparison.prepared.protocol.name}, "
+        f"{comparison.data}: protocol {comparison.prepared.protocol.name}, "
         f"{counted(len(comparison.prepared.queries), 'queries')}, "
         f"{counted(len(comparison.prepared.database), 'database images')}"
         for comparison in comparisons
     ]
     words = f"Recall@N in per cent. {'; '.join(parts)}."
     if any(len(comparison.trials) > 1 for comparison in comparisons):
-        words += (
-            " Bold: better than each other model in exact paired tests over places, at a level of "
-            "5 % for all of them together."
-        )
+        words += " Bold: better than each other model in exact paired tests over places, "
+        words += "at a level of 5 % for all of them together."
     return escaped(words)
-
-
-def _split(comparison: Comparison) -> str:
-    return comparison.data
 
 
 def _one_line(text: str) -> str:
     # A line break would end the comment.
     printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return " ".join(printable.split())
-
-
-RESULTS_JSON = "results.json"
-RESULTS_CSV = "results.csv"
-QUERIES_CSV = "queries.csv"
-TABLE_TEX = "table.tex"
 
 
 def write_results(
@@ -379,7 +330,7 @@ def write_results(
     if not comparisons:
         raise DataError(f"{folder}: there is nothing to write; evaluate at least one data set")
     content = comparisons_to_json(comparisons, provenance)
-    paths = [folder / name for name in (RESULTS_JSON, RESULTS_CSV, QUERIES_CSV, TABLE_TEX)]
+    paths = [folder / name for name in ("results.json", "results.csv", "queries.csv", "table.tex")]
     write_json(paths[0], content)
     with written_beside(paths[1]) as temporary:
         write_results_csv(temporary, content)

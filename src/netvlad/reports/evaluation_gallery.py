@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,9 @@ from netvlad.reports.pictures import Picture, small_picture
 from netvlad.reports.printable import printable
 from netvlad.types import Progress, Reporter, counted, silent
 
-FIRST_CARDS = 4
-"""So many queries of a pattern are shown at first; a button shows the others."""
-
-PATTERNS = 8
-"""At most so many patterns."""
-
-TOP = 5
-"""So many answers of each model; three where there would be hardly a card otherwise."""
-
-_TOP_IF_NARROW = 3
+FIRST_CARDS = 4  # so many queries of a pattern are shown at first; a button shows the others
+PATTERNS = 8  # at most
+TOP, _TOP_IF_NARROW = 5, 3  # answers of each model; fewer where there would be hardly a card
 _FEW_CARDS = 6
 _SIDE = 280  # pixels: enlarged, a picture takes half of a screen
 _MOST_LABELS = 6
@@ -34,82 +28,21 @@ that answer; None where there is none."""
 
 
 @dataclass(frozen=True)
-class AnswerPicture:
-    """One database image that a model returned.
-
-    Attributes:
-        rank: from 1.
-        picture: the number of the image's picture.
-        name: its name in the data set.
-        correct: whether it is a right answer.
-        distance: from the query; empty where positions are unknown.
-        similarity: of the descriptors.
-    """
-
-    rank: int
-    picture: int
-    name: str
-    correct: bool
-    distance: str
-    similarity: str
-
-
-@dataclass(frozen=True)
-class ModelAnswers:
-    """One model's answers to one query.
-
-    Attributes:
-        right: whether the first answer is right.
-        verdict: the rank of the first correct answer, in words.
-        overlay: the number of the picture of what in the query speaks for the first answer; None
-            without one.
-        answers: best first.
-    """
-
-    right: bool
-    verdict: str
-    overlay: int | None
-    answers: tuple[AnswerPicture, ...]
-
-
-@dataclass(frozen=True)
-class QueryCard:
-    """One query.
-
-    Attributes:
-        row: its place in ``PreparedEvaluation.queries``.
-        name: of its file.
-        labels: what is known about it.
-        positives: how many correct images there are, in words.
-        picture: the number of its photo's picture.
-        models: each model's answers.
-    """
-
-    row: int
-    name: str
-    labels: tuple[str, ...]
-    positives: str
-    picture: int
-    models: tuple[ModelAnswers, ...]
-
-
-@dataclass(frozen=True)
 class Pattern:
     """The queries at which the same models were right.
-
     Attributes:
         right: for each model whether its first answer was right.
         queries: (n,) ascending; places in ``PreparedEvaluation.queries``.
         title: which models were right, in words.
         text: how many queries, and how many are shown.
-        cards: the queries shown.
+        cards: the queries shown, by the names that the template has for their parts.
     """
 
     right: tuple[bool, ...]
     queries: NDArray[np.int64]
     title: str = ""
     text: str = ""
-    cards: tuple[QueryCard, ...] = ()
+    cards: tuple[dict[str, Any], ...] = ()
 
 
 def patterns_of(hits: NDArray[np.bool_]) -> list[Pattern]:
@@ -127,10 +60,9 @@ def patterns_of(hits: NDArray[np.bool_]) -> list[Pattern]:
         Pattern(tuple(right), np.flatnonzero(which == number))
         for number, right in enumerate(found.tolist())
     ]
+    patterns.sort(key=lambda p: (-len(p.queries), p.right))
     differing = [p for p in patterns if len(set(p.right)) > 1]
-    differing.sort(key=lambda p: (-len(p.queries), p.right))
-    alike = [p for p in patterns if len(set(p.right)) == 1]
-    alike.sort(key=lambda p: p.right)
+    alike = sorted((p for p in patterns if len(set(p.right)) == 1), key=lambda p: p.right)
     return differing[: PATTERNS - len(alike)] + alike
 
 
@@ -141,8 +73,10 @@ def pattern_title(right: Sequence[bool], names: Sequence[str]) -> str:
     if len(set(right)) == 1:
         every = "both" if len(names) == 2 else "all"
         return f"Right in {every}" if right[0] else f"Wrong in {every}"
-    good = joined([name for name, hit in zip(names, right, strict=True) if hit])
-    bad = joined([name for name, hit in zip(names, right, strict=True) if not hit])
+    good, bad = (
+        joined([name for name, hit in zip(names, right, strict=True) if hit == wanted])
+        for wanted in (True, False)
+    )
     return f"Right in {good}, wrong in {bad}"
 
 
@@ -164,6 +98,8 @@ class Gallery:
     ) -> list[Pattern]:
         """The patterns of one comparison, with as many of their queries as there is room for.
 
+        A pattern without a card is left out; there is none when there is no room for a card.
+
         Args:
             comparison: the models and their answers.
             names: of the models, each different.
@@ -171,9 +107,6 @@ class Gallery:
             overlays: what in a query speaks for its first answer, by the name of the competitor;
                 for the queries that are shown at first.
             report: receives the progress.
-
-        Returns:
-            the patterns that have a card; none when there is no room for a single one.
         """
         shown = [(overlays or {}).get(trial.competitor.name) for trial in comparison.trials]
         patterns = patterns_of(np.stack([trial.outcomes.correct for trial in comparison.trials]))
@@ -186,7 +119,7 @@ class Gallery:
         stage = f"Reading pictures of {printable(comparison.title)}"
         found = []
         for pattern, rows in zip(patterns, chosen, strict=True):
-            cards: list[QueryCard] = []
+            cards: list[dict[str, Any]] = []
             for row in rows:
                 report(Progress(stage, done, total, "queries"))
                 glows = shown if len(cards) < FIRST_CARDS else [None] * len(shown)
@@ -201,7 +134,7 @@ class Gallery:
 
     def _card(
         self, comparison: Comparison, row: int, top: int, overlays: Sequence[Overlay | None]
-    ) -> QueryCard:
+    ) -> dict[str, Any]:
         prepared = comparison.prepared
         query = int(prepared.queries[row])
         images = prepared.dataset.queries
@@ -211,17 +144,17 @@ class Gallery:
             if words[query]
         ]
         right = set(prepared.positives.row(row).tolist())
-        return QueryCard(
-            row=row,
-            name=printable(images.names[query]),
-            labels=tuple(labels[:_MOST_LABELS]),
-            positives=counted(len(right), "correct images"),
-            picture=self._file(images.path(query)),
-            models=tuple(
+        return {
+            "row": row,
+            "name": printable(images.names[query]),
+            "labels": labels[:_MOST_LABELS],
+            "positives": counted(len(right), "correct images"),
+            "picture": self._file(images.path(query)),
+            "models": [
                 self._answers(comparison, number, row, top, right, overlay)
                 for number, overlay in enumerate(overlays)
-            ),
-        )
+            ],
+        }
 
     def _answers(
         self,
@@ -231,7 +164,7 @@ class Gallery:
         top: int,
         right: set[int],
         overlay: Overlay | None,
-    ) -> ModelAnswers:
+    ) -> dict[str, Any]:
         trial, dataset = comparison.trials[number], comparison.prepared.dataset
         query = int(comparison.prepared.queries[row])
         matches = trial.evaluation.matches
@@ -244,26 +177,25 @@ class Gallery:
         glow = None
         if overlay is not None and found[0] >= 0:
             glow = overlay(dataset.queries.path(query), dataset.database.path(found[0]))
-        return ModelAnswers(
-            right=rank == 0,
-            verdict=told,
-            overlay=None if glow is None else self._number(glow),
-            answers=tuple(
-                AnswerPicture(
-                    rank=place,
-                    picture=self._file(dataset.database.path(index)),
-                    name=printable(dataset.database.names[index]),
-                    correct=index in right,
-                    distance=_distance(comparison, query, index),
+        squared = matches.squared_distances[row, :top].tolist()
+        return {
+            "right": rank == 0,
+            "verdict": told,
+            "overlay": None if glow is None else self._number(glow),
+            "answers": [
+                {
+                    "rank": place,
+                    "picture": self._file(dataset.database.path(index)),
+                    "name": printable(dataset.database.names[index]),
+                    "correct": index in right,
+                    "distance": _distance(comparison, query, index),
                     # The cosine of unit vectors, as QueryOutcomes.confidences.
-                    similarity=f"{1 - squared / 2:.3f}",
-                )
-                for place, (index, squared) in enumerate(
-                    zip(found, matches.squared_distances[row, :top].tolist(), strict=True), 1
-                )
+                    "similarity": f"{1 - away / 2:.3f}",
+                }
+                for place, (index, away) in enumerate(zip(found, squared, strict=True), 1)
                 if index >= 0
-            ),
-        )
+            ],
+        }
 
     def _file(self, path: Path) -> int:
         if path not in self._numbers:

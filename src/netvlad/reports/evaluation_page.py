@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,21 @@ import numpy as np
 from netvlad.errors import DataError
 from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
 from netvlad.evaluation.intervals import share_intervals
+from netvlad.evaluation.measures import ONE_PERCENT
 from netvlad.evaluation.precision import precision_recall
 from netvlad.evaluation.protocol_record import Radius
 from netvlad.reports.evaluation_gallery import FIRST_CARDS, Gallery, Overlay, Pattern
-from netvlad.reports.evaluation_table import table_of
 from netvlad.reports.evaluation_verdicts import pair_rows, protocol_facts, summary, verdict
-from netvlad.reports.evaluation_words import data_name, joined, names_of
+from netvlad.reports.evaluation_words import (
+    UNKNOWN,
+    data_name,
+    interval,
+    joined,
+    metres,
+    milliseconds,
+    names_of,
+    share,
+)
 from netvlad.reports.pages import write_page
 from netvlad.reports.plots import (
     COLOURS,
@@ -31,31 +40,27 @@ from netvlad.reports.plots import (
 from netvlad.reports.printable import printable
 from netvlad.types import Reporter, silent
 
-PICTURES = 800
-"""At most so many photos on a page, whatever the number of queries, models and data sets."""
-
-DEEPEST = 20
-"""The greatest N of the recall curve."""
-
+PICTURES = 800  # at most so many photos on a page, of however many queries, models and data sets
+DEEPEST = 20  # the greatest N of the recall curve
 _MOST_UNREADABLE = 20
 _CONDITIONS = 12
 
-
-@dataclass(frozen=True)
-class Identity:
-    """Everything that is needed to find a model again.
-
-    Attributes:
-        name: of the model.
-        source: as it was typed.
-        fingerprint: of weights and settings.
-        settings: (name, value), as JSON where they are no text.
-    """
-
-    name: str
-    source: str
-    fingerprint: str
-    settings: tuple[tuple[str, str], ...]
+# Columns of the table of figures: what they hold, in a few letters and in words.
+_ANSWERS = [
+    ("AP", "average precision of first answers, accepted by similarity"),
+    ("AUC", "area under the precision-recall curve"),
+    ("R@P100", "recall at 100 % precision"),
+]
+_ERRORS = [
+    ("median", "half of the queries have at most this error"),
+    ("90 %", "nine of ten queries have at most this error"),
+]
+_COST = [
+    ("D", "numbers in a descriptor"),
+    ("bytes", "of one descriptor, as stored"),
+    ("ms/image", "milliseconds for each image described"),
+    ("ms/query", "milliseconds for each query searched"),
+]
 
 
 def write_evaluation_page(
@@ -72,14 +77,11 @@ def write_evaluation_page(
     bounded size: 10,000 queries of three models take less than 16 MB.
 
     Args:
-        path: the page.
+        path: the page, which is returned, too.
         comparisons: a section each; at least one.
         provenance: how the figures were made (command, versions, machine, date), by name.
         overlays: what in a query speaks for its first answer, by the name of the competitor.
         report: receives the progress.
-
-    Returns:
-        ``path``.
 
     Raises:
         DataError: there is no comparison.
@@ -119,8 +121,8 @@ def _section(anchor: str, comparison: Comparison, patterns: list[Pattern]) -> di
     """One comparison, by the names that the template has for its parts."""
     prepared, protocol = comparison.prepared, comparison.prepared.protocol
     names = names_of(comparison)
-    models = [model for pattern in patterns for card in pattern.cards for model in card.models]
-    overlays = any(model.overlay is not None for model in models)
+    models = [model for pattern in patterns for card in pattern.cards for model in card["models"]]
+    overlays = any(model["overlay"] is not None for model in models)
     return {
         "anchor": anchor,
         "data": data_name(comparison),
@@ -135,15 +137,58 @@ def _section(anchor: str, comparison: Comparison, patterns: list[Pattern]) -> di
         "short": short_names(names),
         "cutoff": comparison.lead_cutoff,
         "trials": comparison.trial_words[1],
-        "table": table_of(comparison),
+        "table": _table(comparison, names),
         "pairs": pair_rows(comparison),
         "plots": _plots(comparison, names),
         "maps": _maps(comparison, names),
         "patterns": patterns,
         "overlays": overlays,
-        "strip": max((len(model.answers) for model in models), default=0) + overlays,
+        "strip": max((len(model["answers"]) for model in models), default=0) + overlays,
         "protocol_fingerprint": protocol.fingerprint,
         "data_fingerprint": prepared.data_fingerprint,
+    }
+
+
+def _table(comparison: Comparison, names: list[str]) -> dict[str, Any]:
+    """A row for each model, marked where :attr:`Comparison.best` says so and nowhere else."""
+    first = "a correct image among the first"
+    recalls = {str(n): (f"R@{n}", f"{first} {n}") for n in comparison.cutoffs}
+    if any(ONE_PERCENT in trial.measures.recall for trial in comparison.trials):
+        recalls[ONE_PERCENT] = "R@1 %", f"{first} hundredth of the index"
+    with_errors = any(trial.outcomes.errors_m is not None for trial in comparison.trials)
+    groups = {"Recall": list(recalls.values()), "First answers": _ANSWERS}
+    groups |= {"Error (m)": _ERRORS} if with_errors else {}
+    groups["Descriptor and time"] = _COST
+    rows = []
+    for number, (name, trial) in enumerate(zip(names, comparison.trials, strict=True)):
+        measures, evaluation = trial.measures, trial.evaluation
+        cells = []
+        for n in recalls:
+            best = comparison.best == number and n == str(comparison.lead_cutoff)
+            found = measures.recall.get(n)
+            text, small = (share(found.value), interval(found)) if found else (UNKNOWN, "")
+            cells.append({"text": text, "small": small, "best": best})
+        answers = measures.average_precision, measures.auc, measures.recall_at_full_precision
+        errors = (measures.median_error_m, measures.p90_error_m) if with_errors else ()
+        texts = [
+            *map(share, answers),
+            *map(metres, errors),
+            f"{evaluation.descriptor_dim:,}",
+            f"{evaluation.descriptor_bytes:,}",
+            milliseconds(evaluation.seconds.get("describe", 0.0), evaluation.described),
+            milliseconds(evaluation.seconds.get("search", 0.0), len(trial.outcomes)),
+        ]
+        plain = [{"text": text, "small": "", "best": False} for text in texts]
+        rows.append({"name": name, "cells": [*cells, *plain]})
+    return {
+        "groups": [(name, len(columns)) for name, columns in groups.items()],
+        "columns": [
+            {"name": name, "title": title, "group": i == 0}
+            for columns in groups.values()
+            for i, (name, title) in enumerate(columns)
+        ],
+        "rows": rows,
+        "marked": comparison.best is not None,
     }
 
 
@@ -223,42 +268,40 @@ def _unreadable(comparison: Comparison) -> list[str]:
 def _counts(comparison: Comparison) -> list[tuple[str, str]]:
     """What was asked of what; images that one model could not read may be another's answers."""
     recalls = [trial.evaluation.recalls for trial in comparison.trials]
-    first = recalls[0]
-    queries = max(one.unreadable_queries for one in recalls)
-    database = max(one.unreadable_database for one in recalls)
-    without = first.queries_without_positives
+    first, without = recalls[0], recalls[0].queries_without_positives
+    places = comparison.trials[0].measures.places if comparison.trial_words[0] == "place" else 0
+    unread = max(one.unreadable_queries for one in recalls)
+    unread_database = max(one.unreadable_database for one in recalls)
     counts = [
         (first.num_database, "database image", "database images"),
         (first.num_queries, "query", "queries"),
-    ]
-    if comparison.trial_words[0] == "place":
-        places = comparison.trials[0].measures.places
-        counts.append((places, "different place", "different places"))
-    rare = [
+        (places, "different place", "different places"),
         (without, "query without a correct image", "queries without a correct image"),
-        (queries, "unreadable query", "unreadable queries"),
-        (database, "unreadable database image", "unreadable database images"),
+        (unread, "unreadable query", "unreadable queries"),
+        (unread_database, "unreadable database image", "unreadable database images"),
     ]
-    kept = counts + [row for row in rare if row[0]]
-    return [(f"{count:,}", one if count == 1 else many) for count, one, many in kept]
+    return [
+        (f"{count:,}", one if count == 1 else many)
+        for i, (count, one, many) in enumerate(counts)
+        if count or i < 2
+    ]
 
 
-def _identities(comparisons: Sequence[Comparison]) -> list[Identity]:
+def _identities(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Every model of the page once, though it took part in several comparisons."""
-    found = [
-        Identity(
-            name,
-            printable(trial.competitor.source),
-            trial.competitor.fingerprint,
-            tuple(
-                (printable(key), _setting(value))
-                for key, value in (trial.competitor.settings or {}).items()
-            ),
-        )
-        for comparison in comparisons
-        for name, trial in zip(names_of(comparison), comparison.trials, strict=True)
-    ]
-    return list(dict.fromkeys(found))
+    found: list[dict[str, Any]] = []
+    for comparison in comparisons:
+        for name, trial in zip(names_of(comparison), comparison.trials, strict=True):
+            settings = trial.competitor.settings or {}
+            identity = {
+                "name": name,
+                "source": printable(trial.competitor.source),
+                "fingerprint": trial.competitor.fingerprint,
+                "settings": [(printable(key), _setting(value)) for key, value in settings.items()],
+            }
+            if identity not in found:
+                found.append(identity)
+    return found
 
 
 def _setting(value: object) -> str:

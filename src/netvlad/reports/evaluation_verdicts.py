@@ -1,8 +1,9 @@
 """The result of an evaluation in sentences, no stronger than the paired test allows."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol
@@ -16,29 +17,6 @@ from netvlad.reports.evaluation_words import (
 )
 from netvlad.reports.printable import printable
 from netvlad.types import counted
-
-
-@dataclass(frozen=True)
-class PairRow:
-    """The paired test of two models, in words.
-
-    Attributes:
-        first: number of the first model, from 0.
-        second: number of the second.
-        first_better: places at which the first is right more often.
-        second_better: places at which the second is.
-        equal: places at which they do equally well.
-        p: of the test by itself.
-        verdict: which of the two is ahead, if the test by itself says so.
-    """
-
-    first: int
-    second: int
-    first_better: int
-    second_better: int
-    equal: int
-    p: str
-    verdict: str
 
 
 def verdict(comparison: Comparison) -> str:
@@ -125,26 +103,25 @@ def summary(comparisons: Sequence[Comparison]) -> str:
     return f"Beyond doubt the best at R@{n}: {joined(told)} evaluations{tail}"
 
 
-def pair_rows(comparison: Comparison) -> list[PairRow]:
-    """The paired tests at R@1 (or the least N), a row for every two models."""
+def pair_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """The paired tests at R@1 (or the least N), a row for every two models, each test by itself.
+
+    By the names that the template has: the models by their numbers from 0, at how many places each
+    is the better one, and at how many they are equal; p, and which is ahead if p says so.
+    """
     rows = []
     for first, second, test in comparison.pairs(comparison.lead_cutoff):
-        if test.p_value > SIGNIFICANCE or test.a_better == test.b_better:
-            said = "could be chance"
-        else:
-            said = f"the {'first' if test.a_better > test.b_better else 'second'} is ahead"
-        equal = test.trials - test.a_better - test.b_better
-        row = PairRow(
-            first,
-            second,
-            test.a_better,
-            test.b_better,
-            equal,
-            p_value(test.p_value)
-            .removeprefix("p\N{NO-BREAK SPACE}")
-            .removeprefix("=\N{NO-BREAK SPACE}"),
-            said,
-        )
+        ahead = "first" if test.a_better > test.b_better else "second"
+        chance = test.p_value > SIGNIFICANCE or test.a_better == test.b_better
+        row = {
+            "first": first,
+            "second": second,
+            "first_better": test.a_better,
+            "second_better": test.b_better,
+            "equal": test.trials - test.a_better - test.b_better,
+            "p": re.sub("^p\N{NO-BREAK SPACE}(=\N{NO-BREAK SPACE})?", "", p_value(test.p_value)),
+            "verdict": "could be chance" if chance else f"the {ahead} is ahead",
+        }
         rows.append(row)
     return rows
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from netvlad.evaluation.comparison import Comparison
 from netvlad.evaluation.intervals import Interval
+from netvlad.reports.plots import told_apart
 from netvlad.reports.printable import printable
 
 UNKNOWN = "–"
@@ -12,14 +13,10 @@ UNKNOWN = "–"
 
 def names_of(comparison: Comparison) -> list[str]:
     """A name for each model that no other one has; models of one name are numbered."""
-    names: list[str] = []
-    for number, trial in enumerate(comparison.trials, 1):
-        plain = printable(trial.competitor.name) or f"model {number}"
-        name, copy = plain, 2
-        while name in names:
-            name, copy = f"{plain} ({copy})", copy + 1
-        names.append(name)
-    return names
+    return told_apart(
+        printable(trial.competitor.name) or f"model {number}"
+        for number, trial in enumerate(comparison.trials, 1)
+    )
 
 
 def data_name(comparison: Comparison) -> str:

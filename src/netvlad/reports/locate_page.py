@@ -1,17 +1,18 @@
 """The page that ``netvlad locate --output`` writes: queries, their positions and their places."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from netvlad.index.position import metres_around
-from netvlad.index.results import Answer, Place
+from netvlad.index.results import Answer, Place, Position
 from netvlad.reports.evaluation_words import distance
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, fitted_picture, small_picture
@@ -34,75 +35,6 @@ ELLIPSE_SHARE = 0.9
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
-@dataclass(frozen=True)
-class PlaceCard:
-    """One place as the page shows it.
-
-    Attributes:
-        rank: from 1.
-        picture: its photo.
-        name: its file with the last folder, or its name.
-        path: the whole of it.
-        score: two or three digits of it.
-        facts: what else is known about it, a few words each.
-        tags: as they are.
-        coordinates: latitude and longitude; empty when unknown.
-        map_link: where OpenStreetMap shows them; empty when unknown.
-    """
-
-    rank: int
-    picture: Picture
-    name: str
-    path: str
-    score: str
-    facts: tuple[str, ...]
-    tags: tuple[str, ...]
-    coordinates: str
-    map_link: str
-
-
-@dataclass(frozen=True)
-class MatchPicture:
-    """A place beside the query, with lines between what was found in both.
-
-    Attributes:
-        rank: the place's, from 1.
-        picture: both photos in one.
-    """
-
-    rank: int
-    picture: Picture
-
-
-@dataclass(frozen=True)
-class QuerySection:
-    """One query as the page shows it.
-
-    Attributes:
-        number: from 1.
-        name: the query as it was given.
-        picture: its photo.
-        kind: ``"known"``, ``"unknown"``, ``"failed"`` or ``"unjudged"``.
-        verdict: the answer in words.
-        coordinates: of the fused position, when the verdict is that the query is a place.
-        map_link: where OpenStreetMap shows them; empty without coordinates.
-        map: where the places lie; None when nothing has a position.
-        cards: the places, best first.
-        matches: pictures of inlier matches.
-    """
-
-    number: int
-    name: str
-    picture: Picture
-    kind: str
-    verdict: str
-    coordinates: str
-    map_link: str
-    map: Plot | None
-    cards: tuple[PlaceCard, ...]
-    matches: tuple[MatchPicture, ...]
-
-
 def write_locate_page(
     path: Path,
     answers: Sequence[Answer],
@@ -116,15 +48,12 @@ def write_locate_page(
     A photo that cannot be read is replaced by the reason. Thumbnails take at most 20 kB each.
 
     Args:
-        path: the page.
+        path: the page, which is returned, too.
         answers: one for each query; ``Answer.query`` and ``Place.image`` are read as files.
         index: the index's name.
         matches: (query, place), both numbered from 0 as they stand in ``answers``, to a picture of
             their inlier matches, (H, W, 3) uint8.
         report: called with the progress.
-
-    Returns:
-        ``path``.
 
     Raises:
         StorageError: it cannot be written.
@@ -135,14 +64,14 @@ def write_locate_page(
         report(Progress("Writing the page", number, len(answers), "queries"))
         sections.append(_section(number, answer, matches or {}, thumbnails))
     report(Progress("Writing the page", len(answers), len(answers), "queries"))
-    kinds = [section.kind for section in sections]
+    kinds = [section["kind"] for section in sections]
     return write_page(
         path,
         "locate.html",
         index=printable(index),
         sections=sections,
         counts={kind: kinds.count(kind) for kind in ("known", "unknown", "unjudged", "failed")},
-        any_position=any(section.map for section in sections),
+        any_position=any(section["map"] for section in sections),
         any_probability=any(answer.probability is not None for answer in answers),
         any_distance=any(p.distance_m is not None for a in answers for p in a.places),
         any_inliers=any(p.inliers is not None for a in answers for p in a.places),
@@ -154,31 +83,27 @@ def _section(
     answer: Answer,
     matches: Mapping[tuple[int, int], NDArray[np.uint8]],
     thumbnails: dict[str, Picture],
-) -> QuerySection:
+) -> dict[str, Any]:
+    """One query, by the names that the template has for its parts."""
     kind, verdict = _verdict(answer)
     picture = small_picture(answer.query, _QUERY_SIDE)
     if not picture.uri and answer.error is not None:
         picture = Picture("", reason=answer.error)
-    coordinates, link = "", ""
-    if answer.position is not None and kind != "unknown":
-        coordinates = _coordinates(answer.position.latitude, answer.position.longitude)
-        link = _map_link(answer.position.latitude, answer.position.longitude)
-    return QuerySection(
-        number=number + 1,
-        name=printable(answer.query),
-        picture=Picture(picture.uri, picture.width, picture.height, printable(picture.reason)),
-        kind=kind,
-        verdict=printable(verdict),
-        coordinates=coordinates,
-        map_link=link,
-        map=place_map(answer),
-        cards=tuple(_card(rank, place, thumbnails) for rank, place in enumerate(answer.places, 1)),
-        matches=tuple(
-            MatchPicture(i + 1, _match_picture(matches[number, i]))
+    return {
+        "number": number + 1,
+        "name": printable(answer.query),
+        "picture": replace(picture, reason=printable(picture.reason)),
+        "kind": kind,
+        "verdict": printable(verdict),
+        **_on_the_map(None if kind == "unknown" else answer.position),
+        "map": place_map(answer),
+        "cards": [_card(rank, place, thumbnails) for rank, place in enumerate(answer.places, 1)],
+        "matches": [
+            {"rank": i + 1, "picture": _match_picture(matches[number, i])}
             for i in range(len(answer.places))
             if (number, i) in matches
-        ),
-    )
+        ],
+    }
 
 
 def place_map(answer: Answer) -> Plot | None:
@@ -276,38 +201,29 @@ def _verdict(answer: Answer) -> tuple[str, str]:
         sure = f"probability\N{NO-BREAK SPACE}{answer.probability:.2f}"
     if answer.known is False:
         return "unknown", "Not a place in this index" + (f" ({sure})" if sure else "")
-    return "known" if answer.known else "unjudged", _where(answer, sure)
-
-
-def _where(answer: Answer, sure: str) -> str:
+    kind = "known" if answer.known else "unjudged"
     if answer.position is not None:
         within = f"± {distance(answer.position.error_m)}".replace(" ", "\N{NO-BREAK SPACE}")
-        return f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
+        return kind, f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
     if sure:
-        return f"A place of this index · {sure}"
-    if any(place.latitude is not None for place in answer.places):
-        return "The first place has no position"
-    return "No positions in this index"
+        return kind, f"A place of this index · {sure}"
+    some = any(place.latitude is not None for place in answer.places)
+    return kind, "The first place has no position" if some else "No positions in this index"
 
 
-def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> PlaceCard:
+def _card(rank: int, place: Place, thumbnails: dict[str, Picture]) -> dict[str, Any]:
     if place.image not in thumbnails:
         thumbnails[place.image] = small_picture(place.image, _PLACE_SIDE)
-    coordinates, link = "", ""
-    if place.latitude is not None and place.longitude is not None:
-        coordinates = _coordinates(place.latitude, place.longitude)
-        link = _map_link(place.latitude, place.longitude)
-    return PlaceCard(
-        rank=rank,
-        picture=thumbnails[place.image],
-        name=_short(place.image),
-        path=printable(place.image),
-        score=f"{place.score:.3f}",
-        facts=tuple(_facts(place)),
-        tags=tuple(printable(tag) for tag in place.tags),
-        coordinates=coordinates,
-        map_link=link,
-    )
+    return {
+        "rank": rank,
+        "picture": thumbnails[place.image],
+        "name": _short(place.image),
+        "path": printable(place.image),
+        "score": f"{place.score:.3f}",
+        "facts": _facts(place),
+        "tags": [printable(tag) for tag in place.tags],
+        **_on_the_map(place),
+    }
 
 
 def _facts(place: Place) -> list[str]:
@@ -332,15 +248,15 @@ def _date(seconds: float) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _coordinates(latitude: float, longitude: float) -> str:
-    return f"{latitude:.5f}, {longitude:.5f}"
-
-
-def _map_link(latitude: float, longitude: float) -> str:
-    return (
-        f"https://www.openstreetmap.org/?mlat={latitude:.6f}&mlon={longitude:.6f}"
-        f"#map=19/{latitude:.6f}/{longitude:.6f}"
-    )
+def _on_the_map(spot: Place | Position | None) -> dict[str, str]:
+    """The coordinates of a place, and where OpenStreetMap shows them; empty when unknown."""
+    if spot is None or spot.latitude is None or spot.longitude is None:
+        return {"coordinates": "", "map_link": ""}
+    at = f"{spot.latitude:.6f}", f"{spot.longitude:.6f}"
+    return {
+        "coordinates": f"{spot.latitude:.5f}, {spot.longitude:.5f}",
+        "map_link": "https://www.openstreetmap.org/?mlat={0}&mlon={1}#map=19/{0}/{1}".format(*at),
+    }
 
 
 def _match_picture(pixels: NDArray[np.uint8]) -> Picture:

@@ -13,7 +13,6 @@ from netvlad.images import read_image
 MAX_URI = 20_000
 """Characters that one thumbnail may add to a page; a page may hold a thousand of them."""
 
-_PREFIX = "data:image/jpeg;base64,"
 _QUALITIES = (72, 60, 45, 30)
 
 
@@ -35,12 +34,7 @@ class Picture:
 
 
 def small_picture(path: Path | str, longer_side: int) -> Picture:
-    """An image file as a thumbnail of at most :data:`MAX_URI` characters.
-
-    Args:
-        path: the file.
-        longer_side: at most so many pixels; a smaller picture stays as it is.
-    """
+    """An image file as at most :data:`MAX_URI` characters, its longer side so many pixels."""
     try:
         image = Image.fromarray(read_image(path, resize=longer_side))
     except ImageError as error:
@@ -49,18 +43,13 @@ def small_picture(path: Path | str, longer_side: int) -> Picture:
 
 
 def fitted_picture(image: Image.Image, max_uri: int) -> Picture:
-    """An image as a data URI of at most ``max_uri`` characters: first coarser, then smaller."""
+    """An RGB image as a data URI of at most ``max_uri`` characters: first coarser, then smaller."""
     while True:
         for quality in _QUALITIES:
-            uri = jpeg_uri(image, quality)
+            encoded = io.BytesIO()
+            image.save(encoded, "JPEG", quality=quality, optimize=True)
+            uri = f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
             if len(uri) <= max_uri or max(image.size) == 1:
                 return Picture(uri, *image.size)
         half = (max(1, image.width // 2), max(1, image.height // 2))
         image = image.resize(half, Image.Resampling.LANCZOS)
-
-
-def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
-    """An RGB image as a JPEG in a data URI."""
-    encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=quality, optimize=True)
-    return _PREFIX + base64.b64encode(encoded.getvalue()).decode()

@@ -1,11 +1,10 @@
 """Every drawing of the pages: arrays in, a plotly figure (the JSON that plotly.js draws) out.
 
-Figures are plain dictionaries, so that a page costs no import of plotly's classes; the tests hand
-each of them to ``plotly.graph_objects.Figure``, which refuses a property that does not exist.
-Colours of text, grid and ground come from the page (``templates/page.css``), which knows whether
-the screen is dark and what paper is; those of series can be seen on both.
+Figures are plain dictionaries, so that a page costs no import of plotly's classes. Colours of text,
+grid and ground come from the page (``templates/page.css``); those of series can be seen on both.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,14 +16,8 @@ from numpy.typing import NDArray
 from netvlad.evaluation.intervals import Interval
 
 COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#9c18fc",
-    "#d8003c",
-    "#606c78",
-    "#b484b4",
-    "#9084fc",
+    *("#0072b2", "#d55e00", "#009e73", "#9c18fc"),
+    *("#d8003c", "#606c78", "#b484b4", "#9084fc"),
 )
 """The first three are of Okabe and Ito ("Color Universal Design", 2008). The others were searched
 for: all have a contrast of 3 with white and with the dark page, and for every kind of eye any two
@@ -36,12 +29,8 @@ MAP_COLOURS = {"right": RIGHT, "wrong": WRONG, "database": DATABASE, "place": AC
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px", "2px 5px")
 MARKS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "hourglass")
 
-MOST_DOTS = 4000
-"""At most so many positions of a kind are drawn: of more, one in each cell of a grid."""
-
-MOST_LINES = 500
-"""So many wrong queries are drawn with a line to their answer."""
-
+MOST_DOTS = 4000  # of a kind; of more positions one in each cell of a grid is drawn
+MOST_LINES = 500  # from wrong queries to their answers
 _MOST_STEPS = 400
 _LONGEST = 26
 
@@ -71,43 +60,35 @@ class Plot:
     style: int | None = None
 
 
-def short_names(names: Sequence[str], longest: int = _LONGEST) -> list[str]:
+def told_apart(names: Iterable[str]) -> list[str]:
+    """The names; one that was there before gets a number: ``"a"``, ``"a (2)"``."""
+    found: list[str] = []
+    for plain in names:
+        name, copy = plain, 2
+        while name in found:
+            name, copy = f"{plain} ({copy})", copy + 1
+        found.append(name)
+    return found
+
+
+def short_names(names: Iterable[str]) -> list[str]:
     """Names that fit a legend: the middle of a long one is left out, and no two become alike."""
-    short: list[str] = []
-    for name in names:
-        text = name
-        if len(name) > longest:
-            end = longest // 2 - 1
-            text = f"{name[: longest - end - 1]}…{name[-end:]}"
-        copy, plain = 2, text
-        while text in short:
-            text, copy = f"{plain} ({copy})", copy + 1
-        short.append(text)
-    return short
+    end = _LONGEST // 2 - 1
+    return told_apart(
+        name if len(name) <= _LONGEST else f"{name[: _LONGEST - end - 1]}…{name[-end:]}"
+        for name in names
+    )
 
 
 def recall_plot(curves: Mapping[str, tuple[Values, Values, Values]]) -> Plot:
-    """Recall@1, @2, ... of each model, with bands of 95 % intervals.
-
-    Args:
-        curves: name to three arrays (N,): recall, and the lower and upper ends of its interval.
-    """
+    """Recall@1, @2, ... of each model: (N,) values, and the lower and upper ends of intervals."""
     traces: list[dict[str, Any]] = []
     for number, (short, (value, low, high)) in enumerate(_by_short_name(curves)):
         n = np.arange(1.0, len(value) + 1)
-        colour = COLOURS[number % len(COLOURS)]
-        band = {
-            "x": [*n.tolist(), *n[::-1].tolist()],
-            "y": _rounded([*high, *low[::-1]], 4),
-            "fill": "toself",
-            "fillcolor": colour,
-            "opacity": 0.14,
-            "mode": "none",
-            "hoverinfo": "skip",
-            "showlegend": False,
-            "legendgroup": str(number),
-        }
-        traces += [band, _line(number, short, n, value, marks=True)]
+        ring = np.array([[*n, *n[::-1]], [*high, *low[::-1]]])
+        band = _area(ring, 4, COLOURS[number % len(COLOURS)])
+        traces.append({**band, "opacity": 0.14, "legendgroup": str(number)})
+        traces.append(_line(number, short, n, value, marks=True))
     return Plot(
         "Recall@N",
         "The share of queries with a correct image among the first N answers. "
@@ -118,29 +99,19 @@ def recall_plot(curves: Mapping[str, tuple[Values, Values, Values]]) -> Plot:
 
 
 def interval_plot(title: str, text: str, rows: Mapping[str, Mapping[str, Interval]]) -> Plot:
-    """Shares with their intervals, a row for each word, a mark in it for each model.
-
-    Args:
-        title: what the shares are.
-        text: how to read them.
-        rows: name of the model to word to share.
-    """
+    """Shares by model and word, with their intervals: a row for a word, a mark for a model."""
     words = list(dict.fromkeys(word for shares in rows.values() for word in shares))
-    names = short_names(list(rows))
     alone = words == [""]  # a row for each model
     traces = []
-    for number, (name, shares) in enumerate(zip(names, rows.values(), strict=True)):
+    for number, (name, shares) in enumerate(_by_short_name(rows)):
         found = [(word, shares[word]) for word in words if word in shares]
+        above = _rounded([one.high - one.value for _, one in found], 4)
+        below = _rounded([one.value - one.low for _, one in found], 4)
         traces.append(
             {
                 "x": _rounded([one.value for _, one in found], 4),
                 "y": [name if alone else word for word, _ in found],
-                "error_x": {
-                    "array": _rounded([one.high - one.value for _, one in found], 4),
-                    "arrayminus": _rounded([one.value - one.low for _, one in found], 4),
-                    "thickness": 2,
-                    "width": 5,
-                },
+                "error_x": {"array": above, "arrayminus": below, "thickness": 2, "width": 5},
                 "text": [f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})" for _, one in found],
                 "hovertemplate": f"{_plain(name)}: %{{text}}<extra></extra>",
                 "name": _plain(name),
@@ -149,32 +120,18 @@ def interval_plot(title: str, text: str, rows: Mapping[str, Mapping[str, Interva
                 "marker": _marker(number, 9),
             }
         )
-    figure = _figure(
-        traces,
-        x=_share(None),
-        y={"type": "category", "range": [(len(names) if alone else len(words)) - 0.5, -0.5]},
-        legend=not alone,
-        scattermode="group",
+    y = {"type": "category", "range": [(len(rows) if alone else len(words)) - 0.5, -0.5]}
+    figure = _figure(traces, x=_share(None), y=y, legend=not alone, scattermode="group")
+    told = _told(
+        (f"{name} {word}".strip(), f"{one.value:.3f}, {one.low:.3f} to {one.high:.3f}")
+        for name, shares in rows.items()
+        for word, one in shares.items()
     )
-    return Plot(
-        title,
-        text,
-        figure,
-        height=min(110 + 24 * len(words) * len(rows), 900),
-        words=_told(
-            (f"{name} {word}".strip(), f"{one.value:.3f}, {one.low:.3f} to {one.high:.3f}")
-            for name, shares in rows.items()
-            for word, one in shares.items()
-        ),
-    )
+    return Plot(title, text, figure, min(110 + 24 * len(words) * len(rows), 900), words=told)
 
 
 def precision_recall_plot(curves: Mapping[str, tuple[Values, Values]]) -> Plot:
-    """Precision over recall, in steps.
-
-    Args:
-        curves: name to two arrays (n,): recall, ascending, and precision.
-    """
+    """Precision over recall, in steps: of each model (n,) recalls, ascending, and precisions."""
     traces = []
     for number, (short, (recall, precision)) in enumerate(_by_short_name(curves)):
         rows = _spread(len(recall), _MOST_STEPS)
@@ -192,45 +149,33 @@ def error_plot(errors_m: Mapping[str, Values], radius_m: float, text: str) -> Pl
     """The share of queries whose first answer lies within some distance, over that distance.
 
     Args:
-        errors_m: name to (Q,) metres; NaN and infinity where there is no answer, which lies
-            within no distance.
+        errors_m: name to (Q,) metres; NaN and infinity, where there is no answer, lie nowhere.
         radius_m: is marked.
         text: what is right.
     """
     traces = []
-    farthest = max(
-        [radius_m, *(float(e[np.isfinite(e)].max(initial=0)) for e in errors_m.values())]
-    )
-    for number, (short, errors) in enumerate(_by_short_name(errors_m)):
-        near = np.sort(errors[np.isfinite(errors)])
+    answered = {name: np.sort(errors[np.isfinite(errors)]) for name, errors in errors_m.items()}
+    farthest = max([radius_m, *(float(near.max(initial=0)) for near in answered.values())])
+    for number, (short, name) in enumerate(zip(short_names(errors_m), errors_m, strict=True)):
+        near = answered[name]
         rows = _spread(len(near), _MOST_STEPS)
         # From the left edge to the right, however few answers there are.
         x = np.array([1.0, *np.maximum(near[rows], 1.0), farthest * 1.1])
-        y = np.array([0.0, *(rows + 1.0), len(near)]) / max(len(errors), 1)
+        y = np.array([0.0, *(rows + 1.0), len(near)]) / max(len(errors_m[name]), 1)
         traces.append(_line(number, short, x, y, shape="hv"))
-    figure = _figure(
-        traces,
-        x={
-            "title": "metres",
-            "type": "log",
-            "range": [0, float(np.log10(max(farthest * 1.1, 10)))],
-            "dtick": 1 if farthest > 30 else "D2",
-        },
-        y=_share("share of queries"),
-    )
-    figure["layout"]["shapes"] = [_upright(radius_m)]
-    figure["layout"]["annotations"] = [
-        _beside_upright(float(np.log10(radius_m)), f"{radius_m:g} m")
-    ]
-    return Plot(
-        "How far off the first answer is",
-        f"The share of queries whose first answer was taken within so many metres. {text}",
-        figure,
-        words=_told(
-            (name, f"{np.mean(e <= radius_m):.3f} within {radius_m:g} m")
-            for name, e in errors_m.items()
-        ),
-    )
+    ends = [0, float(np.log10(max(farthest * 1.1, 10)))]
+    metres = {
+        "title": "metres",
+        "type": "log",
+        "range": ends,
+        "dtick": 1 if farthest > 30 else "D2",
+    }
+    figure = _figure(traces, x=metres, y=_share("share of queries"))
+    _mark(figure, radius_m, float(np.log10(radius_m)), f"{radius_m:g} m")
+    within = {name: f"{np.mean(e <= radius_m):.3f}" for name, e in errors_m.items()}
+    told = _told((name, f"{share} within {radius_m:g} m") for name, share in within.items())
+    text = f"The share of queries whose first answer was taken within so many metres. {text}"
+    return Plot("How far off the first answer is", text, figure, words=told)
 
 
 def histogram(
@@ -259,30 +204,22 @@ def histogram(
     starts = step * np.arange(bars)
     ends = starts + step - (1 if whole else 0)
     ends[-1] = max(ends[-1], float(values.max()))
-    middle = 0.0 if whole and step == 1 else step / 2
-    figure = _figure(
-        [
-            {
-                "type": "bar",
-                "x": (starts + middle).tolist(),
-                "y": counts.tolist(),
-                "width": step * 0.96,
-                "marker": {"color": ACCENT},
-                "text": [
-                    f"{a:g}" if a == b else f"{a:g} to {b:.6g}"
-                    for a, b in zip(starts, ends, strict=True)
-                ],
-                "textposition": "none",
-                "hovertemplate": f"%{{text}} {unit}: %{{y}}<extra></extra>",
-                "showlegend": False,
-            }
-        ],
-        x={"title": unit, "rangemode": "tozero"},
-        y={"rangemode": "tozero"},
-    )
+    between = zip(starts, ends, strict=True)
+    trace = {
+        "type": "bar",
+        "x": (starts + (0.0 if whole and step == 1 else step / 2)).tolist(),
+        "y": counts.tolist(),
+        "width": step * 0.96,
+        "marker": {"color": ACCENT},
+        "text": [f"{a:g}" if a == b else f"{a:g} to {b:.6g}" for a, b in between],
+        "textposition": "none",
+        "hovertemplate": f"%{{text}} {unit}: %{{y}}<extra></extra>",
+        "showlegend": False,
+    }
+    x = {"title": unit, "rangemode": "tozero"}
+    figure = _figure([trace], x=x, y={"rangemode": "tozero"})
     if mark is not None:
-        figure["layout"]["shapes"] = [_upright(mark)]
-        figure["layout"]["annotations"] = [_beside_upright(mark, f"{mark:g} {unit}")]
+        _mark(figure, mark, mark, f"{mark:g} {unit}")
     return Plot(title, text, figure, 210, words=f"{len(values):,} values. {text}")
 
 
@@ -293,26 +230,21 @@ def round_up(least: float) -> float:
 
 
 def images_map(database: Values, queries: Values) -> Plot | None:
-    """Where the images of a data set were taken, north up.
+    """Where the images of a data set were taken, north up; None when no position is known.
 
     Args:
         database: (N, 2) easting and northing in metres, NaN where unknown.
         queries: (Q, 2), likewise.
-
-    Returns:
-        the map; None when no position is known.
     """
-    known = [p[np.isfinite(p).all(axis=1)] for p in (database, queries)]
-    if not sum(map(len, known)):
+    taken, asked = (p[np.isfinite(p).all(axis=1)] for p in (database, queries))
+    if not len(taken) + len(asked):
         return None
-    low, high = _ground(*known)
+    low, high = _ground(taken, asked)
     traces = [
-        _dots(_at_most(points) - low, name, colour, size)
-        for points, name, colour, size in zip(
-            known, ("database", "queries"), (DATABASE, WRONG), (6, 5), strict=True
-        )
+        _dots(_at_most(taken) - low, "database", DATABASE, 6),
+        _dots(_at_most(asked) - low, "queries", WRONG, 5),
     ]
-    words = f"{len(known[0]):,} database images and {len(known[1]):,} queries"
+    words = f"{len(taken):,} database images and {len(asked):,} queries"
     return _map("Where the images were taken", "", traces, high - low, words)
 
 
@@ -324,7 +256,7 @@ def outcome_map(
     correct: NDArray[np.bool_],
     names: Sequence[str],
 ) -> Plot | None:
-    """Where one model was right and where it was wrong, north up.
+    """Where one model was right and where it was wrong, north up; None without any positions.
 
     Args:
         name: of the model.
@@ -333,9 +265,6 @@ def outcome_map(
         answers: (Q,) database index of each first answer; -1 without one.
         correct: (Q,) whether it is right.
         names: (Q,) of the queries' files.
-
-    Returns:
-        the map; None when the positions of either side are unknown.
     """
     placed = np.asarray(np.isfinite(queries).all(axis=1), np.bool_)
     taken = np.asarray(np.isfinite(database).all(axis=1), np.bool_)
@@ -346,13 +275,9 @@ def outcome_map(
     answered = wrong[(answers[wrong] >= 0) & taken[answers[wrong]]]
     drawn = answered[_spread(len(answered), MOST_LINES)]
     ends = np.stack([queries[drawn], database[answers[drawn]], np.full((len(drawn), 2), np.nan)], 1)
-    misses = {
-        **_dots(ends.reshape(-1, 2) - low, "to where it was thought to be", WRONG, 1),
-        "mode": "lines",
-        "line": {"color": WRONG, "width": 1, "dash": "dash"},
-        "opacity": 0.45,
-        "hoverinfo": "skip",
-    }
+    misses = _dots(ends.reshape(-1, 2) - low, "to where it was thought to be", WRONG, 1)
+    line = {"color": WRONG, "width": 1, "dash": "dash"}
+    misses |= {"mode": "lines", "line": line, "opacity": 0.45, "hoverinfo": "skip"}
     traces = [_dots(_at_most(database[taken]) - low, "database", DATABASE, 4), misses]
     for label, colour, symbol, found in (
         ("query answered wrongly", WRONG, "x", wrong),
@@ -392,83 +317,52 @@ def answer_map(
     low, high = extent
     traces: list[dict[str, Any]] = []
     if ellipse is not None:
-        rim = _dots(ellipse, "90 % ellipse", RIGHT, 1)
-        traces.append(
-            {
-                **rim,
-                "mode": "lines",
-                "fill": "toself",
-                "fillcolor": "rgba(27,154,108,.14)",
-                "line": {"color": RIGHT, "width": 1},
-                "hoverinfo": "skip",
-            }
-        )
+        rim = _area(ellipse.T, 1, "rgba(27,154,108,.14)")
+        line = {"color": RIGHT, "width": 1}
+        traces.append({**rim, "name": "90 % ellipse", "mode": "lines", "line": line})
     reach = 0.08 * float((high - low).max())
-    rays = [
-        point
-        for east, north, heading, _, _ in places
-        if heading is not None
-        for point in [
-            (east, north),
-            *_arc(east, north, heading, reach),
-            (east, north),
-            (None, None),
-        ]
-    ]
-    if rays:
-        wedges = {
-            "x": [x for x, _ in rays],
-            "y": [y for _, y in rays],
-            "mode": "lines",
-            "fill": "toself",
-            "fillcolor": "rgba(91,110,232,.28)",
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-        traces.append(wedges)
+    seen = [_sector(*place[:2], place[2], reach) for place in places if place[2] is not None]
+    if seen:
+        traces.append(_area(np.concatenate(seen, axis=1), 6, "rgba(91,110,232,.28)"))
     if ellipse is not None:
         cross = _dots(np.zeros((1, 2)), "estimated position", RIGHT, 20)
         cross["marker"] |= {"symbol": "cross-thin", "line": {"color": RIGHT, "width": 2}}
         traces.append(cross)
     dots = _dots(np.array([p[:2] for p in places]).reshape(-1, 2), "places by rank", ACCENT, 19)
+    dots["marker"]["size"] = [max(19, 10 + 7 * len(p[3])) for p in places]
     dots |= {
         "mode": "markers+text",
         "text": [p[3] for p in places],
         "textfont": {"color": "#fff", "size": 11},
-        "marker": {"color": ACCENT, "size": [max(19, 10 + 7 * len(p[3])) for p in places]},
         "hovertext": [p[4] for p in places],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
-    traces.append(dots)
-    figure = _map("", "", traces, high - low, words).figure
-    layout = figure["layout"]
-    for axis, ends in zip(("xaxis", "yaxis"), np.stack([low, high], axis=1).tolist(), strict=True):
-        layout[axis]["range"] = ends
-    return Plot("Map", "", figure, 300, is_map=True, words=words)
+    return Plot("Map", "", _ground_plan([*traces, dots], low, high), 300, is_map=True, words=words)
 
 
-def _arc(east: float, north: float, heading: float, reach: float) -> list[tuple[float, float]]:
-    """Points of the arc that is seen from a place, 50 degrees wide."""
+def _sector(east: float, north: float, heading: float, reach: float) -> Values:
+    """(2, 10) the outline of what is seen from a place, 50 degrees wide, and a gap behind it."""
     angles = np.radians(heading + np.linspace(-25, 25, 7))
-    return [(east + reach * float(np.sin(a)), north + reach * float(np.cos(a))) for a in angles]
+    ways = [[0, *along, 0, np.nan] for along in (np.sin(angles), np.cos(angles))]
+    return np.add([[east], [north]], reach * np.array(ways))
 
 
 def _map(title: str, text: str, traces: list[dict[str, Any]], extent: Values, words: str) -> Plot:
-    """A plot whose metres are as long northwards as eastwards; it is moved, not selected in."""
     # The first extent has some room around it; what lies beyond is found by zooming out.
     room = 0.05 * max(float(extent.max()), 10.0)
-    axis = {"zeroline": False, "ticksuffix": " m", "nticks": 5}
-    figure = _figure(
-        traces,
-        x={**axis, "range": [-room, float(extent[0]) + room]},
-        y={**axis, "range": [-room, float(extent[1]) + room], "scaleanchor": "x"},
-        dragmode="pan",
-        hovermode="closest",
-        legend=False,
-    )
-    ratio = (float(extent[1]) + 2 * room) / (float(extent[0]) + 2 * room)
+    figure = _ground_plan(traces, np.full(2, -room), extent + room)
+    ratio = float((extent[1] + 2 * room) / (extent[0] + 2 * room))
     return Plot(title, text, figure, int(np.clip(520 * ratio, 320, 560)), True, words)
+
+
+def _ground_plan(traces: list[dict[str, Any]], low: Values, high: Values) -> dict[str, Any]:
+    """A figure whose metres are as long northwards as eastwards; it is moved, not selected in."""
+    x, y = (
+        {"zeroline": False, "ticksuffix": " m", "nticks": 5, "range": ends}
+        for ends in np.stack([low, high], axis=1).tolist()
+    )
+    y["scaleanchor"] = "x"
+    return _figure(traces, x=x, y=y, dragmode="pan", hovermode="closest", legend=False)
 
 
 def _ground(*known: Values) -> tuple[Values, Values]:
@@ -498,42 +392,40 @@ def _at_most(points: Values) -> Values:
 
 
 def _dots(points: Values, name: str, colour: str, size: int) -> dict[str, Any]:
-    return {
-        "x": _rounded(points[:, 0], 1),
-        "y": _rounded(points[:, 1], 1),
-        "mode": "markers",
-        "name": name,
-        "marker": {"color": colour, "size": size},
-    }
+    x, y = (_rounded(column, 1) for column in points.T)
+    marker = {"color": colour, "size": size}
+    return {"x": x, "y": y, "mode": "markers", "name": name, "marker": marker}
+
+
+def _area(outline: Values, digits: int, colour: str) -> dict[str, Any]:
+    """A filled shape, given by (2, n) points, without a line around it."""
+    x, y = (_rounded(ends, digits) for ends in outline)
+    place = {"x": x, "y": y, "mode": "none"}
+    filled = {"fill": "toself", "fillcolor": colour, "hoverinfo": "skip", "showlegend": False}
+    return place | filled
 
 
 def _line(
     number: int, name: str, x: Values, y: Values, *, shape: str = "linear", marks: bool = False
 ) -> dict[str, Any]:
     """A series in its colour, dashes and mark; marks at a few of its points."""
+    marker = _marker(number, 8)
+    dash = DASHES[number % len(DASHES)]
     return {
         "x": _rounded(x, 4),
         "y": _rounded(y, 4),
         "name": _plain(name),
         "legendgroup": str(number),
         "mode": "lines+markers",
-        "line": {
-            "color": COLOURS[number % len(COLOURS)],
-            "dash": DASHES[number % len(DASHES)],
-            "width": 2.5,
-            "shape": shape,
-        },
-        "marker": {**_marker(number, 8), "maxdisplayed": 0 if marks and len(x) < 8 else 6},
+        "line": {"color": marker["color"], "dash": dash, "width": 2.5, "shape": shape},
+        "marker": {**marker, "maxdisplayed": 0 if marks and len(x) < 8 else 6},
         "hovertemplate": "%{y:.3f}<extra>%{fullData.name}</extra>",
     }
 
 
 def _marker(number: int, size: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "symbol": MARKS[number % len(MARKS)],
-        "size": size,
-    }
+    colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
+    return {"color": colour, "symbol": mark, "size": size}
 
 
 def _figure(
@@ -566,23 +458,21 @@ def _figure(
 
 
 def _share(title: str | None) -> dict[str, Any]:
-    return {"range": [-0.01, 1.02], "dtick": 0.2, "zeroline": False} | (
-        {"title": title} if title else {}
-    )
+    axis: dict[str, Any] = {"range": [-0.01, 1.02], "dtick": 0.2, "zeroline": False}
+    return axis | ({"title": title} if title else {})
 
 
-def _upright(x: float) -> dict[str, Any]:
+def _mark(figure: dict[str, Any], x: float, text_x: float, text: str) -> None:
+    """An upright line with a text beside it, whose place a logarithmic axis has as a logarithm."""
     line = {"color": "#8a94a8", "width": 1.5, "dash": "dot"}
-    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-
-
-def _beside_upright(x: float, text: str) -> dict[str, Any]:
-    place = {"x": x, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "top"}
-    return {**place, "text": text, "showarrow": False, "font": {"size": 12}}
+    upright = {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+    place = {"x": text_x, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "top"}
+    beside = {**place, "text": text, "showarrow": False, "font": {"size": 12}}
+    figure["layout"] |= {"shapes": [upright], "annotations": [beside]}
 
 
 def _by_short_name(series: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return list(zip(short_names(list(series)), series.values(), strict=True))
+    return list(zip(short_names(series), series.values(), strict=True))
 
 
 def _told(parts: Iterable[tuple[str, str]]) -> str:
@@ -596,11 +486,8 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
 
 def _rounded(values: Any, digits: int) -> list[float | None]:
     """Numbers as JSON has them: short, and None for what is not finite."""
-    found = np.asarray(values, np.float64)
-    return [
-        round(v, digits) if ok else None
-        for v, ok in zip(found.tolist(), np.isfinite(found).tolist(), strict=True)
-    ]
+    found = np.asarray(values, np.float64).tolist()
+    return [round(value, digits) if math.isfinite(value) else None for value in found]
 
 
 def _plain(text: str) -> str:

@@ -14,12 +14,8 @@ from netvlad.models.image_inputs import one_image
 from netvlad.reports.pictures import MAX_URI, Picture, fitted_picture
 
 COLOURS = (
-    (54, 36, 155),
-    (169, 7, 145),
-    (238, 44, 104),
-    (255, 125, 90),
-    (255, 188, 110),
-    (251, 244, 155),
+    *((54, 36, 155), (169, 7, 145), (238, 44, 104)),
+    *((255, 125, 90), (255, 188, 110), (251, 244, 155)),
 )
 """sRGB from the smallest share to the largest, at even steps: for the picture and for a legend.
 Their lightness (CIELAB L*) rises evenly too, so that the order survives grey print."""
@@ -53,9 +49,8 @@ def saliency_picture(
             own.
 
     Returns:
-        The picture, in at most :data:`~netvlad.reports.pictures.MAX_URI` characters; None when the
-        file cannot be read or is too small for the model, or when the model's descriptor is no sum
-        over cells.
+        the picture, in at most :data:`~netvlad.reports.pictures.MAX_URI` characters; None when the
+        file cannot be read or is too small, or the model's descriptor is no sum over cells.
 
     Raises:
         ModelError: ``towards`` is not a descriptor of the model.

@@ -19,31 +19,19 @@ from netvlad.types import Progress, Reporter, silent
 
 faiss: Any = _faiss  # its type stubs lack much of what is used here
 
-LINKS = 24
-"""M of HNSW: links per row and layer, twice as many in the lowest (4 bytes each)."""
-
-BUILD_BREADTH = 60
-"""ef_construction of HNSW."""
-
-MOST_DIMENSIONS = 512
-"""What IVF-PQ keeps of longer descriptors: codes only choose candidates."""
-
-ITERATIONS = 10
-"""Of every k-means."""
+LINKS = 24  # M of HNSW: links per row and layer, twice as many in the lowest (4 bytes each)
+BUILD_BREADTH = 60  # ef_construction of HNSW
+MOST_DIMENSIONS = 512  # what IVF-PQ keeps of longer descriptors: codes only choose candidates
+ITERATIONS = 10  # of every k-means
 
 
-def new_hnsw(sample: NDArray[np.float32], rows: int, seed: int) -> Any:
+def new_hnsw(sample: NDArray[np.float32], seed: int) -> Any:
     """An empty HNSW graph (Malkov and Yashunin 2018) over 8-bit codes of each dimension.
 
+    The (S, D) sample tells the range of each dimension, the seed the layers that rows fall into.
     Against a graph over the descriptors themselves it takes a quarter of the memory, and the few
     swaps that the codes cause are undone by re-scoring.
-
-    Args:
-        sample: (S, D) rows that tell the range of each dimension.
-        rows: how many will be added; the graph does not depend on it.
-        seed: of the layers that rows fall into.
     """
-    del rows
     index = faiss.IndexHNSWSQ(sample.shape[1], faiss.ScalarQuantizer.QT_8bit, LINKS)
     index.hnsw.efConstruction = BUILD_BREADTH
     index.hnsw.rng = faiss.RandomGenerator(seed)
@@ -59,10 +47,8 @@ def new_ivf_pq(sample: NDArray[np.float32], rows: int, seed: int) -> Any:
     codes. (OPQ instead, at 60,000 × 512 and 64 bytes: recall@20 0.9982 instead of 0.9972 among 200
     candidates, for three times the training; re-scoring 400 gains the same.)
 
-    Args:
-        sample: (S, D) rows to learn from, at least 256.
-        rows: how many will be added; the number of lists follows from it.
-        seed: of rotation and k-means.
+    The (S, D) sample has at least 256 rows; the number of lists follows from how many ``rows`` will
+    be added; the seed is that of rotation and k-means.
     """
     kept = min(sample.shape[1], MOST_DIMENSIONS, len(sample))
     codes = min(kept, max(16, min(64, kept // 8)))
@@ -113,14 +99,12 @@ DEFAULT_EFFORT = {"hnsw": (128, 64), "ivf-pq": (64, 400)}
 FEWEST_ROWS = {"hnsw": 100, "ivf-pq": 1000}
 """What a kind needs to learn its codes from, and to be worth asking."""
 
+# Of rows added at once, as float32: the memory that building takes beside the structure.
 BLOCK_BYTES = 8 * 2**20
-"""Of rows added at once, as float32: the memory that building takes beside the structure."""
+TRAINING_BYTES = 256 * 2**20  # of the random sample that codes are learned from, as float32
+WRITE_BYTES = 2**20  # written at once
 
-TRAINING_BYTES = 256 * 2**20
-"""Of the random sample of rows that codes are learned from, as float32."""
-
-WRITE_BYTES = 2**20
-"""Written at once."""
+_ABOUT = {"kind": str, "rows": int, "dimension": int, "breadth": int, "rescored": int}
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +139,7 @@ class Structure:
         return dataclasses.replace(self, breadth=breadth, rescored=rescored)
 
     def candidates(
-        self,
-        queries: NDArray[np.float32],
-        count: int,
-        allowed: NDArray[np.bool_] | None = None,
+        self, queries: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
         """About ``count`` rows near each query, nearest first as far as the codes tell.
 
@@ -192,11 +173,11 @@ class Structure:
         finite = np.nan_to_num(queries.astype(np.float32), posinf=0.0, neginf=0.0)
         _, found = self.faiss_index.search(finite, asked, params=self._parameters(asked, share))
         if allowed is None:
-            return _widened(found, count)
+            return widened(found, count)
         dropped = (found < 0) | ~allowed[found]
         # Stable: what is kept moves to the front in its order.
         order = np.argsort(dropped, axis=1, kind="stable")
-        return _widened(np.take_along_axis(np.where(dropped, -1, found), order, axis=1), count)
+        return widened(np.take_along_axis(np.where(dropped, -1, found), order, axis=1), count)
 
     def write(self, file: IO[bytes]) -> None:
         """Write it to an open file, a piece at a time.
@@ -219,10 +200,8 @@ class Structure:
         except RuntimeError as error:
             troubles.append(OSError(str(error)))
         for trouble in troubles:
-            name = getattr(file, "name", "search structure")
-            raise StorageError(
-                f"{name}: cannot be written: {trouble.strerror or trouble}"
-            ) from trouble
+            told = f"cannot be written: {trouble.strerror or trouble}"
+            raise StorageError(f"{getattr(file, 'name', 'search structure')}: {told}") from trouble
 
     def size_bytes(self) -> int:
         """How many bytes :meth:`write` writes."""
@@ -238,13 +217,7 @@ class Structure:
 
     def about(self) -> dict[str, Any]:
         """What :func:`read_structure` needs beside the file, as JSON types."""
-        return {
-            "kind": self.kind,
-            "rows": self.rows,
-            "dimension": self.dimension,
-            "breadth": self.breadth,
-            "rescored": self.rescored,
-        }
+        return {name: getattr(self, name) for name in _ABOUT}
 
     def _parameters(self, asked: int, share: float) -> Any:
         breadth = int(np.ceil(self.breadth / share))
@@ -288,17 +261,15 @@ def build_structure(
     if kind not in KINDS:
         raise SettingsError(f"search structure {kind!r}: choose one of {', '.join(KINDS)}")
     if not FEWEST_ROWS[kind] <= count <= len(matrix):
-        raise SettingsError(
-            f"search structure {kind!r} over {count} of {len(matrix)} rows: it needs at least "
-            f"{FEWEST_ROWS[kind]}; search exactly below that"
-        )
+        told = f"search structure {kind!r} over {count} of {len(matrix)} rows"
+        needed = f"it needs at least {FEWEST_ROWS[kind]}"
+        raise SettingsError(f"{told}: {needed}; search exactly below that")
     dimension = matrix.shape[1]
     with _threads(threads):
         stage = "Learning the codes of the search structure"
         report(Progress(stage, 0, 1, unit="samples"))
         sample = _sample(matrix, count, seed)
-        make = new_hnsw if kind == "hnsw" else new_ivf_pq
-        built = make(sample, count, seed)
+        built = new_hnsw(sample, seed) if kind == "hnsw" else new_ivf_pq(sample, count, seed)
         del sample
         report(Progress(stage, 1, 1, unit="samples"))
         block = max(1, BLOCK_BYTES // (4 * dimension))
@@ -311,11 +282,9 @@ def build_structure(
 
 
 def read_structure(path: Path, about: Mapping[str, Any]) -> Structure:
-    """Open a written structure; its codes and lists are mapped, not read.
+    """Open what :meth:`Structure.write` wrote; its codes and lists are mapped, not read.
 
-    Args:
-        path: the file that :meth:`Structure.write` wrote.
-        about: what :meth:`Structure.about` said.
+    ``about`` is what :meth:`Structure.about` said.
 
     Raises:
         StorageError: the file is missing, damaged, or another one than ``about`` describes.
@@ -328,18 +297,11 @@ def read_structure(path: Path, about: Mapping[str, Any]) -> Structure:
         read = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except (RuntimeError, MemoryError) as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise StorageError(
-            f"{path}: is damaged or not a search structure ({reason[0]}); {remedy}"
-        ) from error
+        told = f"is damaged or not a search structure ({reason[0]})"
+        raise StorageError(f"{path}: {told}; {remedy}") from error
     try:
-        structure = Structure(
-            kind=str(about["kind"]),
-            rows=int(about["rows"]),
-            dimension=int(about["dimension"]),
-            breadth=int(about["breadth"]),
-            rescored=int(about["rescored"]),
-            faiss_index=read,
-        )
+        known = {name: convert(about[name]) for name, convert in _ABOUT.items()}
+        structure = Structure(**known, faiss_index=read)
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{path}: its description lacks {error}; {remedy}") from error
     kinds = {"hnsw": faiss.IndexHNSW, "ivf-pq": faiss.IndexPreTransform}
@@ -368,11 +330,10 @@ def _finite_rows(
     return rows
 
 
-def _widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def widened(found: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """(Q, count): with -1 after what there is."""
-    widened = np.full((len(found), count), -1, dtype=np.int64)
-    widened[:, : found.shape[1]] = found[:, :count]
-    return widened
+    missing = max(0, count - found.shape[1])
+    return np.pad(found[:, :count], ((0, 0), (0, missing)), constant_values=-1)
 
 
 @contextlib.contextmanager

@@ -30,13 +30,7 @@ class RunningNearest:
     """
 
     def __init__(self, norms: torch.Tensor, asked: torch.Tensor, k: int) -> None:
-        """Start with nothing.
-
-        Args:
-            norms: (Q,) squared lengths of the queries.
-            asked: (Q,) bool, False for queries that shall get nothing.
-            k: how many to keep, at least 1.
-        """
+        """Keep ``k`` for queries of so squared ``norms`` (Q,), but for those not ``asked`` (Q,)."""
         self.squared = norms.new_full((len(norms), k), torch.inf)
         self.indices = torch.full((len(norms), k), -1, device=norms.device)
         self._norms = norms
@@ -46,12 +40,10 @@ class RunningNearest:
     def offer(self, queries: slice, scores: torch.Tensor, first: int) -> None:
         """Take in the distances of some queries to some database rows.
 
-        Args:
-            queries: which queries, B of them.
-            scores: (T, B) contiguous ‖d‖² − 2 q·d, inf for rows that must not be returned; T is a
-                multiple of ``GROUP``. The length of the query is left out: adding it to what may
-                win, instead of to everything, saves a pass over memory.
-            first: the database row of ``scores[0]``; above all those offered before.
+        ``scores`` are (T, B) contiguous ‖d‖² − 2 q·d, inf for rows that must not be returned; T is
+        a multiple of ``GROUP``. The length of the query is left out: adding it to what may win,
+        instead of to everything, saves a pass over memory. The row of ``scores[0]``, ``first``, is
+        above all those offered before.
         """
         norms, limits = self._norms[queries], self._limits[queries]
         groups = scores.view(-1, GROUP, scores.shape[1])
@@ -106,14 +98,10 @@ def _squared(scores: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
     return (scores + norms).clamp_min_(0.0)
 
 
-DATABASE_BYTES = 64 * 2**20
-"""Of database rows held at once, as float32."""
-
-QUERY_BYTES = 2**30
-"""Of queries held at once, as float32; the database is read once for each such part."""
-
-PIECE_BYTES = 4 * 2**20
-"""Of rows converted at once: small enough to stay in the processor's cache."""
+# Of database rows and of queries held at once, as float32; the database is read once for each such
+# part of the queries.
+DATABASE_BYTES, QUERY_BYTES = 64 * 2**20, 2**30
+PIECE_BYTES = 4 * 2**20  # of rows converted at once: small enough for the processor's cache
 
 CPU_TILE = (1024, 2048)
 GPU_TILE = (8192, 4096)

@@ -74,14 +74,9 @@ def _squared_distances(
     return squared
 
 
-PIECE_BYTES = 2 * 2**20
-"""Of rows converted at once: small enough to stay in the processor's cache."""
-
-SCORES_BYTES = 128 * 2**20
-"""Of distances held at once."""
-
-SLACK = 1e-5
-"""More than the rounding of a float32 product of two vectors, as a share of their lengths."""
+PIECE_BYTES = 2 * 2**20  # of rows converted at once: small enough for the processor's cache
+SCORES_BYTES = 128 * 2**20  # of distances held at once
+SLACK = 1e-5  # more than a float32 product of two vectors is rounded, as a share of their lengths
 
 
 class Scanner:
@@ -107,7 +102,7 @@ class Scanner:
         Args:
             queries: (Q, D).
             k: how many are wanted, at least 1.
-            rows: the rows to look at: a slice with a step of 1, or ascending indices.
+            rows: those to look at: a slice with a step of 1, or ascending indices.
 
         Returns:
             (Q, C) rows in ascending order, -1 after them; C is at most the number of rows.

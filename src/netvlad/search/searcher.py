@@ -4,27 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import ModelError, SettingsError
-from netvlad.search.approximate import Structure
+from netvlad.search.approximate import Structure, widened
 from netvlad.search.exact import search_exact
 from netvlad.search.rows import Scanner, as_float32, rescore
 from netvlad.types import Matches
 
-FEW_QUERIES = 8
-"""Up to here a product with each query is faster than the product of matrices."""
-
-FEW_ROWS = 20_000
-FEW_ROWS_SHARE = 0.02
-"""Where a filter leaves at most so many rows, or this share of them, they are searched exactly: a
-graph would have to visit fifty times as many rows as without a filter."""
-
-FEW_NEIGHBOURS = 100
-"""So many may be asked of a structure of any size; more only up to ``FEW_ROWS_SHARE`` of it."""
-
-COPIED_BYTES = 256 * 2**20
-"""A matrix that takes no more than this as float32 is copied into memory for exact search."""
-
-GATHERED_BYTES = 256 * 2**20
-"""Of filtered rows held at once, as they are stored; where there are more the matrix streams."""
+FEW_QUERIES = 8  # up to here a product with each is faster than the product of matrices
+# Where a filter leaves at most so many rows, or this share of them, they are searched exactly: a
+# graph would have to visit fifty times as many rows as without a filter.
+FEW_ROWS, FEW_ROWS_SHARE = 20_000, 0.02
+FEW_NEIGHBOURS = 100  # may be asked of a structure of any size; more up to FEW_ROWS_SHARE of it
+COPIED_BYTES = 256 * 2**20  # a matrix of at most so many as float32 is copied for exact search
+GATHERED_BYTES = 256 * 2**20  # of filtered rows held at once; where there are more it streams
 
 
 class Searcher:
@@ -46,12 +37,9 @@ class Searcher:
         alive: NDArray[np.bool_] | NDArray[np.int64] | None = None,
         structure: Structure | None = None,
     ) -> None:
-        """Search in a matrix.
+        """Search in a matrix, L2-normalised float16 or float32, usually memory-mapped.
 
-        Args:
-            matrix: (R, D) L2-normalised float16 or float32, usually memory-mapped.
-            alive: (R,) False for removed rows; or the rows that are not removed; None is all.
-            structure: of the same matrix.
+        ``alive`` may be the rows that are not removed, too; None is all.
 
         Raises:
             SettingsError: ``alive`` or the structure does not belong to such a matrix.
@@ -70,11 +58,7 @@ class Searcher:
         self._copy: NDArray[np.floating] | None = None
 
     def search(
-        self,
-        queries: NDArray[np.floating],
-        k: int,
-        *,
-        allowed: NDArray[np.bool_] | None = None,
+        self, queries: NDArray[np.floating], k: int, *, allowed: NDArray[np.bool_] | None = None
     ) -> Matches:
         """The ``k`` nearest rows of each query, best first.
 
@@ -100,8 +84,7 @@ class Searcher:
         usable = self.alive if allowed is None else self.alive & _mask(allowed, len(self.matrix))
         if k < 1 or len(asked) == 0:
             return rescore(asked, self.matrix, np.empty((len(asked), 0), np.int64), max(k, 0))
-        parts = []
-        tail = 0
+        parts, tail = [], 0
         if self.structure is not None and self._pays(self.structure, usable, k):
             tail = self.structure.rows
             parts.append(self._near(self.structure, asked, k, usable[:tail]))
@@ -131,11 +114,8 @@ class Searcher:
             within[: len(usable)] = usable
             exact = self._exact(queries[short], k, within, 0)
             width = max(found.shape[1], exact.shape[1])
-            widened = np.full((len(found), width), -1, dtype=np.int64)
-            widened[:, : found.shape[1]] = found
-            widened[short] = -1
-            widened[short, : exact.shape[1]] = exact
-            return widened
+            found = widened(found, width)
+            found[short] = widened(exact, width)
         return found
 
     def _exact(
@@ -154,9 +134,8 @@ class Searcher:
             chosen = _chosen(usable, start)
             found = search_exact(queries, matrix[chosen], min(k, count)).indices
             return np.where(found < 0, -1, chosen[found])
-        found = search_exact(
-            queries, matrix[start:], min(k, count), database_mask=usable[start:]
-        ).indices
+        rest, mask = matrix[start:], usable[start:]
+        found = search_exact(queries, rest, min(k, count), database_mask=mask).indices
         return np.where(found < 0, -1, found + start)
 
     def _scan(self) -> Scanner:

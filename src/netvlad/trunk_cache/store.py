@@ -20,7 +20,7 @@ from netvlad.compute import Compute
 from netvlad.descriptors.passes import SECTION, fill
 from netvlad.errors import ImageError, StorageError
 from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
+from netvlad.images.listing import images_fingerprint
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import trunk_fingerprint
 from netvlad.storage import (

@@ -61,41 +61,41 @@ def wrapped(struct):
 def test_every_way_to_write_it_reads_the_same(tmp_path, write, times):
     struct = read_dbstruct(save(tmp_path / "a.mat", write(fields(times=times))))
     assert struct.which_set == "val"
-    assert struct.database_names == tuple(DATABASE)
-    assert struct.query_names == tuple(QUERIES)
-    np.testing.assert_array_equal(struct.database_positions, UTM_DB.T)
-    np.testing.assert_array_equal(struct.query_positions, UTM_Q.T)
+    assert struct.database.names == tuple(DATABASE)
+    assert struct.queries.names == tuple(QUERIES)
+    np.testing.assert_array_equal(struct.database.positions, UTM_DB.T)
+    np.testing.assert_array_equal(struct.queries.positions, UTM_Q.T)
     assert (struct.num_images, struct.num_queries) == (3, 2)
     assert (struct.radius_m, struct.train_radius_m) == (25, 10)
     if times:
-        assert struct.database_times.tolist() == [2009, 2010, 2011]
-        assert struct.query_times.tolist() == [2012, 2013]
+        assert struct.database.times.tolist() == [2009, 2010, 2011]
+        assert struct.queries.times.tolist() == [2012, 2013]
     else:
-        assert struct.database_times is struct.query_times is None
+        assert struct.database.times is struct.queries.times is None
 
 
 def test_names_as_rows_of_characters(tmp_path):
     struct = read_dbstruct(save(tmp_path / "a.mat", fields(names=list)))
-    assert struct.database_names == tuple(DATABASE)
+    assert struct.database.names == tuple(DATABASE)
 
 
 def test_positions_with_one_image_a_row(tmp_path):
     struct = fields() | {"utmDb": UTM_DB.T}
-    positions = read_dbstruct(save(tmp_path / "a.mat", struct)).database_positions
+    positions = read_dbstruct(save(tmp_path / "a.mat", struct)).database.positions
     np.testing.assert_array_equal(positions, UTM_DB.T)
 
 
 def test_a_single_image(tmp_path):
     struct = fields() | {"dbImageFns": cells(DATABASE[:1]), "utmDb": UTM_DB[:, 0]}
     read = read_dbstruct(save(tmp_path / "a.mat", squeezed(struct)))
-    assert read.database_names == (DATABASE[0],)
-    np.testing.assert_array_equal(read.database_positions, UTM_DB[:, :1].T)
+    assert read.database.names == (DATABASE[0],)
+    np.testing.assert_array_equal(read.database.positions, UTM_DB[:, :1].T)
 
 
 def test_names_beyond_ascii(tmp_path):
     struct = fields() | {"qImageFns": cells(["ü/東京.jpg", "a b.jpg"])}
     read = read_dbstruct(save(tmp_path / "a.mat", struct))
-    assert read.query_names == ("ü/東京.jpg", "a b.jpg")
+    assert read.queries.names == ("ü/東京.jpg", "a b.jpg")
 
 
 def test_optional_fields_may_be_missing(tmp_path):

@@ -7,7 +7,7 @@ from netvlad.descriptors import describe, passes
 from netvlad.descriptors.rows import FileRows
 from netvlad.errors import ImageError
 from netvlad.images import Unreadable
-from netvlad.images.identity import images_fingerprint
+from netvlad.images.listing import images_fingerprint
 from netvlad.index.ray.engine import SectionsInAnyOrder
 from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint

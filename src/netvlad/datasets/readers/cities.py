@@ -33,12 +33,7 @@ def joined(sets: Sequence[ImageSet]) -> ImageSet:
 
 
 def refuse_zone(utm_zone: str | None, several: str) -> None:
-    """Say that what has several cities has no use for one zone.
-
-    Raises:
-        SettingsError: there is one.
-    """
+    """Raise a :class:`SettingsError` if there is a zone: several cities have no use for one."""
     if utm_zone:
-        raise SettingsError(
-            f"utm_zone is {utm_zone} but {several} has cities in several zones; leave it out"
-        )
+        told = f"but {several} has cities in several zones"
+        raise SettingsError(f"utm_zone is {utm_zone} {told}; leave it out")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.names import image_set
+from netvlad.datasets.readers.names import image_set, telling
 from netvlad.datasets.readers.tables import TableRow, read_rows
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -33,7 +33,6 @@ def read_csv_table(
     they say otherwise), which become seconds since 1970.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: for metres, the zone they are in, or are brought to where a column ``zone`` says
             otherwise; for degrees, the zone to project to (None: that of the median point).
 
@@ -46,10 +45,9 @@ def read_csv_table(
     header, rows = read_rows(path, _COLUMNS)
     pair = next((pair for pair in (_METRES, _DEGREES) if set(pair) <= set(header)), None)
     if pair is None or not {"image", "role"} <= set(header):
-        raise DataError(
-            f"{path}: needs the columns image, role and easting + northing or latitude + "
-            f"longitude; it has {', '.join(name or '(unnamed)' for name in header)}"
-        )
+        needed = "image, role and easting + northing or latitude + longitude"
+        there = ", ".join(name or "(unnamed)" for name in header)
+        raise DataError(f"{path}: needs the columns {needed}; it has {there}")
     labels = [name for name in header if name and name not in _COLUMNS and header.count(name) == 1]
     roles = [_role(row) for row in rows]
     for role in ("database", "query"):
@@ -100,7 +98,7 @@ def _positions(
             _ = zone and parse_utm_zone(zone)
         except SettingsError as error:
             raise row.error(f"zone: {error}") from error
-    try:
+    with telling(path):
         if pair == _DEGREES:
             return to_utm(positions[:, 0], positions[:, 1], utm_zone)
         if not any(zones):
@@ -109,30 +107,23 @@ def _positions(
             name = rows[zones.index("")].cells["image"]
             raise DataError(f"image {name} has no zone but others have one; fill it in")
         return to_one_zone(positions, zones, utm_zone)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
-    """Write a split as a table that :func:`read_csv_table` reads.
+    """Write a split as a table that :func:`read_csv_table` reads; an existing one is replaced.
 
     Eastings and northings are written to the millimetre, with their zone where it is known;
-    headings, times and labels where the split has any.
-
-    Args:
-        path: the table; an existing one is replaced.
-        dataset: the split. Names are written as they are, so they must be absolute, or relative to
-            the table's folder.
+    headings, times and labels where the split has any. Names are written as they are, so they must
+    be absolute, or relative to the table's folder.
 
     Raises:
         DataError: a name cannot stand in a table.
         StorageError: the table cannot be written.
     """
     sets = (("database", dataset.database), ("query", dataset.queries))
+    kept = {"heading": 3, "time": 6}
     digits = {
-        name: count
-        for name, count in (("heading", 3), ("time", 6))
-        if any(getattr(images, f"{name}s") is not None for _, images in sets)
+        k: n for k, n in kept.items() if any(getattr(s, f"{k}s") is not None for _, s in sets)
     }
     labels = list(dict.fromkeys(name for _, images in sets for name in images.labels))
     with (
@@ -144,9 +135,9 @@ def write_csv_split(path: Path, dataset: PlaceDataset) -> None:
         for role, images in sets:
             for i, name in enumerate(images.names):
                 _check_name(path, name)
-                east, north = (np.nan, np.nan) if images.positions is None else images.positions[i]
-                known = math.isfinite(east) and math.isfinite(north)
-                place = [f"{east:.3f}", f"{north:.3f}"] if known else ["", ""]
+                position = np.full(2, np.nan) if images.positions is None else images.positions[i]
+                known = np.isfinite(position).all()
+                place = [f"{metres:.3f}" if known else "" for metres in position]
                 row = [name, role, *place, images.utm_zone or ""]
                 row += [_number(getattr(images, f"{k}s"), i, n) for k, n in digits.items()]
                 row += [str(images.labels[k][i]) if k in images.labels else "" for k in labels]
@@ -161,10 +152,8 @@ def _check_name(path: Path, name: str) -> None:
         raise DataError(f"{path}: the name {shown} is not UTF-8; rename the image") from error
     # Readers take the first for folders, and strip the second.
     if "\\" in name or name != name.strip():
-        raise DataError(
-            f"{path}: the name {name!r} has a backslash or blanks at its ends, which a table "
-            "cannot hold; rename the image"
-        )
+        told = "has a backslash or blanks at its ends, which a table cannot hold"
+        raise DataError(f"{path}: the name {name!r} {told}; rename the image")
 
 
 def _number(values: NDArray[np.float64] | None, i: int, digits: int) -> str:

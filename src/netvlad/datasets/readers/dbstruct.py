@@ -1,9 +1,9 @@
 """The ``dbStruct`` of a MATLAB file, in which NetVLAD's authors specify their data sets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,13 @@ _ORDER_WITH_TIMES = (*_ORDER[:3], "dbTimeStamp", *_ORDER[3:5], "qTimeStamp", *_O
 _CITY_RADIUS_M = 50_000.0
 
 
-@dataclass(frozen=True, eq=False)
-class DbStruct:
+class DbStruct(NamedTuple):
     """What a ``dbStruct`` says.
 
     Attributes:
         which_set: the split it was made for; empty when it does not say.
-        database_names: N names as written in the struct.
-        database_positions: (N, 2) float64 UTM metres.
-        database_times: (N,) float64 time stamps, or None.
-        query_names: Q names.
-        query_positions: (Q, 2) float64 UTM metres.
-        query_times: (Q,) float64 time stamps, or None.
+        database: names as written there, positions (UTM metres), and times if there are any.
+        queries: the same of the queries.
         num_images: the number of database images that it claims, or None.
         num_queries: the number of queries that it claims, or None.
         radius_m: ``posDistThr``, or None.
@@ -43,12 +38,8 @@ class DbStruct:
     """
 
     which_set: str
-    database_names: tuple[str, ...]
-    database_positions: NDArray[np.float64]
-    database_times: NDArray[np.float64] | None
-    query_names: tuple[str, ...]
-    query_positions: NDArray[np.float64]
-    query_times: NDArray[np.float64] | None
+    database: ImageSet
+    queries: ImageSet
     num_images: int | None
     num_queries: int | None
     radius_m: float | None
@@ -73,7 +64,6 @@ def read_struct_folder(
     which they may lie.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone of another city in this layout.
         structs: the file of each split, without ``.mat``.
         database_folders: folders that the database names may be relative to ("" is the root).
@@ -88,27 +78,30 @@ def read_struct_folder(
     name = f"{structs[split]}.mat"
     path = record.found(root / "datasets" / name, root / name)
     struct = read_dbstruct(path)
-    if not struct.database_names or not struct.query_names:
-        empty = "queries" if struct.database_names else "database images"
+    if not len(struct.database) or not len(struct.queries):
+        empty = "queries" if len(struct.database) else "database images"
         raise DataError(f"{path}: lists no {empty}")
-    # Tokyo's structs say .jpg, but the database images are distributed as .png.
-    png = (".png",)
-    database, database_notes = located(root, struct.database_names, database_folders, suffixes=png)
-    queries, query_notes = located(root, struct.query_names, query_folders, suffixes=png)
     # Other cities are published in the same layout: the name alone does not say where they are.
-    known = struct.database_positions[np.isfinite(struct.database_positions).all(axis=1)]
+    assert struct.database.positions is not None
+    metres = struct.database.positions
+    known = metres[np.isfinite(metres).all(axis=1)]
     away = np.linalg.norm(np.median(known, axis=0) - centre) if len(known) else np.inf
     told = zone if away <= _CITY_RADIUS_M else None
     own = parse_utm_zone(utm_zone).name if utm_zone else told
-    positions, times = struct.database_positions, struct.database_times
+    sets, notes = [], _notes_on(struct, split)
+    for images, folders in ((struct.database, database_folders), (struct.queries, query_folders)):
+        # Tokyo's structs say .jpg, but the database images are distributed as .png.
+        names, note = located(root, images.names, folders, suffixes=(".png",))
+        sets.append(replace(images, root=root, names=names, utm_zone=own))
+        notes += note
     return PlaceDataset(
         record.name,
         split,
-        ImageSet(root, database, positions, None, times, own),
-        ImageSet(root, queries, struct.query_positions, None, struct.query_times, own),
+        sets[0],
+        sets[1],
         radius_m=struct.radius_m or PlaceDataset.radius_m,
         train_radius_m=struct.train_radius_m or PlaceDataset.train_radius_m,
-        notes=(*_notes_on(struct, split), *database_notes, *query_notes),
+        notes=tuple(notes),
     )
 
 
@@ -116,8 +109,8 @@ def _notes_on(struct: DbStruct, split: str) -> list[str]:
     notes = [
         f"{field} says {claim} but {len(names)} names are listed; the list counts."
         for field, claim, names in (
-            ("numImages", struct.num_images, struct.database_names),
-            ("numQueries", struct.num_queries, struct.query_names),
+            ("numImages", struct.num_images, struct.database),
+            ("numQueries", struct.num_queries, struct.queries),
         )
         if claim is not None and claim != len(names)
     ]
@@ -141,8 +134,8 @@ def read_dbstruct(path: Path) -> DbStruct:
     squared = _number(fields, "nonTrivPosDistSqThr")
     return DbStruct(
         "".join(_texts(fields.get("whichSet", ""))[:1]),
-        *_images(path, fields, "dbImageFns", "utmDb", "dbTimeStamp"),
-        *_images(path, fields, "qImageFns", "utmQ", "qTimeStamp"),
+        _images(path, fields, "dbImageFns", "utmDb", "dbTimeStamp"),
+        _images(path, fields, "qImageFns", "utmQ", "qTimeStamp"),
         None if num_images is None else int(num_images),
         None if num_queries is None else int(num_queries),
         _number(fields, "posDistThr"),
@@ -158,9 +151,8 @@ def _fields(path: Path) -> Mapping[str, Any]:
     try:
         content = loadmat(path, appendmat=False, simplify_cells=True)
     except NotImplementedError as error:
-        raise DataError(
-            f"{path}: is a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
-        ) from error
+        remedy = "save it again in MATLAB with the option -v7"
+        raise DataError(f"{path}: is a MATLAB 7.3 file; {remedy}") from error
     except Exception as error:  # scipy lets whatever its parser meets escape
         raise DataError(f"{path}: is not a MATLAB file, or is damaged") from error
     if "dbStruct" not in content:
@@ -172,10 +164,8 @@ def _fields(path: Path) -> Mapping[str, Any]:
     for order in (_ORDER, _ORDER_WITH_TIMES):
         if isinstance(struct, np.ndarray) and struct.dtype.hasobject and struct.size == len(order):
             return dict(zip(order, struct.ravel(), strict=True))
-    raise DataError(
-        f"{path}: dbStruct is neither one struct nor a cell array of "
-        f"{len(_ORDER)} or {len(_ORDER_WITH_TIMES)} fields"
-    )
+    fields = f"{len(_ORDER)} or {len(_ORDER_WITH_TIMES)} fields"
+    raise DataError(f"{path}: dbStruct is neither one struct nor a cell array of {fields}")
 
 
 def _texts(value: Any) -> list[str]:
@@ -184,10 +174,8 @@ def _texts(value: Any) -> list[str]:
     return [item.rstrip() if isinstance(item, str) else "" for item in items]
 
 
-def _images(
-    path: Path, fields: Mapping[str, Any], name: str, position: str, time: str
-) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
-    """N names, positions (N, 2) and times (N,) of the fields that are called so."""
+def _images(path: Path, fields: Mapping[str, Any], name: str, position: str, time: str) -> ImageSet:
+    """The names, positions and times of the fields that are called so."""
     for needed in (name, position):
         if needed not in fields:
             raise DataError(f"{path}: dbStruct has no field {needed} (it has {', '.join(fields)})")
@@ -202,16 +190,14 @@ def _images(
     elif count <= 1 and metres.size == 2 * count:
         metres = metres.reshape(count, 2)
     if metres.shape != (count, 2):
-        raise DataError(
-            f"{path}: dbStruct.{position} has shape {metres.shape} but there are {count} image "
-            f"names; expected (2, {count})"
-        )
+        told = f"has shape {metres.shape} but there are {count} image names; expected (2, {count})"
+        raise DataError(f"{path}: dbStruct.{position} {told}")
     if time not in fields:
-        return names, metres, None
+        return ImageSet(Path(), names, metres)
     times = _numbers(path, time, fields[time]).ravel()
     if len(times) != count:
         raise DataError(f"{path}: dbStruct.{time} has {len(times)} values for {count} images")
-    return names, metres, times
+    return ImageSet(Path(), names, metres, times=times)
 
 
 def _numbers(path: Path, name: str, value: Any) -> NDArray[np.float64]:

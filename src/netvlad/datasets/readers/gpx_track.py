@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Geod
 
+from netvlad.datasets.readers.names import telling
 from netvlad.errors import DataError, SettingsError, extra
 from netvlad.geography import to_utm, to_wgs84
 
@@ -39,17 +40,15 @@ _LEAST = 0.01
 _ROUNDING_M = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class TrackPoints:
-    """Where a track was at M times; NaN throughout where it does not say.
+class TrackPoints(NamedTuple):
+    """Where a track was at M times, (M,) each; NaN throughout where it does not say.
 
     Attributes:
-        latitudes: (M,) WGS84 degrees.
-        longitudes: (M,) WGS84 degrees.
-        elevations: (M,) metres, NaN too where the track has none.
-        headings: (M,) direction of travel, degrees clockwise from true north, 0 up to 360; NaN too
-            when standing.
-        distances_m: (M,) metres travelled since the track's first point, straight across gaps.
+        latitudes, longitudes: WGS84 degrees.
+        elevations: metres, NaN too where the track has none.
+        headings: direction of travel, degrees clockwise from true north, 0 up to 360; NaN too when
+            standing.
+        distances_m: metres travelled since the track's first point, straight across gaps.
     """
 
     latitudes: NDArray[np.float64]
@@ -65,8 +64,7 @@ class Track:
 
     Attributes:
         times: (n,) float64 seconds since 1970 (UTC), strictly increasing, n at least 2.
-        latitudes: (n,) float64 WGS84 degrees.
-        longitudes: (n,) float64 WGS84 degrees.
+        latitudes, longitudes: (n,) float64 WGS84 degrees.
         elevations: (n,) float64 metres, NaN where unknown.
         without_time: how many points were left out because they have no time (or no position).
         same_time: how many were left out because an earlier point has the same time.
@@ -94,11 +92,9 @@ class Track:
         return np.concatenate([[0.0], np.cumsum(steps)])
 
     def covers(self, times: ArrayLike, *, max_gap_s: float = MAX_GAP_S) -> NDArray[np.bool_]:
-        """(M,) whether each time lies on the track, and not inside a gap.
+        """(M,) whether each of (M,) times, in seconds since 1970, is on the track and in no gap.
 
-        Args:
-            times: (M,) seconds since 1970.
-            max_gap_s: points farther apart in time than this have a gap between them.
+        Points farther apart in time than ``max_gap_s`` have a gap between them.
         """
         asked = np.atleast_1d(np.asarray(times, np.float64))
         row = np.clip(np.searchsorted(self.times, asked, side="right") - 1, 0, len(self) - 2)
@@ -117,11 +113,8 @@ class Track:
         """Where the track was at given times: on the straight line between two points.
 
         The direction of travel at time t is that from the place at t - 1 s to the place at t + 1 s;
-        where either is unknown the place at t stands in for it. Below 0.5 m/s there is none.
-
-        Args:
-            times: (M,) seconds since 1970.
-            max_gap_s: points farther apart in time than this have a gap between them.
+        where either is unknown the place at t stands in for it. Below 0.5 m/s there is none. For
+        the arguments see :meth:`covers`.
         """
         asked = np.atleast_1d(np.asarray(times, np.float64))
         latitudes, longitudes = to_wgs84(self._places(asked, max_gap_s), self.plane[1])
@@ -165,9 +158,6 @@ def read_track(path: Path) -> Track:
     first of these that has times. Points without a time are left out and counted; of several
     points with one time the first counts. Times are in UTC unless they say otherwise.
 
-    Args:
-        path: the file.
-
     Raises:
         DataError: it cannot be read or is not GPX, has fewer than two points with different times,
             or degrees that no place has.
@@ -206,24 +196,18 @@ def read_track(path: Path) -> Track:
         if rows:
             break
     if not rows:
-        raise DataError(
-            f"{path}: has no points with a time ({without_time} without); record or export the "
-            "track with times"
-        )
+        told = f"has no points with a time ({without_time} without)"
+        raise DataError(f"{path}: {told}; record or export the track with times")
     table = np.array(rows, np.float64)
     times, first = np.unique(table[:, 0], return_index=True)
     if len(times) < 2:
-        raise DataError(
-            f"{path}: has one point in time only, so nobody knows where it led; give the whole "
-            "track"
-        )
+        lost = "so nobody knows where it led; give the whole track"
+        raise DataError(f"{path}: has one point in time only, {lost}")
     latitudes, longitudes, elevations = table[first, 1:].T.copy()
     merged = len(table) - len(times)
     track = Track(times, latitudes, longitudes, elevations, without_time, merged)
-    try:
+    with telling(path):
         _ = track.plane
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
     return track
 
 
@@ -254,17 +238,10 @@ class FrameChoice:
     def moments(
         self, track: Track, start: float, end: float, *, max_gap_s: float = MAX_GAP_S
     ) -> NDArray[np.float64]:
-        """The times that frames are wanted at.
+        """(K,) times that frames are wanted at, ascending, all on the track and in no gap.
 
-        Args:
-            track: where the camera was.
-            start: when the video begins, in seconds since 1970.
-            end: no moment lies after this.
-            max_gap_s: points of the track farther apart than this have a gap between them.
-
-        Returns:
-            (K,) seconds since 1970, ascending, all on the track and in no gap. By distance the
-            first is the first one on the track; by time they are whole steps from ``start``.
+        By distance the first is the first one on the track; by time they are whole steps from
+        ``start``, when the video begins. None lies after ``end``. All are seconds since 1970.
         """
         end = min(end, float(track.times[-1]))
         if self.every_s is not None:

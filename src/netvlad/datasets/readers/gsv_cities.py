@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
 from netvlad.datasets.readers.listed_truth import neighbours_of_one_place
+from netvlad.datasets.readers.names import telling
 from netvlad.datasets.readers.tables import Columns, read_columns
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -47,9 +48,8 @@ def read_gsv_cities(
     if colon:
         known = [table.stem for table in tables]
         if wanted not in known:
-            raise SettingsError(
-                f"gsv-cities has no city {wanted!r} here; choose from {', '.join(known)}"
-            )
+            remedy = f"choose from {', '.join(known)}"
+            raise SettingsError(f"gsv-cities has no city {wanted!r} here; {remedy}")
         tables = [folder / f"{wanted}.csv"]
     else:
         refuse_zone(utm_zone, split)
@@ -63,9 +63,7 @@ def read_gsv_cities(
     images = joined(cities)
     # The first image of each place, in the order of the tables.
     _, first, places = np.unique(images.labels["place"], return_index=True, return_inverse=True)
-    is_query = np.zeros(len(images), dtype=np.bool_)
-    is_query[first] = True
-    queries, database = np.flatnonzero(is_query), np.flatnonzero(~is_query)
+    queries, database = np.sort(first), np.delete(np.arange(len(images)), first)
     if not len(database):
         raise DataError(f"{root}: every place has one image only; there is nothing to learn from")
     lonely = len(queries) - len(np.unique(places[database]))
@@ -84,10 +82,8 @@ def _read_city(root: Path, path: Path, utm_zone: str | None) -> ImageSet:
     table = read_columns(path, _COLUMNS)
     if not len(table):
         raise DataError(f"{path}: has no rows")
-    try:
+    with telling(path):
         positions, zone = to_utm(table.numbers("lat"), table.numbers("lon"), utm_zone)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
     places, inverse = np.unique(_whole(table, "place_id"), return_inverse=True)
     labels = {
         "city": np.full(len(table), path.stem),
@@ -103,10 +99,8 @@ def _whole(table: Columns, name: str) -> NDArray[np.int64]:
     numbers = table.numbers(name)
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))))
     if len(wrong):
-        raise DataError(
-            f"{table.path}: row {wrong[0] + 1}: {name} is {table.texts(name)[wrong[0]]!r}; "
-            "expected a whole number"
-        )
+        told = f"{name} is {table.texts(name)[wrong[0]]!r}; expected a whole number"
+        raise DataError(f"{table.path}: row {wrong[0] + 1}: {told}")
     return numbers.astype(np.int64)
 
 

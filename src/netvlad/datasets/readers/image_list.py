@@ -54,11 +54,8 @@ def _names(path: Path) -> tuple[str, ...]:
         if broken:
             raise DataError(f"{path}, line {broken[0]}: is not an image of COLMAP's images.txt")
         return relative_names(path, [pose[1] for _, pose in poses if pose is not None])
-    lines = [line for _, line in numbered]
-    matched = [_INTRINSICS.fullmatch(line) for line in lines]
-    return relative_names(
-        path, [line if m is None else m[1] for line, m in zip(lines, matched, strict=True)]
-    )
+    matched = [(line, _INTRINSICS.fullmatch(line)) for _, line in numbered]
+    return relative_names(path, [line if found is None else found[1] for line, found in matched])
 
 
 def _pairs(path: Path, queries: Sequence[str], database: Sequence[str]) -> Neighbours:
@@ -67,9 +64,8 @@ def _pairs(path: Path, queries: Sequence[str], database: Sequence[str]) -> Neigh
     for number, line in numbered_lines(path, needed=False):
         pair = _split(line, query_rows, database_rows)
         if pair is None:
-            raise DataError(
-                f"{path}, line {number}: {line!r} is not a query and a database image of the lists"
-            )
+            told = f"{line!r} is not a query and a database image of the lists"
+            raise DataError(f"{path}, line {number}: {told}")
         for query in query_rows[pair[0]]:
             rows[query] += database_rows[pair[1]]
     return neighbours_from_rows(rows, len(database), path)
@@ -80,7 +76,7 @@ def _rows(names: Sequence[str]) -> Mapping[str, list[int]]:
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for i, name in enumerate(names):
         rows[name].append(i)
-    return dict(rows)
+    return rows
 
 
 def _split(

@@ -11,18 +11,10 @@ from netvlad.types import Neighbours
 
 
 def neighbours_from_rows(rows: Sequence[ArrayLike], num_database: int, path: Path) -> Neighbours:
-    """Ground truth from one list of database indices for each query.
-
-    Args:
-        rows: Q lists of indices, in any order, repetitions allowed, possibly empty.
-        num_database: how many database images there are.
-        path: where the lists come from, for the error.
-
-    Returns:
-        Q rows, ascending, without repetitions.
+    """Ground truth from Q lists of database indices, in any order, possibly repeated or empty.
 
     Raises:
-        DataError: an index names no database image.
+        DataError: an index names no database image; the message names ``path``.
     """
     listed = [np.asarray(row, np.int64).ravel() for row in rows]
     lengths = np.array([len(row) for row in listed], np.int64)
@@ -30,26 +22,18 @@ def neighbours_from_rows(rows: Sequence[ArrayLike], num_database: int, path: Pat
     indices = np.concatenate([np.zeros(0, np.int64), *listed])
     wrong = np.flatnonzero((indices < 0) | (indices >= num_database))
     if len(wrong):
-        raise DataError(
-            f"{path}: says that database image {indices[wrong[0]]} is correct for query "
-            f"{queries[wrong[0]]}, but there are {num_database} database images; the lists do not "
-            "belong together"
-        )
+        said = f"database image {indices[wrong[0]]} is correct for query {queries[wrong[0]]}"
+        told = f"says that {said}, but there are {num_database} database images"
+        raise DataError(f"{path}: {told}; the lists do not belong together")
     return Neighbours.from_pairs(queries, indices, len(rows))
 
 
 def neighbours_within_frames(
     queries: NDArray[np.int64], database: NDArray[np.int64], tolerance: int
 ) -> Neighbours:
-    """Ground truth of two traverses of one route whose frames are aligned.
+    """Ground truth of two traverses of one route by their frame numbers, (Q,) and (N,).
 
-    Args:
-        queries: (Q,) frame numbers.
-        database: (N,) frame numbers.
-        tolerance: a database image at most so many frames away is correct.
-
-    Returns:
-        Q rows of database indices, ascending.
+    A database image at most ``tolerance`` frames away is correct.
     """
     order = np.argsort(database, kind="stable")
     ordered = database[order]
@@ -63,15 +47,7 @@ def neighbours_within_frames(
 def neighbours_of_one_place(
     queries: NDArray[np.generic], database: NDArray[np.generic]
 ) -> Neighbours:
-    """Ground truth where images say which place they show.
-
-    Args:
-        queries: (Q,) names or numbers of places.
-        database: (N,) names or numbers of places.
-
-    Returns:
-        Q rows: the database images, ascending, that show the query's place.
-    """
+    """Ground truth where images say which place they show: (Q,) and (N,) names or numbers."""
     _, places = np.unique(np.concatenate([queries, database]), return_inverse=True)
     wanted, given = places[: len(queries)], places[len(queries) :]
     return neighbours_within_frames(wanted.astype(np.int64), given.astype(np.int64), 0)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.cities import joined, refuse_zone, shifted
+from netvlad.datasets.readers.names import telling
 from netvlad.datasets.readers.tables import Columns, read_columns
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -30,17 +31,15 @@ SUBTASKS = ("all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d")
 
 _NUMBERS = {city: i for i, city in enumerate(sum(CITIES.values(), ()))}
 _OPTIONAL = ("night", "control_panel", "view_direction", "unique_cluster")
-_POSTPROCESSED = dict.fromkeys(("key", "easting", "northing"), True) | dict.fromkeys(
-    _OPTIONAL, False
-)
+_POSTPROCESSED = {"key": True, "easting": True, "northing": True, **dict.fromkeys(_OPTIONAL, False)}
 _RAW = {"key": True, "lon": False, "lat": False, "ca": False, "captured_at": False, "pano": True}
 # The owners' readme says sequence_id, the files say sequence_key.
 _SEQUENCES = {"key": True, "sequence_key": False, "sequence_id": False, "frame_number": True}
 _SUBTASKS = {"key": False, **dict.fromkeys(SUBTASKS, False)}
 
 
+# The database or the queries of one city, their zone if it is known, and the missing tables.
 _Part = tuple[ImageSet, str | None, list[str]]
-"""The database or the queries of one city, their zone if it is known, and the missing tables."""
 
 
 def read_msls(record: DatasetRecord, root: Path, split: str, utm_zone: str | None) -> PlaceDataset:
@@ -98,8 +97,8 @@ def read_msls(record: DatasetRecord, root: Path, split: str, utm_zone: str | Non
     if part == "test":
         told = "The positions of the test split are not published; its owners' server scores it."
         notes.append(told)
-    found_sets = images_of(database), images_of(queries)
-    return PlaceDataset(record.name, split, *found_sets, notes=tuple(notes))
+    sets = images_of(database), images_of(queries)
+    return PlaceDataset(record.name, split, *sets, notes=tuple(notes))
 
 
 def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, several: bool) -> _Part:
@@ -120,10 +119,8 @@ def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, sever
         if other is None:
             continue
         if len(other) != len(keys) or ("key" in other and other.texts("key") != keys):
-            raise DataError(
-                f"{other.path}: lists other images than {listed.path.name}, or in another order; "
-                "unpack metadata.zip again"
-            )
+            told = f"lists other images than {listed.path.name}, or in another order"
+            raise DataError(f"{other.path}: {told}; unpack metadata.zip again")
     positions, zone = None, None
     if places is not None:
         positions = np.stack([places.numbers("easting"), places.numbers("northing")], axis=1)
@@ -133,12 +130,12 @@ def _read_part(record: DatasetRecord, root: Path, folder: Path, city: str, sever
         elif raw is not None:
             zone = _zone(raw, positions)
     labels = {"city": np.full(len(keys), city)}
-    headings, frames = None, None
     if places is not None:
         labels["condition"] = np.where(places.truths("night"), "night", "day")
         labels["view_direction"] = places.words("view_direction")
         labels["control_panel"] = np.where(places.truths("control_panel"), "1", "0")
         labels["cluster"] = places.words("unique_cluster")
+    headings, frames = None, None
     if raw is not None:
         headings = raw.numbers("ca")
         labels["panorama"] = np.where(raw.truths("pano"), "1", "0")
@@ -168,21 +165,14 @@ def _zone(raw: Columns, positions: NDArray[np.float64]) -> str | None:
     known = np.isfinite(latitudes) & np.isfinite(longitudes) & np.isfinite(positions).all(axis=1)
     if not known.any():
         return None
-    try:
+    with telling(raw.path):
         expected, zone = to_utm(latitudes[known], longitudes[known])
-    except DataError as error:
-        raise DataError(f"{raw.path}: {error}") from error
     return zone if np.abs(expected - positions[known]).max() <= _AGREE_WITHIN_M else None
 
 
 def _subtask_words(subtasks: Columns) -> NDArray[np.str_]:
     """(N,) the names of each image's subtasks, with blanks between them."""
-    sets = np.zeros(len(subtasks), np.int64)
-    for bit, name in enumerate(SUBTASKS):
-        sets |= subtasks.truths(name).astype(np.int64) << bit
-    found, inverse = np.unique(sets, return_inverse=True)
-    words = [
-        " ".join(name for bit, name in enumerate(SUBTASKS) if chosen >> bit & 1)
-        for chosen in found.tolist()
-    ]
-    return np.array(words, dtype=str)[inverse]
+    truths = np.stack([subtasks.truths(name) for name in SUBTASKS], axis=1)
+    found, inverse = np.unique(truths, axis=0, return_inverse=True)
+    words = [" ".join(np.array(SUBTASKS)[chosen]) for chosen in found]
+    return np.array(words, dtype=str)[inverse.reshape(-1)]

@@ -35,12 +35,12 @@ def frames_in(record: DatasetRecord, root: Path, folder: str) -> tuple[str, ...]
     Raises:
         DataError: see :func:`images_below`.
     """
-    return tuple(sorted(images_below(record, root, folder).names, key=_in_order))
 
+    def in_order(name: str) -> tuple[list[tuple[str, int]], str]:
+        # Text and number by turns; the name itself settles 01 against 1.
+        return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)], name
 
-def _in_order(name: str) -> tuple[list[tuple[str, int]], str]:
-    # Text and number by turns; the name itself settles 01 against 1.
-    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)], name
+    return tuple(sorted(images_below(record, root, folder).names, key=in_order))
 
 
 def image_set(
@@ -58,11 +58,7 @@ def image_set(
 
 
 def relative_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Names with forward slashes and without ``./``, all of them below the folder they are for.
-
-    Args:
-        path: the list that they come from, for the error.
-        names: as written there.
+    """Names of the list ``path`` with forward slashes and without ``./``.
 
     Raises:
         DataError: a name is empty, absolute, or leads out of the folder.
@@ -71,9 +67,8 @@ def relative_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     for i, name in enumerate(names):
         parts = PurePosixPath(name.replace("\\", "/"))
         if not parts.parts or parts.is_absolute() or ".." in parts.parts:
-            raise DataError(
-                f"{path}: image {i} is {name!r}; names must lie below the folder of the images"
-            )
+            remedy = "names must lie below the folder of the images"
+            raise DataError(f"{path}: image {i} is {name!r}; {remedy}")
         clean.append(parts.as_posix())
     return tuple(clean)
 
@@ -86,18 +81,15 @@ def located(
     without: Sequence[str] = (),
     suffixes: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where the named images lie.
+    """The names of images relative to ``root``, and a note when none of a few was found.
 
     Args:
-        root: the folder that the result is relative to.
+        root: the folder they lie below.
         names: the names; absolute ones stay as they are.
         folders: folders below ``root`` in which they may lie ("" is the root); the first in which
             one of a few that are looked for is found counts.
         without: folders that the names may begin with, and that may be missing on disk.
         suffixes: what the files may end with instead.
-
-    Returns:
-        the names relative to ``root``, and a note when none of a few was found.
     """
     if not names:
         return (), ()
@@ -121,17 +113,22 @@ def located(
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Tell in one line that a file cannot be read, or is not UTF-8 text.
-
-    Raises:
-        DataError: that.
-    """
+    """Tell by a :class:`DataError` that a file cannot be read, or is not UTF-8 text."""
     try:
         yield
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Begin the message of a :class:`DataError` with a path."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def numbered_lines(path: Path, *, needed: bool = True) -> list[tuple[int, str]]:

@@ -33,7 +33,6 @@ def read_npy_truth(
     What is correct is told by the list alone. A few images are looked for, to find their folder.
 
     Args:
-        record, root, split, utm_zone: see :class:`~netvlad.datasets.record.Reader`.
         folder: the lists lie in the root, in this folder or in ``datasets/<folder>``; images may
             lie in it, too.
         prefix: what the lists' names begin with; ``{}`` stands for the split.
@@ -54,20 +53,13 @@ def read_npy_truth(
         query_names = _chosen(path(chosen), query_names)
     rows = read_index_rows(paths[2])
     if len(rows) != len(query_names):
-        raise DataError(
-            f"{paths[2]}: has rows for {len(rows)} queries but {len(query_names)} are "
-            "listed; the lists do not belong together"
-        )
-    database, database_notes = located(root, database_names, ("", *images, folder))
-    queries, query_notes = located(root, query_names, ("", *images, folder))
-    return PlaceDataset(
-        record.name,
-        split,
-        ImageSet(root, database),
-        ImageSet(root, queries),
-        positives=neighbours_from_rows(rows, len(database), paths[2]),
-        notes=(*database_notes, *query_notes),
-    )
+        told = f"has rows for {len(rows)} queries but {len(query_names)} are listed"
+        raise DataError(f"{paths[2]}: {told}; the lists do not belong together")
+    database, notes = located(root, database_names, ("", *images, folder))
+    queries, more = located(root, query_names, ("", *images, folder))
+    positives = neighbours_from_rows(rows, len(database), paths[2])
+    sets = ImageSet(root, database), ImageSet(root, queries)
+    return PlaceDataset(record.name, split, *sets, positives=positives, notes=notes + more)
 
 
 def _chosen(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:

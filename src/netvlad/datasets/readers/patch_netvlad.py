@@ -41,22 +41,15 @@ def read_patch_netvlad(
         path = record.found(*(root / folder / file for file in files for folder in _FOLDERS))
         listed = relative_names(path, [line for _, line in numbered_lines(path)])
         if len(listed) != len(positions):
-            raise DataError(
-                f"{path}: lists {len(listed)} images but {truth.name} has {len(positions)} "
-                "positions; they do not belong together"
-            )
+            told = f"lists {len(listed)} images but {truth.name} has {len(positions)} positions"
+            raise DataError(f"{path}: {told}; they do not belong together")
         first = f"{PurePosixPath(listed[0]).parts[0]}/"
         names, note = located(root, listed, ("", "images"), without=(first,))
         notes += note
         sets.append(ImageSet(root, names, positions, utm_zone=zone))
+    train_radius_m = min(radius_m, PlaceDataset.train_radius_m)
     return PlaceDataset(
-        record.name,
-        split,
-        sets[0],
-        sets[1],
-        radius_m=radius_m,
-        train_radius_m=min(radius_m, PlaceDataset.train_radius_m),
-        notes=tuple(notes),
+        record.name, split, sets[0], sets[1], radius_m, train_radius_m, notes=tuple(notes)
     )
 
 
@@ -72,9 +65,8 @@ def _read_truth(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], f
     for name in ("utmQ", "utmDb"):
         array = arrays[name]
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iuf":
-            raise DataError(
-                f"{path}: {name} has shape {array.shape} of {array.dtype}; expected (N, 2) metres"
-            )
+            told = f"{name} has shape {array.shape} of {array.dtype}"
+            raise DataError(f"{path}: {told}; expected (N, 2) metres")
         if not len(array):
             raise DataError(f"{path}: {name} is empty")
     radius = arrays["posDistThr"]

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.datasets.readers.names import image_set, images_below
+from netvlad.datasets.readers.names import image_set, images_below, telling
 from netvlad.datasets.record import DatasetRecord
-from netvlad.errors import DataError
 from netvlad.geography import to_utm
 from netvlad.images import left_out_notes
 from netvlad.images.exif import PhotoFacts
 from netvlad.images.photo_facts import read_photo_facts
-from netvlad.types import ImageSet, PlaceDataset
+from netvlad.types import PlaceDataset
 
 _THREADS = 8
 
@@ -36,18 +35,12 @@ def read_photos(
     prefix = f"{split}/" if (root / split / "database").is_dir() else ""
     listings = [images_below(record, root, f"{prefix}{role}") for role in ("database", "queries")]
     left_out = sum((Counter(listing.left_out) for listing in listings), Counter())
-    database, queries = (tuple(listing.names) for listing in listings)
-    names = (*database, *queries)
+    names = [name for listing in listings for name in listing.names]
     facts = _read_facts([root / name for name in names])
-    try:
-        positions, zone = to_utm(
-            np.array([fact.latitude for fact in facts]),
-            np.array([fact.longitude for fact in facts]),
-            utm_zone,
-        )
-    except DataError as error:
-        raise DataError(f"{root / (prefix or '.')}: {error}") from error
-    count = len(database)
+    latitudes, longitudes = np.array([(fact.latitude, fact.longitude) for fact in facts]).T
+    with telling(root / prefix):
+        positions, zone = to_utm(latitudes, longitudes, utm_zone)
+    count = len(listings[0].names)
     unknown: NDArray[np.bool_] = np.isnan(positions[:, 0])
     notes = [
         f"{which.sum()} of {len(which)} photos in {folder} have no position and never count as "
@@ -56,13 +49,12 @@ def read_photos(
         if which.any()
     ]
     notes += left_out_notes(left_out)
-    return PlaceDataset(
-        record.name,
-        split,
-        _image_set(root, database, facts[:count], positions[:count], zone),
-        _image_set(root, queries, facts[count:], positions[count:], zone),
-        notes=tuple(notes),
+    headings, times = np.array([(fact.heading, fact.time) for fact in facts]).T
+    found, asked = (
+        image_set(root, names[part], positions[part], headings[part], times[part], zone)
+        for part in (slice(count), slice(count, None))
     )
+    return PlaceDataset(record.name, split, found, asked, notes=tuple(notes))
 
 
 def _read_facts(files: Sequence[Path]) -> list[PhotoFacts]:
@@ -70,14 +62,3 @@ def _read_facts(files: Sequence[Path]) -> list[PhotoFacts]:
     with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         return list(pool.map(read_photo_facts, files))
-
-
-def _image_set(
-    root: Path,
-    names: tuple[str, ...],
-    facts: Sequence[PhotoFacts],
-    positions: NDArray[np.float64],
-    zone: str,
-) -> ImageSet:
-    headings, times = (np.array([getattr(f, name) for f in facts]) for name in ("heading", "time"))
-    return image_set(root, names, positions, headings, times, zone)

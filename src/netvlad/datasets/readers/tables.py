@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,14 +77,13 @@ class TableRow:
             DataError: it is neither a number nor ISO 8601.
         """
         text = self.cells.get("time", "")
-        try:
+        with suppress(DataError):
             return self.number("time")
-        except DataError:
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError as error:
-                trouble = f"time is {text!r}, neither a number nor like 2024-05-31T12:00"
-                raise self.error(trouble) from error
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            trouble = f"time is {text!r}, neither a number nor like 2024-05-31T12:00"
+            raise self.error(trouble) from error
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -105,9 +105,7 @@ def usual_names(header: list[str], known: Collection[str]) -> list[str]:
 def read_rows(path: Path, known: Collection[str]) -> tuple[list[str], list[TableRow]]:
     """Read a table whose cells are separated by commas, semicolons or tabs, with or without a BOM.
 
-    Args:
-        path: a UTF-8 file.
-        known: the columns that matter; the delimiter that finds most of them is taken.
+    Of the delimiters that is taken that finds most of the columns that matter, ``known``.
 
     Returns:
         the header in lower case and by :func:`usual_names`, and the rows, their cells without
@@ -154,9 +152,7 @@ class Columns:
     """The columns of a table that were asked for, N rows each."""
 
     def __init__(self, path: Path, table: pa.Table) -> None:
-        """Take a table read by :func:`read_columns`; ``path`` is named in errors."""
-        self.path = path
-        self._table = table
+        self.path, self._table = path, table
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -202,9 +198,7 @@ class Columns:
 def read_columns(path: Path, columns: Mapping[str, bool]) -> Columns:
     """Read some columns of a large comma-separated table of a published format, in parallel.
 
-    Args:
-        path: a UTF-8 file.
-        columns: the names that matter, and whether each must be there.
+    ``columns`` are the names that matter, and whether each must be there.
 
     Raises:
         DataError: the file cannot be read, is not such a table, lacks a column, or has none.
@@ -214,9 +208,8 @@ def read_columns(path: Path, columns: Mapping[str, bool]) -> Columns:
             header = [name.strip() for name in next(csv.reader(file), [])]
         missing = [name for name, needed in columns.items() if needed and name not in header]
         if missing:
-            raise DataError(
-                f"{path}: has no column {missing[0]} (it has {', '.join(filter(None, header))})"
-            )
+            there = ", ".join(filter(None, header))
+            raise DataError(f"{path}: has no column {missing[0]} (it has {there})")
         wanted = {name: pa.string() for name in columns if name in header}
         with reading(path):
             table = pacsv.read_csv(

@@ -76,10 +76,8 @@ def read_nordland(
         return read_npy_truth(record, root, split, None, folder="Nordland", prefix="Nordland_")
     pair = seasons.split("-") if colon else ["winter", "summer"]
     if len(set(pair)) != 2 or not set(pair) <= set(SEASONS):
-        raise SettingsError(
-            f"{seasons!r} are not two seasons of nordland; write queries first, like winter-summer "
-            f"({', '.join(SEASONS)})"
-        )
+        remedy = f"write queries first, like winter-summer ({', '.join(SEASONS)})"
+        raise SettingsError(f"{seasons!r} are not two seasons of nordland; {remedy}")
     tolerance, patterns = _NORDLAND[part]
     clean = root / _CLEAN_NAMES if part == "all-27592" else None
     queries, database = (
@@ -105,8 +103,7 @@ def _season(
     return kept
 
 
-_Traverse = tuple[str, tuple[str, ...], dict[str, str]]
-"""What it is called, its frames, and the labels of all of them."""
+_Traverse = tuple[str, tuple[str, ...], dict[str, str]]  # its name, frames, and labels of them all
 
 
 def _aligned(
@@ -120,10 +117,9 @@ def _aligned(
     """Two traverses, where frame k of one shows the place of frame k of the other."""
     count = len(queries[1])
     if count != len(database[1]):
-        raise DataError(
-            f"{root}: {queries[0]} has {count} frames but {database[0]} has {len(database[1])}; "
-            "frame k of one must show the place of frame k of the other"
-        )
+        told = f"{queries[0]} has {count} frames but {database[0]} has {len(database[1])}"
+        remedy = "frame k of one must show the place of frame k of the other"
+        raise DataError(f"{root}: {told}; {remedy}")
     frames = np.arange(count)
     found, asked = (
         ImageSet(

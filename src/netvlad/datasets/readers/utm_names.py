@@ -20,6 +20,7 @@ from netvlad.datasets.readers.names import image_set, images_below
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
 from netvlad.geography import parse_utm_zone, to_one_zone
+from netvlad.images.exif import finite
 from netvlad.types import ImageSet, PlaceDataset
 
 NAMED = "with files named @easting@northing@zone@band@…@.jpg"
@@ -31,14 +32,10 @@ _LABELS = {"panorama": 7, "note": 14}
 
 
 class UtmName(NamedTuple):
-    """What a file name says.
+    """What a file name says: metres in ``zone`` (``"31N"``), None where it does not say that.
 
-    Attributes:
-        easting: metres in ``zone``.
-        northing: metres in ``zone``.
-        zone: the UTM zone, such as ``"31N"``; None where the name does not say.
-        heading: degrees clockwise from north, NaN where the name does not say.
-        time: the time stamp as a number in the data set's own unit, NaN where there is none.
+    The heading is in degrees clockwise from north, the time in the data set's own unit; NaN where
+    the name does not say.
     """
 
     easting: float
@@ -62,8 +59,7 @@ class Part(NamedTuple):
     condition: str = ""
 
 
-_Folder = tuple[tuple[str, ...], list[UtmName], tuple[str, ...]]
-"""Names of images, what they say, and a note."""
+_Folder = tuple[tuple[str, ...], list[UtmName], tuple[str, ...]]  # names, what they say, a note
 
 
 def read_utm_names(
@@ -82,7 +78,6 @@ def read_utm_names(
     out, and a note counts them. Labels are ``panorama`` and ``note``, as far as names have them.
 
     Args:
-        record, root, split: see :class:`~netvlad.datasets.record.Reader`.
         utm_zone: the zone to bring the positions to, or the zone they are in where the names do
             not say; None takes the most common one.
         bases: where a split's folder may lie; the first with a database below it counts.
@@ -107,19 +102,16 @@ def read_utm_names(
         positions, zone = _zones_apart(fields), None
     else:
         positions, zone = _in_one_zone(folder, fields, utm_zone)
-    moved = sum(image.zone not in (None, zone) for image in fields) if zone else 0
-    told = f"{moved} positions of other UTM zones were brought into {zone}."
-    asked = _image_set(root, queries, positions[len(database[0]) :], zone)
+    count = len(database[0])
+    found = _image_set(root, database, positions[:count], zone)
+    asked = _image_set(root, queries, positions[count:], zone)
     if part.condition:
         words = np.full(len(asked), part.condition)
         asked = replace(asked, labels={**asked.labels, "condition": words})
-    return PlaceDataset(
-        record.name,
-        split,
-        _image_set(root, database, positions[: len(database[0])], zone),
-        asked,
-        notes=(*database[2], *queries[2], *([told] if moved else [])),
-    )
+    notes = database[2] + queries[2]
+    if moved := sum(image.zone not in (None, zone) for image in fields) if zone else 0:
+        notes += (f"{moved} positions of other UTM zones were brought into {zone}.",)
+    return PlaceDataset(record.name, split, found, asked, notes=notes)
 
 
 def read_msls_utm(
@@ -168,7 +160,7 @@ def parse_utm_name(name: str) -> UtmName | None:
     parts = Path(name).stem.split("@")
     if len(parts) < 3 or parts[0]:
         return None
-    easting, northing = _number(parts[1]), _number(parts[2])
+    easting, northing = finite(parts[1]), finite(parts[2])
     if math.isnan(easting) or math.isnan(northing):
         return None
     parts += [""] * (15 - len(parts))
@@ -178,15 +170,7 @@ def parse_utm_name(name: str) -> UtmName | None:
             zone = parse_utm_zone(parts[3] + parts[4], letter_is_band=True).name
         except SettingsError:
             return None
-    return UtmName(easting, northing, zone, _number(parts[9]), _number(parts[13]))
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
+    return UtmName(easting, northing, zone, finite(parts[9]), finite(parts[13]))
 
 
 def _in_one_zone(
@@ -197,10 +181,8 @@ def _in_one_zone(
     if not zones:
         return positions, parse_utm_zone(utm_zone).name if utm_zone else None
     if len(zones) < len(fields):
-        raise DataError(
-            f"{folder}: {len(fields) - len(zones)} of {len(fields)} file names give no UTM zone "
-            "but others do; name them all alike"
-        )
+        told = f"{len(fields) - len(zones)} of {len(fields)} file names give no UTM zone"
+        raise DataError(f"{folder}: {told} but others do; name them all alike")
     return to_one_zone(positions, zones, utm_zone)
 
 
@@ -221,9 +203,6 @@ def _image_set(
     headings = np.array([image.heading for image in fields])
     times = np.array([image.time for image in fields])
     parts = [Path(name).stem.split("@") + [""] * 15 for name in names]
-    words = {
-        label: np.array([part[i].strip() for part in parts], dtype=str)
-        for label, i in _LABELS.items()
-    }
+    words = {k: np.array([part[i].strip() for part in parts], str) for k, i in _LABELS.items()}
     labels = {label: column for label, column in words.items() if (column != "").any()}
     return image_set(root, names, positions, headings, times, zone, labels)

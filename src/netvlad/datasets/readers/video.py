@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.datasets.readers.gpx_track import MAX_GAP_S, FrameChoice
+from netvlad.datasets.readers.names import telling
 from netvlad.datasets.readers.video_frames import FrameRequest, WrittenFrames, write_frames
 from netvlad.datasets.record import DatasetRecord
 from netvlad.errors import DataError, SettingsError
@@ -16,15 +17,10 @@ from netvlad.geography import to_utm
 from netvlad.storage import read_json
 from netvlad.types import ImageSet, PlaceDataset
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-"""How the names of videos end, in lower case."""
-
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")  # of videos, in lower case
+# What may lie beside the videos: which frames to take, and when each video began.
 SETTINGS_NAME = "video.json"
-"""What may lie beside the videos: which frames to take, and when each video began."""
-
-EVERY_M = 5.0
-"""Metres between frames where nobody says otherwise."""
-
+EVERY_M = 5.0  # metres between frames where nobody says otherwise
 _KEYS = ("every_m", "every_s", "offset_s", "max_gap_s")
 
 
@@ -48,31 +44,23 @@ def read_video(record: DatasetRecord, root: Path, split: str, utm_zone: str | No
     # All that can be wrong with names and settings is told before the work.
     asked = [_requests(record, root / split / role) for role in ("database", "queries")]
     cache = frame_cache()
-
-    def wait() -> None:
-        """Let another process that writes the same frames finish."""
-
+    # Another process that writes the same frames may finish.
     made = [
-        [write_frames(request, cache / request.fingerprint(), waiting=wait) for request in requests]
+        [write_frames(one, cache / one.fingerprint(), waiting=lambda: None) for one in requests]
         for requests in asked
     ]
     everything = [frames for part in made for frames in part]
-    latitude, longitude = (
-        np.concatenate([getattr(frames.table, name) for frames in everything])
-        for name in ("latitude", "longitude")
-    )
-    try:
-        positions, zone = to_utm(latitude, longitude, utm_zone)
-    except DataError as error:
-        raise DataError(f"{root / split}: {error}") from error
+    places = [(frames.table.latitude, frames.table.longitude) for frames in everything]
+    latitudes, longitudes = np.concatenate(places, axis=1)
+    with telling(root / split):
+        positions, zone = to_utm(latitudes, longitudes, utm_zone)
     count = sum(len(frames.table) for frames in made[0])
-    return PlaceDataset(
-        record.name,
-        split,
+    sets = (
         _image_set(cache, asked[0], made[0], positions[:count], zone),
         _image_set(cache, asked[1], made[1], positions[count:], zone),
-        notes=tuple(note for frames in everything for note in frames.notes),
     )
+    notes = tuple(note for frames in everything for note in frames.notes)
+    return PlaceDataset(record.name, split, *sets, notes=notes)
 
 
 def frame_cache() -> Path:
@@ -97,9 +85,8 @@ def _requests(record: DatasetRecord, folder: Path) -> list[FrameRequest]:
     max_gap_s = numbers.pop("max_gap_s", MAX_GAP_S)
     for video in videos:
         if video.stem not in tracks:
-            raise DataError(
-                f"{video.with_suffix('.gpx')}: no such file; lay the track of {video.name} there"
-            )
+            told = f"no such file; lay the track of {video.name} there"
+            raise DataError(f"{video.with_suffix('.gpx')}: {told}")
     try:
         choice = FrameChoice(**(numbers or {"every_m": EVERY_M}))
         return [
@@ -116,13 +103,10 @@ def _settings(path: Path, told: Any, videos: set[str]) -> tuple[dict[str, float]
         raise DataError(f'{path}: must be like {{"every_m": 5, "offset_s": {{"NAME.mp4": 2.5}}}}')
     for key in set(told) - set(_KEYS):
         raise DataError(f"{path}: {key} is no setting; there are {', '.join(_KEYS)}")
-    offsets = {
-        name: _number(path, name, told["offset_s"][name]) for name in told.get("offset_s", ())
-    }
+    offsets = {k: _number(path, k, value) for k, value in told.get("offset_s", {}).items()}
     for video in set(offsets) - videos:
-        raise DataError(
-            f"{path}: offset_s names {video}, which is not there; write the name with its suffix"
-        )
+        wrong = f"offset_s names {video}, which is not there"
+        raise DataError(f"{path}: {wrong}; write the name with its suffix")
     return {k: _number(path, k, told[k]) for k in _KEYS if k in told and k != "offset_s"}, offsets
 
 

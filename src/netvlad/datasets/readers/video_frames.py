@@ -40,21 +40,17 @@ _VERSION = 1
 
 
 class VideoFile:
-    """An open video. Frames come in their order; only those asked for become pictures.
-
-    Use it as a context manager, and :meth:`frames` once.
+    """An open video, a context manager. Only frames that are asked for become pictures.
 
     Attributes:
         path: the file.
         duration_s: how long the container says it is; None where it does not.
+
+    Raises:
+        DataError: there is no such file, or it is no video that can be read.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a video.
-
-        Raises:
-            DataError: there is no such file, or it is no video that can be read.
-        """
         if not path.is_file():
             raise DataError(f"{path}: no such file; lay the video there")
         # FFmpeg's own messages: read once, when the first video is opened. Nobody but the error of
@@ -71,9 +67,8 @@ class VideoFile:
             cv2.utils.logging.setLogLevel(before)
         if not self._capture.isOpened():
             raise self._unreadable("cannot be read as a video")
-        fps, count = (
-            float(self._capture.get(what)) for what in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT)
-        )
+        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
+        count = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._fps = fps if math.isfinite(fps) and fps > 0 else None
         has_length = math.isfinite(count) and count > 0
         self.duration_s = count / self._fps if has_length and self._fps else None
@@ -85,7 +80,7 @@ class VideoFile:
         self._capture.release()
 
     def frames(self) -> Iterator[tuple[int, float]]:
-        """Yield each frame's number, from 0, and its time in seconds since the video's beginning.
+        """Once: each frame's number, from 0, and its time in seconds since the video's beginning.
 
         The times are those of the container, so a changing frame rate is followed. Where it has
         none (they stand still), frames follow each other at its frame rate. Ends where the video
@@ -132,8 +127,7 @@ class FrameTable:
     Attributes:
         images: M file names: the video's name, ``_``, and the frame's number in six digits.
         frames: (M,) int64 number of each in the video, counted from 0.
-        latitude: (M,) WGS84 degrees.
-        longitude: (M,) WGS84 degrees.
+        latitude, longitude: (M,) WGS84 degrees.
         altitude: (M,) metres, NaN where unknown.
         heading: (M,) degrees clockwise from north, NaN when standing.
         time: (M,) seconds since 1970 (UTC).
@@ -170,15 +164,14 @@ def read_frame_table(folder: Path, video_name: str) -> FrameTable:
 def _write_frame_table(folder: Path, video_name: str, table: FrameTable) -> None:
     """Write the frames of a video into the folder's table; those of other videos stay there."""
     others = [row.cells for row in _rows(folder)]
+    others = [row for row in others if not _is_image_of(video_name, row.get("image", ""))]
     with (
         written_beside(folder / TABLE_NAME) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            row for row in others if not _is_image_of(video_name, row.get("image", ""))
-        )
+        writer.writerows(others)
         for i, image in enumerate(table.images):
             values = {name: float(getattr(table, name)[i]) for name in _DIGITS}
             texts = {k: f"{v:.{_DIGITS[k]}f}" for k, v in values.items() if math.isfinite(v)}
@@ -191,9 +184,8 @@ def _rows(folder: Path) -> list[TableRow]:
         return []
     header, rows = read_rows(path, _COLUMNS)
     if tuple(header) != _COLUMNS:
-        raise DataError(
-            f"{path}: is a table of something else than frames of videos; choose another folder"
-        )
+        told = "is a table of something else than frames of videos"
+        raise DataError(f"{path}: {told}; choose another folder")
     return rows
 
 
@@ -229,10 +221,8 @@ class FrameRequest:
         name = self.name
         # Hidden images are not listed; tables strip blanks and take backslashes for folders.
         if name.startswith(".") or name != name.strip() or "\\" in name or not name.isprintable():
-            raise DataError(
-                f"{self.video}: frames cannot be called after it; give it a name without a leading "
-                "dot, blanks at its ends and backslashes"
-            )
+            remedy = "give it a name without a leading dot, blanks at its ends and backslashes"
+            raise DataError(f"{self.video}: frames cannot be called after it; {remedy}")
 
     @property
     def name(self) -> str:
@@ -248,10 +238,9 @@ class FrameRequest:
         try:
             state, track = self.video.stat(), self.track.read_bytes()
         except OSError as error:
-            raise DataError(
-                f"{error.filename}: cannot be read: {error.strerror or error}; the video and its "
-                "GPX track must be there"
-            ) from error
+            told = f"cannot be read: {error.strerror or error}"
+            remedy = "the video and its GPX track must be there"
+            raise DataError(f"{error.filename}: {told}; {remedy}") from error
         return {
             "version": _VERSION,
             "video": self.video.name,
@@ -270,13 +259,7 @@ class FrameRequest:
 
 @dataclass(frozen=True, eq=False)
 class WrittenFrames:
-    """What was written.
-
-    Attributes:
-        folder: where the images and their table lie.
-        table: one row per image.
-        notes: what a person should know, one sentence each.
-    """
+    """Where images and their table lie, the table, and what a person should know of them."""
 
     folder: Path
     table: FrameTable
@@ -338,10 +321,8 @@ def _finished(name: str, folder: Path, identity: dict[str, Any]) -> WrittenFrame
     if not isinstance(state, dict) or state.get("identity") != identity:
         if _first_image(name, folder) is None:
             return None
-        raise DataError(
-            f"{folder}: has frames of another {name}, or of this one by other settings; choose "
-            f"another folder, or remove {name}_*.jpg there"
-        )
+        told = f"has frames of another {name}, or of this one by other settings"
+        raise DataError(f"{folder}: {told}; choose another folder, or remove {name}_*.jpg there")
     if not state.get("finished"):
         return None
     table = read_frame_table(folder, name)
@@ -377,8 +358,7 @@ class _Writing:
         points = self.track.at(times, max_gap_s=self.request.max_gap_s)
         images = tuple(self._image(number) for number, _ in self.chosen)
         numbers = np.array([number for number, _ in self.chosen], np.int64)
-        degrees = points.latitudes, points.longitudes
-        table = FrameTable(images, numbers, *degrees, points.elevations, points.headings, times)
+        table = FrameTable(images, numbers, *points[:4], times)
         notes = self._notes()
         _write_frame_table(folder, name, table)
         write_json(path, {"identity": identity, "finished": True, "notes": notes})
@@ -434,17 +414,14 @@ class _Writing:
         return bool(done)
 
     def _notes(self) -> list[str]:
-        notes = []
         length_s, duration_s = self.length_s, self.video.duration_s
         gpx, video = self.request.track.name, self.request.video.name
-        if self.track.without_time:
-            notes.append(f"{gpx}: {self.track.without_time} points without a time were left out.")
-        if self.track.same_time:
-            notes.append(
-                f"{gpx}: {self.track.same_time} points have the time of another, left out."
-            )
-        if self.damaged:
-            notes.append(f"{video}: {self.damaged} frames could not be decoded and were left out.")
+        left_out = (
+            (gpx, self.track.without_time, "points without a time were left out"),
+            (gpx, self.track.same_time, "points have the time of another, left out"),
+            (video, self.damaged, "frames could not be decoded and were left out"),
+        )
+        notes = [f"{name}: {count} {told}." for name, count, told in left_out if count]
         whole = math.inf if length_s is None else length_s
         if duration_s is not None and whole < duration_s - max(_LENGTH_SLACK_S, 0.01 * duration_s):
             told = f"{video} breaks off after {whole:.1f} s of {duration_s:.1f} s"
