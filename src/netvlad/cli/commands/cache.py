@@ -70,10 +70,8 @@ def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
 
     A training that is reading one keeps it to its end; one that is being built is left alone.
 
-    Parameters
-    ----------
-    names
-        As `netvlad cache info` lists them [default: all].
+    Args:
+        names: As `netvlad cache info` lists them [default: all].
     """
     folder = where.folder
     entries = {entry.folder.name: entry for entry in cache_entries(folder)}

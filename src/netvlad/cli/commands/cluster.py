@@ -34,17 +34,11 @@ def cluster(
     netvlad cluster --dataset pitts30k --data-dir ~/pittsburgh --arch vgg16
     ```
 
-    Parameters
-    ----------
-    output
-        The file to write
-        [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
-    runs_dir
-        Where runs and centroids are kept.
-    resume
-        Cluster the features of a trained model: its run folder.
-    ckpt
-        Which of its checkpoints: latest or best.
+    Args:
+        output: The file to write [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+        runs_dir: Where runs and centroids are kept.
+        resume: Cluster the features of a trained model: its run folder.
+        ckpt: Which of its checkpoints: latest or best.
     """
     typed = typed_flags(data, model, machine)
     if typed["pooling"] not in (None, "netvlad"):

@@ -37,18 +37,12 @@ def check(
     Looks whether every image is there and can be decoded, whether positions are such as photos can
     have, whether a picture or a place is in two splits, and whether a query is in its own database.
 
-    Parameters
-    ----------
-    name
-        The data set.
-    split
-        Check this split alone [default: all that are there, and compare them].
-    fast
-        Read the headers of images only. Truncated images go unnoticed.
-    threads
-        Threads that read images.
-    json
-        Print JSON.
+    Args:
+        name: The data set.
+        split: Check this split alone [default: all that are there, and compare them].
+        fast: Read the headers of images only. Truncated images go unnoticed.
+        threads: Threads that read images.
+        json: Print JSON.
     """
     with reporting() as report:
         checkup = check_dataset(
@@ -79,14 +73,10 @@ def get(
     Repeated, it resumes where it stopped. When nothing is left to be done by hand the data set is
     checked, as by `netvlad datasets check --fast`.
 
-    Parameters
-    ----------
-    name
-        The data set.
-    data_dir
-        The folder to put it into; made if need be.
-    keep_archives
-        Leave archives there after unpacking.
+    Args:
+        name: The data set.
+        data_dir: The folder to put it into; made if need be.
+        keep_archives: Leave archives there after unpacking.
     """
     with reporting() as report:
         got = get_dataset(name, data_dir, keep_archives=keep_archives, report=report)

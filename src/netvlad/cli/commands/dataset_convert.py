@@ -27,19 +27,13 @@ def convert(
         --to utm-names --output out
     ```
 
-    Parameters
-    ----------
-    name
-        The data set.
-    split
-        The split.
-    to
-        utm-names: links to the images, named by their positions; csv: a table; mat: a dbStruct as
-        Pittsburgh's.
-    output
-        The folder to write into.
-    copy
-        Copy images instead of linking to them.
+    Args:
+        name: The data set.
+        split: The split.
+        to: utm-names: links to the images, named by their positions; csv: a table; mat: a dbStruct
+            as Pittsburgh's.
+        output: The folder to write into.
+        copy: Copy images instead of linking to them.
     """
     dataset = open_dataset(name, where.data_dir, split, utm_zone=where.utm_zone)
     with reporting() as report:
@@ -57,14 +51,10 @@ def show_dataset(name: str, /, *, where: WhereFlags, split: str, output: Path) -
     netvlad datasets show csv --data-dir data/mine --split test --output test.html
     ```
 
-    Parameters
-    ----------
-    name
-        The data set.
-    split
-        The split.
-    output
-        The page.
+    Args:
+        name: The data set.
+        split: The split.
+        output: The page.
     """
     dataset = open_dataset(name, where.data_dir, split, utm_zone=where.utm_zone)
     with reporting() as report:

@@ -31,23 +31,17 @@ def frames(
     positions.csv. Repeated, it resumes where it stopped. Several videos may share a folder. Parts
     of the video that are not on the track give no frames.
 
-    Parameters
-    ----------
-    video
-        The video: mp4, avi, mov, mkv, webm or whatever else FFmpeg reads.
-    track
-        The GPX file; its points need times.
-    output
-        The folder of the frames.
-    every_m
-        A frame every so many metres [default: 5, unless --every-s is given]. None while standing.
-    every_s
-        A frame every so many seconds.
-    offset_s
-        Seconds after the track's first point at which the video begins; negative if it began
-        before.
-    max_gap_s
-        Between points of the track farther apart in time than this the position is unknown.
+    Args:
+        video: The video: mp4, avi, mov, mkv, webm or whatever else FFmpeg reads.
+        track: The GPX file; its points need times.
+        output: The folder of the frames.
+        every_m: A frame every so many metres [default: 5, unless --every-s is given]. None while
+            standing.
+        every_s: A frame every so many seconds.
+        offset_s: Seconds after the track's first point at which the video begins; negative if it
+            began before.
+        max_gap_s: Between points of the track farther apart in time than this the position is
+            unknown.
     """
     if every_m is None and every_s is None:
         every_m = EVERY_M

@@ -10,10 +10,8 @@ from netvlad.errors import SettingsError
 def list_datasets(*, json: bool = False) -> None:
     """List the data sets that can be opened by name.
 
-    Parameters
-    ----------
-    json
-        Print JSON.
+    Args:
+        json: Print JSON.
     """
     if json:
         show_json(list_figures())
@@ -28,12 +26,9 @@ def info(name: str, /, *, json: bool = False) -> None:
     netvlad datasets info pitts30k
     ```
 
-    Parameters
-    ----------
-    name
-        The data set.
-    json
-        Print JSON.
+    Args:
+        name: The data set.
+        json: Print JSON.
     """
     record = _record(name)
     if json:

@@ -45,28 +45,18 @@ def split_photos(
     them are left out. Positions come from the table, else from file names such as
     @easting@northing@zone@band@...@.jpg, else from EXIF.
 
-    Parameters
-    ----------
-    photos
-        Folders and files.
-    output
-        The folder of the tables.
-    val
-        Share of the photos for validation; 0 for none.
-    test
-        Share of the photos for testing; 0 for none.
-    gap_m
-        Metres between strips.
-    place_m
-        Photos within so many metres are of the same place, one of them in the database at least.
-    query_share
-        Share of each place's photos that become queries.
-    seed
-        Governs which photos become queries.
-    relative
-        Write paths relative to the output folder.
-    threads
-        Threads that read metadata.
+    Args:
+        photos: Folders and files.
+        output: The folder of the tables.
+        val: Share of the photos for validation; 0 for none.
+        test: Share of the photos for testing; 0 for none.
+        gap_m: Metres between strips.
+        place_m: Photos within so many metres are of the same place, one of them in the database at
+            least.
+        query_share: Share of each place's photos that become queries.
+        seed: Governs which photos become queries.
+        relative: Write paths relative to the output folder.
+        threads: Threads that read metadata.
     """
     settings = SplitSettings(val, test, gap_m, place_m, query_share, seed)
     given = positions or PositionFlags()

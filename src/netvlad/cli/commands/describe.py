@@ -42,24 +42,16 @@ def describe(
     photos, one a line, in the order of the rows. A photo that cannot be used is reported, and its
     row is zero. The same command resumes one that was stopped.
 
-    Parameters
-    ----------
-    photos
-        Files, and folders, for all photos below.
-    output
-        The .npy file to write.
-    model
-        A run folder, an index, a cluster file (.hdf5), a backbone such as vgg16-gem with its
-        published weights, or a Python file of your own, FILE.py or FILE.py:NAME, which is run
-        [default: efficientnet-lite0 with average pooling].
-    ckpt
-        Which checkpoint of a run: latest or best.
-    names
-        The file of names [default: that of --output, with .txt].
-    storage
-        Bits per value: 32, or 16 for half the room.
-    strict
-        Exit with 1 when a photo could not be used.
+    Args:
+        photos: Files, and folders, for all photos below.
+        output: The .npy file to write.
+        model: A run folder, an index, a cluster file (.hdf5), a backbone such as vgg16-gem with its
+            published weights, or a Python file of your own, FILE.py or FILE.py:NAME, which is run
+            [default: efficientnet-lite0 with average pooling].
+        ckpt: Which checkpoint of a run: latest or best.
+        names: The file of names [default: that of --output, with .txt].
+        storage: Bits per value: 32, or 16 for half the room.
+        strict: Exit with 1 when a photo could not be used.
     """
     listed, left_out, missed = _listed(photos)
     names_file = _names_file(names, output)

@@ -135,19 +135,13 @@ def evaluate(
     on the same queries says so. The report is a page (out/index.html) and, beside it, results.json,
     results.csv, queries.csv and table.tex.
 
-    Parameters
-    ----------
-    output
-        Write the report into this folder.
-    json
-        Print the figures as JSON, and nothing else.
-    keep
-        Keep the descriptors in this folder: what was stopped is resumed, and another
-        evaluation of the same models takes them from there.
-    storage
-        Bits per value of the descriptors: 32, or 16 for half the room.
-    strict
-        Exit with 1 when an image could not be used.
+    Args:
+        output: Write the report into this folder.
+        json: Print the figures as JSON, and nothing else.
+        keep: Keep the descriptors in this folder: what was stopped is resumed, and another
+            evaluation of the same models takes them from there.
+        storage: Bits per value of the descriptors: 32, or 16 for half the room.
+        strict: Exit with 1 when an image could not be used.
     """
     if output is not None:
         prepare_folder(output)

@@ -78,23 +78,16 @@ def build(
     with similar photos alone. A build that was stopped is resumed when repeated; in Milvus, by
     `netvlad index add`.
 
-    Parameters
-    ----------
-    photos
-        Folders and files.
-    index
-        The folder to make, or milvus://HOST:19530/COLLECTION.
-    model
-        A run folder, a cluster file (.hdf5), a backbone's name, or another index [default:
-        EfficientNet-Lite0 and a NetVLAD whose centres are learned from these photos].
-    ckpt
-        Which checkpoint of a run: latest or best.
-    whiten
-        Reduce descriptors to so many dimensions, by a PCA whitening learned from these photos.
-    storage
-        Bits per value of the descriptors (Milvus Lite keeps 32).
-    strict
-        Exit with 1 when a photo could not be used.
+    Args:
+        photos: Folders and files.
+        index: The folder to make, or milvus://HOST:19530/COLLECTION.
+        model: A run folder, a cluster file (.hdf5), a backbone's name, or another index [default:
+            EfficientNet-Lite0 and a NetVLAD whose centres are learned from these photos].
+        ckpt: Which checkpoint of a run: latest or best.
+        whiten: Reduce descriptors to so many dimensions, by a PCA whitening learned from these
+            photos.
+        storage: Bits per value of the descriptors (Milvus Lite keeps 32).
+        strict: Exit with 1 when a photo could not be used.
     """
     cluster = engine.cluster(compute, index)
     with reporting() as report:
@@ -138,14 +131,10 @@ def add(
     Positions, headings, times and tags of photos it has are brought up to date. Those who read the
     index meanwhile see it as it was, or as it is afterwards; in Milvus they see it grow.
 
-    Parameters
-    ----------
-    photos
-        Folders and files.
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
-    strict
-        Exit with 1 when a photo could not be used.
+    Args:
+        photos: Folders and files.
+        index: The index folder, or milvus://HOST:19530/COLLECTION.
+        strict: Exit with 1 when a photo could not be used.
     """
     cluster = engine.cluster(compute, index)
     with reporting() as report:

@@ -38,24 +38,17 @@ def calibrate(
     those of cross-validation over five strips of the ground, with gaps between what is learned from
     and what is measured on.
 
-    Parameters
-    ----------
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION; its own model describes the data set.
-    dataset
-        Layout of the data, as for `netvlad test`.
-    data_dir
-        The folder the data set lies in.
-    split
-        Which split: one that the model was not trained on.
-    utm_zone
-        UTM zone such as 31N, where the format does not say.
-    radius_m
-        How near the first place must lie to count as right (metres).
-    rerank
-        Fit those of re-ranked answers, which `netvlad locate --rerank` gives.
-    matcher
-        Fit those that `netvlad locate --matcher` of that name gives [default: with --rerank, sift].
+    Args:
+        index: The index folder, or milvus://HOST:19530/COLLECTION; its own model describes the data
+            set.
+        dataset: Layout of the data, as for `netvlad test`.
+        data_dir: The folder the data set lies in.
+        split: Which split: one that the model was not trained on.
+        utm_zone: UTM zone such as 31N, where the format does not say.
+        radius_m: How near the first place must lie to count as right (metres).
+        rerank: Fit those of re-ranked answers, which `netvlad locate --rerank` gives.
+        matcher: Fit those that `netvlad locate --matcher` of that name gives [default: with
+            --rerank, sift].
     """
     from netvlad.cli.settings import tell  # noqa: PLC0415 - brings every reader
     from netvlad.datasets import open_dataset  # noqa: PLC0415

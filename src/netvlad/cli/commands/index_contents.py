@@ -21,14 +21,11 @@ def remove(
     netvlad index remove photos/2019 photos/blurred.jpg --index my.index
     ```
 
-    Parameters
-    ----------
-    photos
-        Files, folders (all photos below), or names as `netvlad index info --places` lists them.
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
-    missing
-        Remove the photos whose files are no longer there.
+    Args:
+        photos: Files, folders (all photos below), or names as `netvlad index info --places` lists
+            them.
+        index: The index folder, or milvus://HOST:19530/COLLECTION.
+        missing: Remove the photos whose files are no longer there.
     """
     given = photos or []
     if bool(given) == missing:
@@ -50,15 +47,11 @@ def info(
     netvlad index info --index my.index
     ```
 
-    Parameters
-    ----------
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
-    places
-        List the places, one on a line: image, latitude, longitude, heading, time, tags, separated
-        by tabs.
-    json
-        Print the figures as JSON.
+    Args:
+        index: The index folder, or milvus://HOST:19530/COLLECTION.
+        places: List the places, one on a line: image, latitude, longitude, heading, time, tags,
+            separated by tabs.
+        json: Print the figures as JSON.
     """
     opened = PlaceIndex.open(index)
     if places:

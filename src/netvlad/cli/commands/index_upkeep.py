@@ -37,10 +37,8 @@ def verify(
     netvlad index verify --index my.index
     ```
 
-    Parameters
-    ----------
-    index
-        The index folder.
+    Args:
+        index: The index folder.
     """
     folder = index_folder(index, "verify")
     with reporting() as report:
@@ -71,16 +69,11 @@ def optimize(
     Small indexes are searched exactly. Above 50,000 photos HNSW and IVF-PQ are built and measured:
     the first whose 20 best answers agree with exact search in at least 99 % is kept.
 
-    Parameters
-    ----------
-    index
-        The index folder.
-    kind
-        How to search: auto, exact, hnsw or ivf-pq.
-    whiten
-        Reduce descriptors to so many dimensions, by a PCA whitening learned from the index.
-    storage
-        Bits per value of the descriptors from now on [default: as they are].
+    Args:
+        index: The index folder.
+        kind: How to search: auto, exact, hnsw or ivf-pq.
+        whiten: Reduce descriptors to so many dimensions, by a PCA whitening learned from the index.
+        storage: Bits per value of the descriptors from now on [default: as they are].
     """
     assert kind in KINDS
     folder = index_folder(index, "optimize")

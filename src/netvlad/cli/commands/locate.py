@@ -92,29 +92,19 @@ def locate(
     index. The position is that of the places that agree with the first; half of all queries
     answered like this one lie within the metres behind ±.
 
-    Parameters
-    ----------
-    queries
-        Photos, and folders of photos.
-    index
-        The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
-    k
-        How many places to show.
-    rerank
-        Verify the first 20 places by the geometry of local features; slower.
-    matcher
-        Re-rank by these local features [default: with --rerank, sift]. The other two are learned:
-        slower, with weights to download, and pip install 'netvlad[matching]'.
-    radius_m
-        Places at most this far apart are one place (metres).
-    min_probability
-        Below this probability a query is not a place of this index [default: the index's own].
-    json
-        Print a list with an object for each query, and nothing else.
-    output
-        Write a page with pictures and maps to this file (.html).
-    strict
-        Exit with 1 when a query could not be used.
+    Args:
+        queries: Photos, and folders of photos.
+        index: The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
+        k: How many places to show.
+        rerank: Verify the first 20 places by the geometry of local features; slower.
+        matcher: Re-rank by these local features [default: with --rerank, sift]. The other two are
+            learned: slower, with weights to download, and pip install 'netvlad[matching]'.
+        radius_m: Places at most this far apart are one place (metres).
+        min_probability: Below this probability a query is not a place of this index [default: the
+            index's own].
+        json: Print a list with an object for each query, and nothing else.
+        output: Write a page with pictures and maps to this file (.html).
+        strict: Exit with 1 when a query could not be used.
     """
     question = Question(
         k=k,

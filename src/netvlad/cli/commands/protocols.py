@@ -23,12 +23,10 @@ def protocols(
     netvlad protocols msls-val/gsv-740-one-index
     ```
 
-    Parameters
-    ----------
-    name
-        A protocol; besides those listed, every radius-METRES and frames-N [default: list all].
-    json
-        Print JSON instead of a table.
+    Args:
+        name: A protocol; besides those listed, every radius-METRES and frames-N [default: list
+            all].
+        json: Print JSON instead of a table.
     """
     if name is None:
         if json:

@@ -59,37 +59,23 @@ def test(
 
     `netvlad evaluate` compares several models.
 
-    Parameters
-    ----------
-    split
-        train, val or test; test250k for the test split of pitts250k.
-    protocol
-        By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
-        [default: the data set's own list or radius, all queries, one index].
-    named
-        Any model that other commands take as --model (docs/models.md), instead of what --resume,
-        --clusters or the flags of a model say.
-    resume
-        The run folder of a trained model, ours or pytorch-NetVlad's.
-    ckpt
-        Which of its checkpoints: latest or best.
-    clusters
-        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
-    runs_dir
-        Where runs and centroids are kept.
-    json
-        Print the figures as JSON, and nothing else.
-    output
-        Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
-    predictions
-        Write the first 20 database indices of every query to this .npy file.
-    keep
-        Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
-        stopped is resumed, and another test of the same model takes them from there.
-    storage
-        Bits per value of the descriptors: 32, or 16 for half the room.
-    strict
-        Exit with 1 when an image could not be used.
+    Args:
+        split: train, val or test; test250k for the test split of pitts250k.
+        protocol: By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
+            [default: the data set's own list or radius, all queries, one index].
+        named: Any model that other commands take as --model (docs/models.md), instead of what
+            --resume, --clusters or the flags of a model say.
+        resume: The run folder of a trained model, ours or pytorch-NetVlad's.
+        ckpt: Which of its checkpoints: latest or best.
+        clusters: The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+        runs_dir: Where runs and centroids are kept.
+        json: Print the figures as JSON, and nothing else.
+        output: Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
+        predictions: Write the first 20 database indices of every query to this .npy file.
+        keep: Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
+            stopped is resumed, and another test of the same model takes them from there.
+        storage: Bits per value of the descriptors: 32, or 16 for half the room.
+        strict: Exit with 1 when an image could not be used.
     """
     typed = typed_flags(data, model, machine)
     if output is not None:
