@@ -12,14 +12,12 @@ from netvlad.errors import SettingsError
 from netvlad.models import build_model
 from netvlad.models.checkpoints import model_of
 
-DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
-
 
 def cluster(
     *,
-    data: DataFlags = DEFAULTS[0],
-    model: ModelFlags = DEFAULTS[1],
-    machine: MachineFlags = DEFAULTS[2],
+    data: DataFlags = DataFlags(),
+    model: ModelFlags = ModelFlags(),
+    machine: MachineFlags = MachineFlags(),
     output: Path | None = None,
     runs_dir: Path = Path("runs"),
     resume: Path | None = None,

@@ -30,7 +30,6 @@ from netvlad.index.stores.store import Store
 from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 
 _BLOCK = 4096
-DEFAULT = Compute()
 
 
 def pairs(
@@ -42,7 +41,7 @@ def pairs(
     format: Literal["colmap", "colmap-db", "hloc"] = "colmap",
     root: Path | None = None,
     hloc_descriptors: Path | None = None,
-    compute: ComputeFlags = DEFAULT,
+    compute: ComputeFlags = Compute(),
 ) -> None:
     """Write the pairs of images that structure from motion or localisation should match.
 

@@ -24,15 +24,13 @@ from netvlad.training.recipes import RECIPES
 from netvlad.training.state import TrainingState
 from netvlad.types import Note
 
-DEFAULTS = (DataFlags(), ModelFlags(), RecipeFlags(), MachineFlags())
-
 
 def train(
     *,
-    data: DataFlags = DEFAULTS[0],
-    model: ModelFlags = DEFAULTS[1],
-    recipe: RecipeFlags = DEFAULTS[2],
-    machine: MachineFlags = DEFAULTS[3],
+    data: DataFlags = DataFlags(),
+    model: ModelFlags = ModelFlags(),
+    recipe: RecipeFlags = RecipeFlags(),
+    machine: MachineFlags = MachineFlags(),
     clusters: Path | None = None,
     runs_dir: Path = Path("runs"),
     resume: Path | None = None,
