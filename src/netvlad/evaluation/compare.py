@@ -24,7 +24,7 @@ from netvlad.evaluation.evaluate import (
     evaluate_rows,
     given_rows,
 )
-from netvlad.evaluation.places import places_of
+from netvlad.evaluation.intervals import places_of
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.protocols import find_protocol, protocol_for
 from netvlad.evaluation.resizing import Resizing
