@@ -13,7 +13,7 @@ from torch import nn
 import netvlad
 from netvlad.compute import Compute
 from netvlad.descriptors import cell_shares, describe
-from netvlad.export.checking import require_agreement
+from netvlad.export.files import require_agreement
 from netvlad.export.module import ExportableModel
 from netvlad.fitting import compute_clusters
 from netvlad.fitting.whitening import fit_whitening, with_whitening

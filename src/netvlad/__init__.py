@@ -8,26 +8,17 @@ __version__ = version("netvlad")
 
 # Imported when first used: torch takes seconds, and `netvlad --help` should not.
 _PUBLIC = {
-    "Compute": "netvlad.compute",
-    "ImageSet": "netvlad.types",
-    "Matches": "netvlad.types",
-    "PlaceDataset": "netvlad.types",
-    "Recalls": "netvlad.types",
-    "NetvladError": "netvlad.errors",
-    "open_dataset": "netvlad.datasets",
-    "PlaceModel": "netvlad.models",
-    "ExternalModel": "netvlad.models",
-    "register_model": "netvlad.models",
-    "list_models": "netvlad.loading",
-    "load_model": "netvlad.loading",
-    "describe": "netvlad.descriptors.describe",
-    "Comparison": "netvlad.evaluation.comparison",
-    "Evaluation": "netvlad.evaluation.evaluate",
-    "compare": "netvlad.evaluation.compare",
-    "evaluate": "netvlad.evaluation.evaluate",
-    "PlaceIndex": "netvlad.index",
-    "Answer": "netvlad.index",
-    "Where": "netvlad.index",
+    "netvlad.compute": ("Compute",),
+    "netvlad.datasets": ("open_dataset",),
+    "netvlad.descriptors.describe": ("describe",),
+    "netvlad.errors": ("NetvladError",),
+    "netvlad.evaluation.compare": ("compare",),
+    "netvlad.evaluation.comparison": ("Comparison",),
+    "netvlad.evaluation.evaluate": ("Evaluation", "evaluate"),
+    "netvlad.index": ("Answer", "PlaceIndex", "Where"),
+    "netvlad.loading": ("list_models", "load_model"),
+    "netvlad.models": ("ExternalModel", "PlaceModel", "register_model"),
+    "netvlad.types": ("ImageSet", "Matches", "PlaceDataset", "Recalls"),
 }
 __all__ = [
     "Answer",
@@ -68,9 +59,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'netvlad' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    for module, names in _PUBLIC.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'netvlad' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,5 @@
 """Fetching one large file: resumable, and whole and verified or not under its name at all."""
 
-import hashlib
 import http.client
 import math
 import re
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from netvlad.errors import DataError, StorageError
-from netvlad.storage import read_json, require_space, write_json
+from netvlad.storage import file_sha256, read_json, require_space, write_json
 from netvlad.types import Note, Progress, Reporter, silent
 
 _CHUNK_BYTES = 1 << 20
@@ -57,21 +56,15 @@ class _Answer(NamedTuple):
 def download(
     file: RemoteFile, folder: Path, *, report: Reporter = silent, wait_s: float = 2.0
 ) -> Path:
-    """Fetch a file, resuming where an earlier attempt stopped.
+    """Fetch a file into a folder, resuming where an earlier attempt stopped.
 
     What has arrived lies beside the file as ``<name>.part``. An HTTP range request asks for the
     rest as long as the server's copy is the same (``If-Range``); a server that knows no ranges is
-    asked for the whole again. A connection that breaks off is tried again, until three times in a
-    row nothing new has come.
+    asked for the whole again. A connection that breaks off is tried again after ``wait_s``, until
+    three times in a row nothing new has come.
 
-    Args:
-        file: what to fetch.
-        folder: where to.
-        report: progress in kB, and notes on what could not be verified.
-        wait_s: before another try.
-
-    Returns:
-        the file: whole, and with the published length and SHA-256 as far as there are any.
+    The file is whole, and has the published length and SHA-256 as far as there are any. ``report``
+    receives progress in kB, and notes on what could not be verified.
 
     Raises:
         DataError: it cannot be fetched, or is not the published file. Nothing wrong is left under
@@ -86,21 +79,18 @@ def download(
             return path
         part = _Part(file, folder)
         resumed = part.length > 0
-        part.fetch_all(report, wait_s)
         trouble, remedy = f"{file.url}: is not the published file", "it was thrown away; try again"
-        try:
-            _verify(file, part.path, trouble, remedy)
-        except DataError:
-            part.remove()
-            if not resumed:
-                raise
-            # What was here before may have been another file: once more, from the beginning.
+        while True:
             part.fetch_all(report, wait_s)
             try:
                 _verify(file, part.path, trouble, remedy)
+                break
             except DataError:
                 part.remove()
-                raise
+                if not resumed:
+                    raise
+                # What was here before may have been another file: once more, from the beginning.
+                resumed = False
         part.path.replace(path)
         part.remove()
     except OSError as error:
@@ -272,8 +262,7 @@ def _verify(file: RemoteFile, path: Path, trouble: str, remedy: str) -> None:
         raise DataError(f"{trouble} (it has {size} bytes, not {file.size_bytes}); {remedy}")
     if file.sha256 is None:
         return
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = file_sha256(path)
     if not digest.startswith(file.sha256.lower()):
         raise DataError(
             f"{trouble} (its SHA-256 begins with {digest[:8]}, not with {file.sha256[:8]}); "

@@ -91,9 +91,8 @@ def parse_utm_zone(text: str, *, letter_is_band: bool = False) -> UtmZone:
     a latitude band of the military grid: C to M south, P to X north. Where the letter is known to
     be a band, as in ``@easting@northing@17@S@``, say so: band S lies at 32° to 40° *north*.
 
-    Args:
-        text: number and letter; spaces and case do not matter.
-        letter_is_band: read S as the band, not as "south".
+    ``text`` is number and letter; spaces and case do not matter. With ``letter_is_band`` S is read
+    as the band, not as "south".
 
     Raises:
         SettingsError: it is not a UTM zone.
@@ -120,14 +119,9 @@ def to_utm(
     Within a zone lengths are true to 0.1 %; 8° from its central meridian they are 1 % too long.
     The exceptions around Norway and Svalbard are not applied.
 
-    Args:
-        latitude: (N,) WGS84 degrees, NaN where unknown.
-        longitude: (N,) WGS84 degrees, NaN where unknown.
-        zone: the zone to use; None takes the one of the median point.
-
-    Returns:
-        positions (N, 2) float64 easting and northing in metres, NaN where unknown, and the zone's
-        name such as ``"31N"``.
+    ``latitude`` and ``longitude`` are (N,) WGS84 degrees, NaN where unknown; the zone is that of
+    the median point unless given. Gives positions (N, 2) float64 easting and northing in metres,
+    NaN where unknown, and the zone's name such as ``"31N"``.
 
     Raises:
         SettingsError: ``zone`` is not a zone.
@@ -158,14 +152,9 @@ def to_utm(
 def to_wgs84(
     positions: NDArray[np.float64], zone: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Metres to degrees.
+    """Metres (N, 2) easting and northing in a zone, such as ``"31N"``, to degrees.
 
-    Args:
-        positions: (N, 2) easting and northing in metres, NaN where unknown.
-        zone: the zone they are in, such as ``"31N"``.
-
-    Returns:
-        latitude (N,) and longitude (N,), float64 WGS84 degrees, NaN where unknown.
+    Gives latitude (N,) and longitude (N,), float64 WGS84 degrees, NaN where the metres are.
 
     Raises:
         SettingsError: ``zone`` is not a zone.
@@ -187,14 +176,9 @@ def to_one_zone(
 ) -> tuple[NDArray[np.float64], str]:
     """Bring metres of several zones into one, so that distances between them make sense.
 
-    Args:
-        positions: (N, 2) easting and northing in metres, each in its own zone; NaN where unknown.
-        zones: N zone names.
-        zone: the zone to bring them to; None takes the one that occurs most often.
-
-    Returns:
-        positions (N, 2) float64 in that zone, and the zone's name. Positions that were in that
-        zone already are returned unchanged.
+    ``positions`` are (N, 2) easting and northing in metres, each in its own of N ``zones``, NaN
+    where unknown; ``zone`` is the one to bring them to, None the one that occurs most often. Gives
+    positions (N, 2) float64 in that zone, those that were in it already unchanged, and its name.
 
     Raises:
         SettingsError: a zone is not a zone.

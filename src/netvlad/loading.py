@@ -25,14 +25,10 @@ _PYTORCH_NETVLAD = "_desc_cen.hdf5"
 def model_of_clusters(path: Path, *, report: Reporter = silent) -> PlaceModel:
     """The model that a training would start from with these centres.
 
-    Args:
-        path: a file of ``netvlad cluster``, which says what it was made with; or of
-            pytorch-NetVlad, ``<arch>_<dataset>_<K>_desc_cen.hdf5``, made with ImageNet weights.
-        report: receives the progress of a download.
-
-    Returns:
-        The model on the CPU, in evaluation mode. It describes images of the size that the centres
-        were computed at.
+    ``path`` is a file of ``netvlad cluster``, which says what it was made with; or of
+    pytorch-NetVlad, ``<arch>_<dataset>_<K>_desc_cen.hdf5``, made with ImageNet weights. The model
+    is on the CPU, in evaluation mode, and describes images of the size that the centres were
+    computed at.
 
     Raises:
         ClusterError: the file is missing or damaged, does not say its backbone, or the weights it
@@ -97,18 +93,9 @@ def _of_run(run: Path, spec: ModelSpec, clusters: Clusters) -> PlaceModel:
     ckpt = BEST if clusters.made_by.get("ckpt") == BEST else LATEST
     trained = model_of(load_checkpoint(run, ckpt), run)
     layer = NetVLAD(spec.num_clusters, trained.encoder.channels, spec.vladv2)
-    return PlaceModel(
-        trained.encoder,
-        layer,
-        replace(
-            trained.spec,
-            pooling="netvlad",
-            num_clusters=spec.num_clusters,
-            vladv2=spec.vladv2,
-            resize=spec.resize,
-            whitening_dim=None,
-        ),
-    )
+    own = {name: getattr(spec, name) for name in ("num_clusters", "vladv2", "resize")}
+    spec = replace(trained.spec, pooling="netvlad", whitening_dim=None, **own)
+    return PlaceModel(trained.encoder, layer, spec)
 
 
 DEFAULT_POOLING = "avg"
@@ -178,11 +165,9 @@ def load_place_model(
             f"{name}: is code, but an index and an export keep a model as weights and settings, "
             "and no code is ever run from them; `netvlad describe` and `netvlad evaluate` take it"
         )
-    # Imported where they are needed: clusters bring faiss, an index Arrow, too.
     if path.suffix.lower() in (".hdf5", ".h5") and not path.is_dir():
-        from netvlad.loading import model_of_clusters  # noqa: PLC0415
-
         return model_of_clusters(path, report=report)
+    # Imported where they are needed: an index brings Arrow, too.
     if "://" in text:
         from netvlad.index.address import open_store  # noqa: PLC0415
 

@@ -123,15 +123,11 @@ def locked(
     name: str = ".lock",
     waiting: Callable[[], None] | None = None,
 ) -> Iterator[None]:
-    """Hold ``folder`` for one writer; a second one is refused at once, or waits.
+    """Hold ``folder``, made if need be, for one writer; a second one is refused at once, or waits.
 
-    Args:
-        folder: made if need be.
-        purpose: what the holder does, for the message (``"training"``).
-        name: the lock's file, where a folder has several.
-        waiting: called once before a wait for the present holder, which lasts as long as that one
-            lives; None does not wait.
-
+    ``purpose`` is what the holder does, for the message (``"training"``); ``name`` the lock's file,
+    where a folder has several. ``waiting`` is called once before a wait for the present holder,
+    which lasts as long as that one lives; None does not wait.
     Raises:
         StorageError: another process holds the folder.
     """
@@ -174,6 +170,12 @@ def require_space(folder: Path, needed_bytes: int, purpose: str) -> None:
         )
 
 
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(*parts: bytes | str) -> str:
     """A short stable name (16 hex digits of SHA-256) for the given parts, in that order."""
     digest = hashlib.sha256()
@@ -197,11 +199,9 @@ class Journal:
     """
 
     def __init__(self, path: Path, identity: Any) -> None:
-        """Open the journal at ``path``, or begin one.
+        """Open the journal at ``path``, or begin one; its folder exists.
 
-        Args:
-            path: its file; the folder must exist.
-            identity: what the work depends on, as JSON types.
+        ``identity`` is what the work depends on, as JSON types.
 
         Raises:
             StorageError: the file cannot be read or written.
@@ -225,11 +225,7 @@ class Journal:
             raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
     def add(self, entry: Any, *, of: IO[bytes] | None = None) -> None:
-        """Note a finished part.
-
-        Args:
-            entry: as JSON types.
-            of: the open file that the part was written to; it is brought to the disk first.
+        """Note a finished part, as JSON types, once the open file ``of`` it is on the disk.
 
         Raises:
             StorageError: it cannot be written.

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from netvlad.errors import ModelError, SettingsError
-from netvlad.export import checking, metadata, write_onnx, write_torch_export
+from netvlad.export import files, metadata, write_onnx, write_torch_export
 from netvlad.export.module import ExportableModel, SamePadding, smallest_side
 from netvlad.fitting.whitening import with_whitening
 from netvlad.models import AGGREGATORS, BACKBONES, ModelSpec, build_model
@@ -131,7 +131,7 @@ def test_torch_export_with_a_fixed_size(tmp_path):
 
 def test_torch_export_of_vgg16_netvlad_with_any_size(tmp_path, monkeypatch):
     # VGG16 takes seconds for each of the usual pictures.
-    monkeypatch.setattr(checking, "_IMAGE_SIZES", ((32, 48), (49, 35)))
+    monkeypatch.setattr(files, "_IMAGE_SIZES", ((32, 48), (49, 35)))
     model = some_model("vgg16")
     write_torch_export(model, tmp_path / "model.pt2")
     program = torch.export.load(tmp_path / "model.pt2").module()
@@ -176,7 +176,7 @@ def test_a_longest_side_leaves_sizes_free():
 
 def test_test_images_are_of_several_sizes_and_kinds():
     model = some_model("alexnet", "max")
-    batches = list(checking._test_batches(model))
+    batches = list(files._test_batches(model))
     assert {len(batch) for batch in batches} == {1, 3}
     assert len({batch.shape[2:] for batch in batches}) == 3
     assert min(min(batch.shape[2:]) for batch in batches) >= smallest_side(model)
@@ -196,14 +196,14 @@ def test_a_file_that_differs_is_refused(error):
         return descriptors
 
     with pytest.raises(ModelError, match=r"differs from torch by (3\.0e-04|nan)"):
-        checking.require_agreement(model, run)
+        files.require_agreement(model, run)
     assert model.training
     with pytest.raises(ModelError, match="of shape"):
-        checking.require_agreement(model, lambda images: in_torch(model, images)[:, :5])
+        files.require_agreement(model, lambda images: in_torch(model, images)[:, :5])
 
 
 def test_nothing_is_left_of_a_file_that_differs(tmp_path, monkeypatch):
-    monkeypatch.setattr(checking, "LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(files, "LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(ModelError, match="it was not kept"):
         write_torch_export(some_model("alexnet", "max", resize=(32, 32)), tmp_path / "m.pt2")
     assert not list(tmp_path.iterdir())

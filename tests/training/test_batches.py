@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netvlad.training.batches import PlaceViews, assemble, tuple_batches
+from netvlad.training.batches import PlaceViews, assemble, in_batches
 from netvlad.training.mining import MinedQuery
 from netvlad.types import ImageSet, PlaceDataset
 
@@ -52,9 +52,9 @@ def test_an_unknown_position_is_never_far():
 
 
 def test_the_last_batch_may_be_smaller():
-    sizes = [len(np.unique(b.triplets[:, 0])) for b in tuple_batches(TUPLES * 1, DATASET, 1)]
-    assert sizes == [1, 1]
-    assert len(list(tuple_batches(TUPLES, DATASET, 3))) == 1
+    batches = [assemble(part, DATASET) for part in in_batches(TUPLES, 1)]
+    assert [len(np.unique(batch.triplets[:, 0])) for batch in batches] == [1, 1]
+    assert len(list(in_batches(TUPLES, 3))) == 1
 
 
 # Images 0 to 6 are the database, 7 to 9 the queries.
@@ -129,8 +129,10 @@ def test_the_same_random_numbers_draw_the_same_batches():
 
     def chosen(seed):
         random = np.random.default_rng(seed)
-        batches = places.batches(MINED_OF_PLACES, 1, random, READABLE)
-        return [batch.images.tolist() for batch in batches]
+        return [
+            places.assemble(part, random, READABLE).images.tolist()
+            for part in in_batches(MINED_OF_PLACES, 1)
+        ]
 
     assert len(chosen(0)) == 2
     assert chosen(0) == chosen(0)

@@ -1,6 +1,6 @@
 """One pass of a network over an image set, in sections that a kill cannot take back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +15,6 @@ from netvlad.models.describer import evaluating
 from netvlad.types import ImageSet, Note, Progress, Reporter
 
 SECTION = 256  # images: what a kill may cost
-
-Part = tuple[NDArray[np.int64], Tensor] | Unreadable
-"""What a network says of the images of a batch, or why one has no say."""
 
 
 class Sink(Protocol):
@@ -39,6 +36,7 @@ class Sink(Protocol):
         """Bring a complete section to safety."""
 
 
+@torch.inference_mode()
 def fill(
     sink: Sink,
     model: Describer,
@@ -64,45 +62,53 @@ def fill(
     done = min(sink.sections_done * SECTION, total)
     if done:
         report(Note(f"{stage}: resumed after {done} of {total} images"))
-    for part in _pass(model, network, images, done, compute):
-        if isinstance(part, Unreadable):
-            sink.leave_out(part)
-            report(Note(f"skipped {part.error}"))
-            done += 1
-        else:
-            sink.write(*part)
-            done += len(part[0])
-        # No batch reaches across sections, so every end of one is met exactly.
-        if done % SECTION == 0 or done == total:
-            sink.close_section()
-        report(Progress(stage, done, total))
+    sections = [min(SECTION, total - start) for start in range(done, total, SECTION)]
+    with evaluating(model):
+        for part in results_of(
+            model, network, images, compute, indices=np.arange(done, total), sections=sections
+        ):
+            if isinstance(part, Unreadable):
+                sink.leave_out(part)
+                report(Note(f"skipped {part.error}"))
+                done += 1
+            else:
+                sink.write(*part)
+                done += len(part[0])
+            # No batch reaches across sections, so every end of one is met exactly.
+            if done % SECTION == 0 or done == total:
+                sink.close_section()
+            report(Progress(stage, done, total))
 
 
-@torch.inference_mode()
-def _pass(
+def results_of(
     model: Describer,
     network: Callable[[Tensor], Tensor],
     images: ImageSet,
-    begin: int,
     compute: Compute,
-) -> Iterator[Part]:
-    todo = np.arange(begin, len(images))
+    *,
+    indices: NDArray[np.int64],
+    sections: Sequence[int] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[tuple[NDArray[np.int64], Tensor] | Unreadable]:
+    """What a network, in the mode it is in, says of each batch of images, or why one has no say.
+
+    The first arguments are those of :func:`fill`, the others those of
+    :func:`~netvlad.images.load_batches`; ``batch_size`` is ``compute``'s unless given.
+    """
     device = model.device
-    batches = load_batches(
+    for batch in load_batches(
         images,
-        indices=todo,
-        batch_size=compute.batch_size,
+        indices=indices,
+        batch_size=batch_size or compute.batch_size,
         resize=model.resize,
-        sections=[len(todo[start : start + SECTION]) for start in range(0, len(todo), SECTION)],
+        sections=sections,
         minimum_size=model.minimum_size,
         threads=compute.threads,
         pin_memory=device.type == "cuda",
-    )
-    with evaluating(model):
-        for batch in batches:
-            if isinstance(batch, Unreadable):
-                yield batch
-                continue
-            with compute.autocast(device):
-                results = network(batch.images.to(device, non_blocking=True))
-            yield batch.indices, results
+    ):
+        if isinstance(batch, Unreadable):
+            yield batch
+            continue
+        with compute.autocast(device):
+            results = network(batch.images.to(device, non_blocking=True))
+        yield batch.indices, results

@@ -116,14 +116,9 @@ class FileRows:
     def __init__(
         self, path: Path, images: ImageSet, dim: int, dtype: np.dtype[Any], identity: dict[str, str]
     ) -> None:
-        """Begin the file, or resume it; the caller holds a lock.
+        """Begin the file of N rows of ``dim`` values, or resume it; the caller holds a lock.
 
-        Args:
-            path: the file to be.
-            images: what is described; N rows.
-            dim: D.
-            dtype: of the rows.
-            identity: what the rows depend on.
+        ``identity`` is what the rows depend on.
 
         Raises:
             StorageError: there is no room, or the file cannot be written.
@@ -150,11 +145,7 @@ class FileRows:
             raise self._trouble(error) from error
 
     def write(self, indices: NDArray[np.int64], results: Tensor) -> None:
-        """Put rows (B, D) at ``indices`` (B,).
-
-        Raises:
-            StorageError: the disk is full, or gone.
-        """
+        """Put rows (B, D) at ``indices`` (B,); a StorageError where the disk is full, or gone."""
         rows = results.float().cpu().numpy().astype(self._dtype)
         try:
             for index, row in zip(indices.tolist(), rows, strict=True):
@@ -168,11 +159,7 @@ class FileRows:
         self._section.append((image.index, image.error.reason))
 
     def close_section(self) -> None:
-        """A section is complete: bring it to the disk, then say so in the journal.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
+        """Bring a complete section to the disk, then say so in the journal; or a StorageError."""
         self._journal.add(self._section, of=self._file)
         self._section = []
 
@@ -250,24 +237,9 @@ def describe_in_file(
     What one way of computing them has begun, another can resume: the file knows what its rows
     depend on, not who wrote them.
 
-    Args:
-        model: describes the images.
-        images: N images.
-        output: the ``.npy`` file; a ``.json`` beside it tells what it was made from.
-        complete: writes the rows that are missing, and closes their sections. Not called when the
-            file is finished.
-        storage: ``"32"`` or ``"16"`` bits per value.
-        precision: of the arithmetic, ``"32"``, ``"bf16"`` or ``"16"``.
-        stage: what the work is called in notes.
-        report: receives notes.
-
-    Returns:
-        (N, D) descriptors in the order of ``images``, memory-mapped.
-
-    Raises:
-        StorageError: the file cannot be written, another process is writing it, or it holds
-            descriptors of something else.
-        SettingsError: ``storage`` is neither, or ``output`` is no ``.npy`` file.
+    ``complete`` writes the rows that are missing, and closes their sections; it is not called when
+    the file is finished. The rest is as for :func:`netvlad.descriptors.describe`, errors included.
+    The descriptors are memory-mapped.
     """
     started = time.perf_counter()
     dtype = storage_dtype(storage)

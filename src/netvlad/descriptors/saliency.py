@@ -92,8 +92,9 @@ def _shares(
     parts = model.pool.parts(features, direction[None])
     if parts is None:
         return None
-    clusters = None if parts.clusters is None else parts.clusters[0].cpu().numpy()
-    return CellShares(parts.shares[0].cpu().numpy(), constant, clusters)
+    shares, clusters = parts
+    cells = None if clusters is None else clusters[0].cpu().numpy()
+    return CellShares(shares[0].cpu().numpy(), constant, cells)
 
 
 def _before_whitening(
@@ -101,15 +102,8 @@ def _before_whitening(
 ) -> tuple[Tensor, float]:
     """What to multiply an unwhitened descriptor with, and what to add, for the whitened cosine.
 
-    With n = ‖P(d − m)‖ it is t·P(d − m)/n = (Pᵀt/n)·d − (Pᵀt/n)·m.
-
-    Args:
-        whitening: P and m.
-        pooled: (D,) float64, d.
-        towards: (D',) float64, t; None takes the whitened d itself.
-
-    Returns:
-        (D,) float64 Pᵀt/n, and −(Pᵀt/n)·m.
+    With n = ‖P(d − m)‖ it is t·P(d − m)/n = (Pᵀt/n)·d − (Pᵀt/n)·m. From (D,) d (``pooled``) and
+    (D',) t (``towards``; None takes the whitened d itself) this gives (D,) Pᵀt/n, and −(Pᵀt/n)·m.
     """
     projection, mean = whitening.projection.double(), whitening.mean.double()
     whitened = projection @ (pooled - mean)

@@ -1,6 +1,5 @@
 """A model as a file that other programs run."""
 
-from netvlad.export.checking import Agreement
-from netvlad.export.files import metadata, write_onnx, write_torch_export
+from netvlad.export.files import Agreement, metadata, write_onnx, write_torch_export
 
 __all__ = ["Agreement", "metadata", "write_onnx", "write_torch_export"]

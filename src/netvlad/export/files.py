@@ -1,12 +1,13 @@
-"""Files that programs other than netvlad run: ONNX, and torch.export's."""
+"""Files that programs other than netvlad run, ONNX and torch.export's, checked by running them."""
 
 import importlib.util
 import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,42 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from netvlad.errors import ModelError, SettingsError
-from netvlad.export.checking import Agreement, require_agreement
 from netvlad.export.module import dynamic_shapes, fixed_size, smallest_side, traced
+from netvlad.models.describer import evaluating
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.registry import BACKBONES
 from netvlad.storage import written_beside
 
 METADATA_FILE = "netvlad.json"
+LARGEST_DIFFERENCE = 1e-4
+SMALLEST_COSINE = 0.9999
+
+_BATCH_SIZES = (1, 3)
+# Odd and even, lying and standing.
+_IMAGE_SIZES = ((96, 128), (131, 97), (160, 226))
+_OCTAVES = 6
+
+Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Runs the exported file on (B, 3, H, W) images."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How close an exported file and its model are.
+
+    Attributes:
+        largest_difference: between two components of a descriptor.
+        smallest_cosine: between two descriptors of one image.
+        images: how many were compared.
+    """
+
+    largest_difference: float
+    smallest_cosine: float
+    images: int
 
 
 def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
@@ -31,9 +58,6 @@ def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
 
     The program takes and gives what :func:`~netvlad.export.files.write_onnx` says, and carries
     :func:`~netvlad.export.files.metadata` as JSON in its extra file ``netvlad.json``.
-
-    Returns:
-        How close the file and the model are.
 
     Raises:
         ModelError: the file does not give the model's descriptors; no file is left.
@@ -48,7 +72,6 @@ def write_torch_export(model: PlaceModel, path: str | Path) -> Agreement:
         temporary.write_bytes(buffer.getbuffer())
         with temporary.open("rb") as file:
             loaded = torch.export.load(io.BytesIO(file.read())).module()
-
         return require_agreement(
             model, lambda images: loaded(torch.from_numpy(images)).detach().numpy()
         )
@@ -107,9 +130,6 @@ def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     and width are free; with a fixed ``spec.resize``, images of that very size are expected. What
     :func:`~netvlad.export.files.metadata` says is in its ``metadata_props``.
 
-    Returns:
-        How close the file and torch are.
-
     Raises:
         SettingsError: the packages for ONNX are not installed.
         ModelError: the model cannot be exported, or the file does not give the model's
@@ -137,26 +157,17 @@ def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     program.model.metadata_props.update(metadata(model))
     with written_beside(Path(path)) as temporary:
         program.save(temporary, external_data=False)
-        return require_agreement(model, _Session(temporary).run)
+        return require_agreement(model, _in_onnxruntime(temporary))
 
 
-class _Session:
+def _in_onnxruntime(path: Path) -> Runner:
     """An ONNX file in onnxruntime, on the CPU."""
+    import onnxruntime  # noqa: PLC0415 (an extra)
 
-    def __init__(self, path: Path) -> None:
-        import onnxruntime  # noqa: PLC0415 (an extra)
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        self._session: Any = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
-
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Describe (B, 3, H, W) images."""
-        descriptors: NDArray[np.float32]
-        (descriptors,) = self._session.run(["descriptors"], {"images": images})
-        return descriptors
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(["descriptors"], {"images": images})[0]
 
 
 @contextmanager
@@ -171,3 +182,62 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def require_agreement(model: PlaceModel, run: Runner) -> Agreement:
+    """Run both on noise and on picture-like images of two batch sizes and three image sizes.
+
+    The model is used in evaluation mode and left in the mode it was in.
+
+    Raises:
+        ModelError: they differ by more than 1e-4 in a component, or a cosine is below 0.9999.
+    """
+    largest, smallest, count = 0.0, 1.0, 0
+    with evaluating(model):
+        for images in _test_batches(model):
+            with torch.inference_mode():
+                expected = model(torch.from_numpy(images)).cpu().numpy().astype(np.float64)
+            found = run(images).astype(np.float64)
+            if found.shape != expected.shape:
+                raise ModelError(
+                    f"the exported model gives descriptors of shape {found.shape} where "
+                    f"{expected.shape} are expected; it was not kept"
+                )
+            # np.maximum and np.minimum hand a NaN on, unlike max and min.
+            largest = float(np.maximum(largest, np.abs(found - expected).max()))
+            smallest = float(np.minimum(smallest, (found * expected).sum(axis=1).min()))
+            count += len(images)
+    if not (largest <= LARGEST_DIFFERENCE and smallest >= SMALLEST_COSINE):
+        raise ModelError(
+            f"the exported model differs from torch by {largest:.1e} (allowed: "
+            f"{LARGEST_DIFFERENCE:.0e}), smallest cosine {smallest:.6f}; it was not kept"
+        )
+    return Agreement(largest, smallest, count)
+
+
+def _test_batches(model: PlaceModel) -> Iterator[NDArray[np.uint8]]:
+    """(B, 3, H, W) uint8 images: of each batch the first is a picture, the others alternate."""
+    random = np.random.default_rng(0)
+    side = smallest_side(model)
+    fixed = fixed_size(model)
+    sizes = [(max(h, side), max(w, side)) for h, w in _IMAGE_SIZES] if fixed is None else [fixed]
+    for batch_size in _BATCH_SIZES:
+        for height, width in sizes:
+            images = [
+                _picture(random, height, width)
+                if number % 2 == 0
+                else random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                for number in range(batch_size)
+            ]
+            yield np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
+
+
+def _picture(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W, 3) noise with the spectrum of photos: each octave half as strong as the one below."""
+    total = np.zeros((height, width, 3))
+    for octave in range(_OCTAVES):
+        cells = 2 ** (octave + 1)
+        coarse = random.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+        smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        total += (np.asarray(smooth) - 127.5) / 2**octave
+    return np.clip(total + 127.5, 0, 255).astype(np.uint8)

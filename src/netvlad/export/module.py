@@ -17,14 +17,8 @@ _EXAMPLE_SIZE = (131, 194)
 class ExportableModel(nn.Module):
     """The same function as the model's, in float32 and contiguous memory, without its checks.
 
-    Holds copies: the model can be trained further.
-
-    Attributes:
-        encoder: the backbone, its batch normalisation folded into the convolutions before it.
-        pool: the aggregator.
-        whitening: what follows it, or None.
-        mean: (1, 3, 1, 1) what is subtracted from the pixels, in 0..255.
-        std: (1, 3, 1, 1) what they are divided by.
+    Holds copies: the model can be trained further. Batch normalisation is folded into the
+    convolutions before it.
     """
 
     mean: Tensor
@@ -133,9 +127,7 @@ def _fold_convolutions(parent: nn.Module) -> None:
 
 def _folded(layer: Convolution) -> nn.Sequential:
     """Convolution, normalisation and activation as plain layers."""
-    conv, norm = layer.conv, layer.norm
-    assert norm.running_var is not None
-    assert norm.running_mean is not None
+    conv = layer.conv
     kernel, stride = conv.kernel_size[0], conv.stride[0]
     assert kernel % 2 == 1
     assert stride in (1, 2)
@@ -148,9 +140,9 @@ def _folded(layer: Convolution) -> nn.Sequential:
         groups=conv.groups,
     ).requires_grad_(False)
     assert plain.bias is not None
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    plain.weight.copy_(conv.weight * scale[:, None, None, None])
-    plain.bias.copy_(norm.bias - norm.running_mean * scale)
+    weight, bias = layer.folded()
+    plain.weight.copy_(weight)
+    plain.bias.copy_(bias)
     layers: list[nn.Module] = [SamePadding(kernel)] if stride == 2 else []
     layers.append(plain)
     layers += [

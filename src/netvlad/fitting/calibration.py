@@ -56,13 +56,9 @@ class Calibration:
             raise SettingsError(f"threshold is {self.threshold}; give a probability, 0 to 1")
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How likely each answer is right.
+        """How likely each answer is right: (n,) in [0, 1], NaN where a feature is NaN.
 
-        Args:
-            features: (n, f) in the order of ``names``; or (f,) of one answer.
-
-        Returns:
-            (n,) in [0, 1], NaN where a feature is NaN; () for one answer.
+        ``features`` are (n, f) in the order of ``names``; or (f,) of one answer, which gives ().
 
         Raises:
             DataError: the array has another shape.
@@ -81,11 +77,8 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
-        content = asdict(self)
-        for key in ("names", "means", "scales", "coefficients"):
-            content[key] = list(content[key])
-        content["provenance"] = dict(self.provenance)
-        return content
+        lists = ("names", "means", "scales", "coefficients")
+        return asdict(self) | {key: list(getattr(self, key)) for key in lists}
 
     @classmethod
     def from_json(cls, content: Any, source: str) -> "Calibration":
@@ -95,16 +88,15 @@ class Calibration:
             StorageError: it is no calibration, or a damaged one.
         """
         try:
-            return cls(
-                names=tuple(str(name) for name in content["names"]),
-                means=tuple(float(value) for value in content["means"]),
-                scales=tuple(float(value) for value in content["scales"]),
-                coefficients=tuple(float(value) for value in content["coefficients"]),
-                intercept=float(content["intercept"]),
-                radius_m=float(content["radius_m"]),
-                threshold=float(content["threshold"]),
-                provenance=dict(content.get("provenance", {})),
-            )
+            values: dict[str, Any] = {
+                "names": tuple(str(name) for name in content["names"]),
+                "provenance": dict(content.get("provenance", {})),
+            }
+            for key in ("means", "scales", "coefficients"):
+                values[key] = tuple(float(value) for value in content[key])
+            for key in ("intercept", "radius_m", "threshold"):
+                values[key] = float(content[key])
+            return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(
                 f"{source}: is not a calibration ({type(error).__name__}: {error}); "

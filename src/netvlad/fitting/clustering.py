@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from netvlad.compute import Compute
+from netvlad.descriptors.passes import results_of
 from netvlad.errors import ClusterError, extra
-from netvlad.images import Unreadable, load_batches
+from netvlad.images import Unreadable
 from netvlad.models import NetVLAD, PlaceModel
 from netvlad.models.describer import evaluating
 from netvlad.storage import written_beside
@@ -138,34 +139,21 @@ def sample_local_features(
     parts: dict[int, NDArray[np.float32]] = {}
     done = 0
     model = compute.place(model)
-    for batch in load_batches(
-        database,
-        indices=chosen,
-        batch_size=compute.batch_size,
-        resize=model.spec.resize,
-        minimum_size=model.minimum_size,
-        threads=compute.threads,
-    ):
-        done += 1 if isinstance(batch, Unreadable) else len(batch.indices)
-        if isinstance(batch, Unreadable):
-            report(Note(f"skipped {batch.error}"))
-        else:
-            with evaluating(model), compute.autocast(model.device):
-                maps = model.local_features(batch.images.to(model.device))
-            for index, cells in zip(batch.indices, maps.float().cpu().numpy(), strict=True):
-                cell_seed = cell_seeds[np.searchsorted(chosen, index)]
-                parts[int(index)] = _random_cells(cells, features_per_image, int(cell_seed))
-        report(Progress("Sampling local features", done, wanted))
+    with evaluating(model):
+        for part in results_of(model, model.local_features, database, compute, indices=chosen):
+            if isinstance(part, Unreadable):
+                report(Note(f"skipped {part.error}"))
+                done += 1
+            else:
+                for index, cells in zip(part[0].tolist(), part[1].cpu().numpy(), strict=True):
+                    draw = np.random.default_rng(cell_seeds[np.searchsorted(chosen, index)])
+                    count = min(features_per_image, cells.shape[1])
+                    parts[index] = cells[:, draw.choice(cells.shape[1], count, replace=False)].T
+                done += len(part[0])
+            report(Progress("Sampling local features", done, wanted))
     if not parts:
         raise ClusterError(f"{database.root}: none of {wanted} sampled images could be used")
     return np.concatenate([parts[index] for index in sorted(parts)])
-
-
-def _random_cells(cells: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
-    """``count`` random columns of ``cells`` (D, H·W), as rows."""
-    total = cells.shape[1]
-    picked = np.random.default_rng(seed).choice(total, size=min(count, total), replace=False)
-    return np.ascontiguousarray(cells[:, picked].T)
 
 
 def initialise(model: PlaceModel, clusters: Clusters, report: Reporter = silent) -> PlaceModel:

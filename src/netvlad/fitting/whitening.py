@@ -88,13 +88,8 @@ def fit_whitening(
 def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel:
     """The model followed by a whitening, in place of any it has; None leaves the model without.
 
-    Args:
-        model: is not changed; its backbone and aggregator are shared with the result.
-        whitening: learned from descriptors of the model's aggregator (not from whitened ones); is
-            copied to the model's device.
-
-    Returns:
-        A model in the mode ``model`` is in.
+    The result shares backbone and aggregator with ``model``, and its mode; the whitening, learned
+    from descriptors of the model's aggregator (not from whitened ones), is copied to its device.
 
     Raises:
         ModelError: the whitening takes descriptors of another length.
@@ -112,14 +107,9 @@ def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel
 
 @torch.inference_mode()
 def whiten_rows(whitening: Whitening, block: Floats) -> Floats:
-    """Whiten stored descriptors, block by block as the caller reads them.
+    """Whiten stored descriptors (B, D) of any floating type, block by block as the caller reads.
 
-    Args:
-        whitening: on any device.
-        block: (B, D) of any floating type.
-
-    Returns:
-        (B, d), L2-normalised, of the block's type; zero rows (no descriptor) stay zero.
+    Gives (B, d), L2-normalised, of the block's type; zero rows (no descriptor) stay zero.
 
     Raises:
         ModelError: the block has another shape.

@@ -2,11 +2,7 @@
 
 from netvlad.models.aggregators.aggregator import Aggregator
 from netvlad.models.aggregators.netvlad import NetVLAD
-from netvlad.models.aggregators.pooling import (
-    AveragePooling,
-    GeneralisedMeanPooling,
-    MaxPooling,
-)
+from netvlad.models.aggregators.pooling import AveragePooling, GeneralisedMeanPooling, MaxPooling
 from netvlad.models.backbones.alexnet import alexnet
 from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.backbones.efficientnet_lite0 import efficientnet_lite0

@@ -13,7 +13,6 @@ Ours are safetensors and JSON, written beside and renamed, never a pickle. A run
 A pointer changes only after the folder it names is whole on the disk.
 """
 
-import hashlib
 import re
 import shutil
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ from netvlad.models.foreign import (
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.registry import build_model
 from netvlad.models.spec import ModelSpec
-from netvlad.storage import folder_written_beside, read_json, recovered, write_json
+from netvlad.storage import file_sha256, folder_written_beside, read_json, recovered, write_json
 
 FORMAT = 1
 Ckpt = Literal["latest", "best"]
@@ -90,7 +89,7 @@ def write_checkpoint(
                 "format": FORMAT,
                 "model": checkpoint.spec.to_json(),
                 "progress": dict(checkpoint.progress),
-                "sha256": {file: _sha256(temporary / file) for file in files},
+                "sha256": {file: file_sha256(temporary / file) for file in files},
             },
         )
     for pointer in pointers:
@@ -114,7 +113,7 @@ def read_checkpoint(run: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
                 "install a newer netvlad"
             )
         for file, expected in record["sha256"].items():
-            if _sha256(folder / file) != expected:
+            if file_sha256(folder / file) != expected:
                 raise CheckpointError(f"{folder / file}: is damaged (its checksum does not match)")
         return Checkpoint(
             spec=ModelSpec.from_json(record["model"]),
@@ -136,10 +135,9 @@ def is_run(folder: Path) -> bool:
 def load_checkpoint(source: Path, ckpt: Ckpt = LATEST) -> Checkpoint:
     """Read a checkpoint of ours, or one of pytorch-NetVlad's as one of ours.
 
-    Args:
-        source: a run folder of either; a checkpoint's own folder; or, of pytorch-NetVlad's, the
-            ``checkpoints`` in a run folder, or a ``.pth.tar`` file there.
-        ckpt: which checkpoint of a run; a single checkpoint is what it is.
+    ``source`` is a run folder of either; a checkpoint's own folder; or, of pytorch-NetVlad's, the
+    ``checkpoints`` in a run folder, or a ``.pth.tar`` file there. ``ckpt`` is which checkpoint of
+    a run; a single checkpoint is what it is.
 
     Raises:
         CheckpointError: ``source`` holds neither, or is damaged.
@@ -232,8 +230,3 @@ def _drop_unused(checkpoints: Path) -> None:
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous().clone()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -72,8 +72,8 @@ class Describer(Protocol):
 def evaluating(model: Describer) -> Iterator[None]:
     """Evaluation mode for every layer of a model; afterwards each returns to the mode it was in.
 
-    A model's own flag does not tell enough: a caller may keep some layers in evaluation mode while
-    others train, and models that share layers (``resized``) may have been switched by each other.
+    A model's own flag does not tell enough: a caller may keep some layers in evaluation mode, and
+    models that share layers (``resized``) may have been switched by each other.
     """
     parts = list(model.modules()) if isinstance(model, nn.Module) else []
     modes = [part.training for part in parts]

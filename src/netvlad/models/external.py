@@ -124,17 +124,10 @@ class ExternalModel(DescribesImages, nn.Module):
         )
 
     def resized(self, resize: Resize) -> Self:
-        """The same module for images of another size.
-
-        Args:
-            resize: (height, width) in pixels; the most that the longer side may have; or None for
-                images of their own size.
-
-        Returns:
-            A model that shares the module with this one, and so its device and mode.
+        """A twin for images of another size, which shares the module, its device and its mode.
 
         Raises:
-            ModelError: ``resize`` is neither.
+            ModelError: ``resize`` is no size.
         """
         twin = copy.copy(self)
         twin.resize = _valid_resize(resize)
@@ -217,11 +210,7 @@ class ExternalModel(DescribesImages, nn.Module):
 
 
 def _check(
-    module: object,
-    name: object,
-    minimum_size: object,
-    preprocessing: object,
-    descriptor_dim: object,
+    module: object, name: object, minimum_size: object, preprocessing: object, dim: object
 ) -> None:
     if not isinstance(name, str) or not name:
         raise ModelError(f"a model's name is {name!r}; give a word, such as dino-avg")
@@ -232,7 +221,7 @@ def _check(
         )
     if not isinstance(module, nn.Module):
         raise ModelError(f"model {name}: is {_what(module)}, expected a torch.nn.Module")
-    for label, value in (("minimum_size", minimum_size), ("descriptor_dim", descriptor_dim or 1)):
+    for label, value in (("minimum_size", minimum_size), ("descriptor_dim", dim or 1)):
         if not isinstance(value, int) or value < 1:
             raise ModelError(f"model {name}: {label} is {value!r}; give a whole number from 1")
     if not isinstance(preprocessing, Preprocessing | None):

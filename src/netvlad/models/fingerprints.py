@@ -17,10 +17,8 @@ def weights_fingerprint(module: nn.Module | Describer) -> str:
     Raises:
         ModelError: a part of its state is neither a tensor nor can be written to a file.
     """
-    parts: list[bytes | str] = []
-    for key, value in sorted(module.state_dict().items()):
-        parts += _content(key, value)
-    return fingerprint(*parts)
+    state = sorted(module.state_dict().items())
+    return fingerprint(*(part for key, value in state for part in _content(key, value)))
 
 
 def trunk_fingerprint(model: PlaceModel) -> str:

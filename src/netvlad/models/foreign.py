@@ -99,9 +99,8 @@ def read_pytorch_netvlad_run(
     Prefixes that several GPUs left in the keys are removed. Whether NetVLAD has a bias, and how
     many clusters, is taken from the weights, because older flags do not say.
 
-    Args:
-        source: the run folder, the ``checkpoints`` folder inside, or a ``.pth.tar`` file in that.
-        ckpt: the latest epoch or the best, unless a file is named.
+    ``source`` is the run folder, the ``checkpoints`` folder inside, or a ``.pth.tar`` file in that;
+    ``ckpt`` names the latest epoch or the best, unless a file is named.
 
     Raises:
         CheckpointError: it is no such folder, the checkpoint is missing or damaged, holds code, or
@@ -181,7 +180,14 @@ def write_pytorch_netvlad_run(
         raise CheckpointError(
             "pytorch-NetVlad has no PCA whitening; write the model as it was before that was fitted"
         )
-    flags = {**_DEFAULT_FLAGS, **settings, **_model_flags(spec)}
+    model_flags = {
+        "arch": spec.arch,
+        "pooling": spec.pooling,
+        "num_clusters": spec.num_clusters,
+        "vladv2": spec.vladv2,
+        "fromscratch": spec.from_scratch,
+    }
+    flags = {**_DEFAULT_FLAGS, **settings, **model_flags}
     content = {
         "epoch": epoch,
         "state_dict": {
@@ -238,26 +244,9 @@ def _spec(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> ModelSpec
     )
 
 
-def _model_flags(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "arch": spec.arch,
-        "pooling": spec.pooling,
-        "num_clusters": spec.num_clusters,
-        "vladv2": spec.vladv2,
-        "fromscratch": spec.from_scratch,
-    }
-
-
 def _fresh_optimizer_state(model: PlaceModel, flags: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = model.trainable_parameters()
-    optimizer: torch.optim.Optimizer
+    parameters, lr = model.trainable_parameters(), flags["lr"]
     if flags["optim"] == "ADAM":
-        optimizer = torch.optim.Adam(parameters, lr=flags["lr"])
-    else:
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=flags["lr"],
-            momentum=flags["momentum"],
-            weight_decay=flags["weightDecay"],
-        )
-    return optimizer.state_dict()
+        return torch.optim.Adam(parameters, lr=lr).state_dict()
+    momentum, decay = flags["momentum"], flags["weightDecay"]
+    return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=decay).state_dict()

@@ -39,15 +39,10 @@ def is_single(images: ImageInput) -> bool:
 
 
 def image_pixels(image: OneImage, *, resize: Resize = None) -> NDArray[np.uint8]:
-    """The pixels of one image, the same by whichever door it comes in.
+    """The pixels of one image, the same by whichever door it comes in: (H, W, 3) uint8, upright.
 
-    Args:
-        image: a file, a Pillow image of any mode, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch.
-        resize: (height, width) in pixels that it is brought to, or the most its longer side may
-            have; None keeps its size.
-
-    Returns:
-        (H, W, 3) uint8 RGB, upright.
+    ``resize`` is (height, width) in pixels that it is brought to, or the most its longer side may
+    have; None keeps its size.
 
     Raises:
         ModelError: an array is not uint8, or has not three channels where they belong.
@@ -61,20 +56,10 @@ def image_pixels(image: OneImage, *, resize: Resize = None) -> NDArray[np.uint8]
 
 
 def one_image(image: OneImage, *, resize: Resize, minimum_size: int) -> NDArray[np.uint8]:
-    """Decode an image.
-
-    Args:
-        image: a path, a Pillow image, an array or a tensor.
-        resize: (height, width) in pixels that it is brought to, or the most its longer side may
-            have; None keeps its size.
-        minimum_size: the shortest side, in pixels, that is accepted.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    """As :func:`image_pixels`, if no side is shorter than ``minimum_size`` pixels.
 
     Raises:
-        ModelError: an array is not uint8, has not three channels where they belong, or is too
-            small.
+        ModelError: as there, or an image from memory is too small.
         ImageError: a file cannot be used, or its image is too small.
     """
     pixels = image_pixels(image, resize=resize)
@@ -91,15 +76,11 @@ def one_image(image: OneImage, *, resize: Resize, minimum_size: int) -> NDArray[
 
 
 def check_batch(images: Tensor, *, minimum_size: int, name: str) -> None:
-    """Check a batch before a network sees it.
-
-    Args:
-        images: should be (B, 3, H, W), uint8 or floating point.
-        minimum_size: the shortest side, in pixels, that is accepted.
-        name: the network's, for the message.
+    """Check a batch, to be (B, 3, H, W) uint8 or floating point, before a network sees it.
 
     Raises:
-        ModelError: the batch has another shape or type, or its images are too small.
+        ModelError: it is not, or its images have a side below ``minimum_size`` pixels; the network
+            is called ``name`` there.
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise ModelError(f"expected images of shape (B, 3, H, W), got {tuple(images.shape)}")

@@ -110,17 +110,10 @@ class PlaceModel(DescribesImages, nn.Module):
         return self.spec.resize
 
     def resized(self, resize: Resize) -> Self:
-        """The same model for images of another size.
-
-        Args:
-            resize: (height, width) in pixels; the most that the longer side may have; or None for
-                images of their own size.
-
-        Returns:
-            A model that shares all layers with this one, and so their device and mode.
+        """A twin for images of another size, which shares all layers, their device and mode.
 
         Raises:
-            ModelError: ``resize`` is neither.
+            ModelError: ``resize`` is no size.
         """
         twin = copy.copy(self)
         twin.spec = replace(self.spec, resize=resize)
@@ -165,12 +158,8 @@ class PlaceModel(DescribesImages, nn.Module):
     def trunk(self, images: Tensor) -> Tensor:
         """Preprocess images and run the frozen layers, without gradients if there are any.
 
-        Args:
-            images: as for :meth:`forward`.
-
-        Returns:
-            (B, C, H', W') features where the backbone is cut (the preprocessed images themselves
-            when nothing is frozen), on the model's device.
+        Takes images as :meth:`forward` does, and gives (B, C, H', W') features where the backbone
+        is cut (the preprocessed images where nothing is frozen), on the model's device.
 
         Raises:
             ModelError: the batch has another shape, or its images are too small.
@@ -188,11 +177,8 @@ class PlaceModel(DescribesImages, nn.Module):
     def tail(self, features: Tensor) -> Tensor:
         """Run the trained layers, the aggregator and any whitening on what :meth:`trunk` returned.
 
-        Args:
-            features: (B, C, H', W'), from any device, in float32 or a kept half precision.
-
-        Returns:
-            (B, descriptor_dim) float32, L2-normalised, on the model's device.
+        Takes (B, C, H', W') features from any device, in float32 or a kept half precision, and
+        gives what :meth:`forward` does.
         """
         weight = next(self.encoder.parameters())
         features = features.to(weight.device, weight.dtype, memory_format=self._memory_format)
@@ -203,14 +189,7 @@ class PlaceModel(DescribesImages, nn.Module):
     def local_features(self, images: Tensor) -> Tensor:
         """What the aggregator sees of each image: the encoder's map, L2-normalised over channels.
 
-        Args:
-            images: as for :meth:`forward`.
-
-        Returns:
-            (B, D, H'·W') float32.
-
-        Raises:
-            ModelError: the batch has another shape, or its images are too small.
+        Takes images as :meth:`forward` does, with its errors; gives (B, D, H'·W') float32.
         """
         maps = self.encoder.tail(self.trunk(images)).float()
         return F.normalize(maps, dim=1).flatten(2)

@@ -32,18 +32,12 @@ class Preprocessing:
             raise ModelError(f"preprocessing deviations must be positive, got {self.std}")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalise a batch.
-
-        Args:
-            images: (B, 3, H, W) uint8, or floating point in the same units (0..255).
-
-        Returns:
-            (B, 3, H, W), float32 for uint8 input and of the input's type otherwise.
-        """
+        """Normalise (B, 3, H, W) uint8, or floats in the same units; uint8 becomes float32."""
         dtype = images.dtype if images.is_floating_point() else torch.float32
-        shape = (1, 3, 1, 1)
-        mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(shape)
-        std = torch.tensor(self.std, dtype=dtype, device=images.device).view(shape)
+        mean, std = (
+            torch.tensor(values, dtype=dtype, device=images.device).view(1, 3, 1, 1)
+            for values in (self.mean, self.std)
+        )
         return (images.to(dtype) - mean) / std
 
 

@@ -41,11 +41,7 @@ class RegisteredModel:
     preprocessing: Preprocessing | None
 
     def open(self) -> ExternalModel:
-        """Build the module and wrap it, in evaluation mode.
-
-        Raises:
-            ModelError: what was built is no module, or the settings have no valid value.
-        """
+        """Build the module and wrap it, in evaluation mode; a ModelError where that cannot be."""
         model = ExternalModel(
             self.build(),
             name=self.name,
@@ -133,15 +129,10 @@ def is_python_file(name: str) -> bool:
 
 
 def open_python_file(name: str) -> ExternalModel:
-    """Run a Python file and build a model that it registers. The file is code: trust it first.
+    """Run a Python file, ``FILE.py`` or ``FILE.py:NAME``, and build a model that it registers.
 
-    It may import what lies beside it.
-
-    Args:
-        name: ``FILE.py``, or ``FILE.py:NAME`` where the file registers several.
-
-    Returns:
-        The model in evaluation mode.
+    The model is in evaluation mode. The file is code: trust it first. It may import what lies
+    beside it.
 
     Raises:
         SettingsError: there is no such file; it fails, in which case the message names the line;

@@ -7,11 +7,7 @@ from pathlib import Path
 from netvlad.errors import ModelError
 from netvlad.models.aggregators.aggregator import Aggregator
 from netvlad.models.aggregators.netvlad import NetVLAD
-from netvlad.models.aggregators.pooling import (
-    AveragePooling,
-    GeneralisedMeanPooling,
-    MaxPooling,
-)
+from netvlad.models.aggregators.pooling import AveragePooling, GeneralisedMeanPooling, MaxPooling
 from netvlad.models.backbones.alexnet import alexnet
 from netvlad.models.backbones.backbone import Backbone
 from netvlad.models.backbones.efficientnet_lite0 import efficientnet_lite0, translate_published_key
@@ -40,8 +36,16 @@ class BackboneRecord:
     translate_key: Callable[[str], str] = str
 
 
-_TORCHVISION = "https://download.pytorch.org/models/"
-_TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); ImageNet's terms are for research"
+def _of_torchvision(file_name: str, sha256_prefix: str, size: str) -> dict[str, WeightsRecord]:
+    record = WeightsRecord(
+        file_name=file_name,
+        sha256_prefix=sha256_prefix,
+        url=f"https://download.pytorch.org/models/{file_name}",
+        licence="BSD-3-Clause (torchvision); ImageNet's terms are for research",
+        description=f"torchvision's classification on ImageNet-1k, {size}",
+    )
+    return {"imagenet": record}
+
 
 BACKBONES: dict[str, BackboneRecord] = {
     record.name: record
@@ -49,28 +53,12 @@ BACKBONES: dict[str, BackboneRecord] = {
         BackboneRecord(
             "vgg16",
             lambda cut: vgg16(cut=cut),
-            {
-                "imagenet": WeightsRecord(
-                    file_name="vgg16-397923af.pth",
-                    sha256_prefix="397923af",
-                    url=_TORCHVISION + "vgg16-397923af.pth",
-                    licence=_TORCHVISION_LICENCE,
-                    description="torchvision's classification on ImageNet-1k, 528 MB",
-                )
-            },
+            _of_torchvision("vgg16-397923af.pth", "397923af", "528 MB"),
         ),
         BackboneRecord(
             "alexnet",
             lambda cut: alexnet(cut=cut),
-            {
-                "imagenet": WeightsRecord(
-                    file_name="alexnet-owt-7be5be79.pth",
-                    sha256_prefix="7be5be79",
-                    url=_TORCHVISION + "alexnet-owt-7be5be79.pth",
-                    licence=_TORCHVISION_LICENCE,
-                    description="torchvision's classification on ImageNet-1k, 233 MB",
-                )
-            },
+            _of_torchvision("alexnet-owt-7be5be79.pth", "7be5be79", "233 MB"),
         ),
         BackboneRecord(
             "efficientnet-lite0",

@@ -53,12 +53,9 @@ class ModelSpec:
             )
         if self.resize is not None and not _is_size(self.resize):
             raise _wrong("resize", self.resize, "one positive whole number, or (height, width)")
-        if self.whitening_dim is not None and (
-            not _is_whole(self.whitening_dim) or self.whitening_dim < 1
-        ):
-            raise _wrong(
-                "whitening_dim", self.whitening_dim, "a whole number of at least 1, or nothing"
-            )
+        dim = self.whitening_dim
+        if dim is not None and (not _is_whole(dim) or dim < 1):
+            raise _wrong("whitening_dim", dim, "a whole number of at least 1, or nothing")
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON types: a field each, but no ``whitening_dim`` without whitening."""
@@ -95,13 +92,8 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    if _is_whole(value):
-        return isinstance(value, int) and value > 0
-    return (
-        isinstance(value, tuple)
-        and len(value) == 2
-        and all(_is_whole(side) and side > 0 for side in value)
-    )
+    sides: tuple[Any, ...] = value if isinstance(value, tuple) and len(value) == 2 else (value,)
+    return all(_is_whole(side) and side > 0 for side in sides)
 
 
 def _wrong(name: str, value: object, expected: str) -> ModelError:

@@ -1,6 +1,5 @@
 """Files of weights: published ones found by name, any read without running code, and fitted."""
 
-import hashlib
 import importlib.util
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 from netvlad.downloading import RemoteFile, download
 from netvlad.errors import DataError, WeightsError
 from netvlad.models.backbones.backbone import Backbone
+from netvlad.storage import file_sha256
 from netvlad.types import Note, Progress, Reporter, silent
 
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
@@ -54,14 +54,9 @@ class WeightsRecord:
 
 
 def locate_published(record: WeightsRecord, *, report: Reporter = silent) -> Path:
-    """Find a published file: in its package, in torch's cache, or on the network.
+    """Find a published file: in its package, in torch's cache, or on the network; it is verified.
 
-    Args:
-        record: what to find.
-        report: receives the progress of a download, and a note where its SHA-256 is not known.
-
-    Returns:
-        The verified file.
+    ``report`` receives the progress of a download, and a note where the SHA-256 is not known.
 
     Raises:
         WeightsError: it is not there and cannot be downloaded, or its content is not the published
@@ -100,8 +95,7 @@ def _path_in_package(record: WeightsRecord, package: str) -> Path:
         path = Path(folder) / record.package_folder / record.file_name
         if not path.is_file():
             continue
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         if not digest.startswith(record.sha256_prefix):
             raise WeightsError(
                 f"{path}: is damaged (its SHA-256 begins with {digest[:8]}, not with "
@@ -159,21 +153,22 @@ def load_backbone_weights(
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a flat mapping of names to tensors, without running code from the file.
 
-    Args:
-        path: a ``.safetensors`` file, or one of ``torch.save`` that holds a mapping, directly or
-            under ``state_dict``.
-
-    Returns:
-        The tensors by name, on the CPU; entries that are no tensors are left out.
+    Takes a ``.safetensors`` file, or one of ``torch.save`` that holds a mapping, directly or under
+    ``state_dict``. The tensors are on the CPU; entries that are no tensors are left out.
 
     Raises:
         WeightsError: the file cannot be read, or holds no tensors.
     """
-    content: Any
-    if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
-    else:
-        content = read_torch_file(path, error=WeightsError)
+    try:
+        content: Any = (
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else read_torch_file(path, error=WeightsError)
+        )
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: is not a safetensors file, or is damaged") from error
     for name in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
@@ -191,16 +186,10 @@ def read_torch_file(
     error: Callable[[str], Exception],
     allowed: Sequence[Callable[..., Any] | tuple[Callable[..., Any], str]] = (),
 ) -> Any:
-    """Unpickle tensors, numbers, strings and containers; refuse everything else.
+    """Unpickle tensors (to the CPU), numbers, strings and containers; refuse everything else.
 
-    Args:
-        path: the file.
-        error: the exception type to raise.
-        allowed: further classes and functions that may occur, as
-            ``torch.serialization.safe_globals`` takes them.
-
-    Returns:
-        What was saved, with all tensors on the CPU.
+    ``allowed`` are further classes and functions that may occur, as
+    ``torch.serialization.safe_globals`` takes them.
 
     Raises:
         error: the file cannot be read, is damaged, is no such file, or wants to run code.
@@ -230,15 +219,6 @@ def _named_global(trouble: pickle.UnpicklingError) -> str:
     """The function or class that torch refused, out of its long explanation."""
     _, found, rest = str(trouble).partition("GLOBAL ")
     return rest.split()[0].strip("`'\".,") if found and rest.split() else "an unknown function"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: is not a safetensors file, or is damaged") from error
 
 
 def _without_prefixes(key: str) -> str:

@@ -24,11 +24,7 @@ class Whitening(nn.Module):
     projection: Tensor
 
     def __init__(self, dim: int, output_dim: int) -> None:
-        """Make room for a whitening of ``dim`` (D) components to ``output_dim`` (d).
-
-        Raises:
-            ModelError: ``output_dim`` is below 1 or above ``dim``.
-        """
+        """Make room for D to d components; a ModelError where d is below 1 or above D."""
         super().__init__()
         if not 1 <= output_dim <= dim:
             raise ModelError(

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AUGMENTATIONS = ("none", "features", "images")
 SMALLEST_HEIGHT, SMALLEST_WIDTH = 0.8, 0.65
 SMALLEST_SIDE = 0.8
 LIGHT = 0.3
@@ -46,11 +45,9 @@ class FeatureWindows:
         w = int(self._random.integers(int(np.ceil(SMALLEST_WIDTH * width)), width + 1))
         tops = self._random.integers(0, height - h + 1, count).tolist()
         lefts = self._random.integers(0, width - w + 1, count).tolist()
+        places = zip(features, tops, lefts, strict=True)
         windows = torch.stack(
-            [
-                image[:, top : top + h, left : left + w]
-                for image, top, left in zip(features, tops, lefts, strict=True)
-            ]
+            [map_[:, top : top + h, left : left + w] for map_, top, left in places]
         )
         return windows.flip(3) if self._mirrored else windows
 

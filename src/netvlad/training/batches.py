@@ -22,7 +22,7 @@ class TupleBatch:
         triplets: (T, 3) rows of ``images``: query, positive, negative.
         positive_pairs: (U, U) bool, symmetric. Of mined tuples each query with its positives;
             other pairs of one place are left out, for they may look in different directions. Of
-            places (:mod:`netvlad.training.batches`) every pair of one place.
+            places (:class:`PlaceViews`) every pair of one place.
         negative_pairs: (U, U) bool, pairs farther apart than the data set's radius; symmetric.
     """
 
@@ -32,39 +32,26 @@ class TupleBatch:
     negative_pairs: Tensor
 
 
-def tuple_batches(
-    tuples: Sequence[MinedQuery], dataset: PlaceDataset, batch_size: int
-) -> Iterator[TupleBatch]:
-    """Batches of ``batch_size`` queries, in the order given; the last may be smaller."""
-    for start in range(0, len(tuples), batch_size):
-        yield assemble(tuples[start : start + batch_size], dataset)
+def in_batches(tuples: Sequence[MinedQuery], size: int) -> Iterator[Sequence[MinedQuery]]:
+    """``size`` tuples at a time, in the order given; the last may be fewer."""
+    return (tuples[start : start + size] for start in range(0, len(tuples), size))
 
 
 def assemble(tuples: Sequence[MinedQuery], dataset: PlaceDataset) -> TupleBatch:
-    """One batch; see :class:`TupleBatch`."""
+    """One batch of mined tuples as they are."""
     num_database = len(dataset.database)
-    pairs = [
-        (num_database + t.query, positive) for t in tuples for positive in t.positives.tolist()
-    ]
     triplets = [
         (num_database + t.query, positive, negative)
         for t in tuples
         for positive in t.positives.tolist()
         for negative in t.negatives.tolist()
     ]
-    images, rows = np.unique(np.array(triplets, dtype=np.int64), return_inverse=True)
-    rows = rows.reshape(-1, 3)
-    query_rows, positive_rows = np.searchsorted(images, np.array(pairs, dtype=np.int64)).T
-    positive_pairs = np.zeros((len(images), len(images)), dtype=np.bool_)
-    positive_pairs[query_rows, positive_rows] = True
-    positive_pairs |= positive_pairs.T
-    far = distances(images, dataset) > dataset.radius_m
-    return TupleBatch(
-        images=images,
-        triplets=torch.from_numpy(rows),
-        positive_pairs=torch.from_numpy(positive_pairs),
-        negative_pairs=torch.from_numpy(far),
-    )
+    images, inverse = np.unique(np.array(triplets, dtype=np.int64), return_inverse=True)
+    rows = torch.from_numpy(inverse.reshape(-1, 3))
+    near = torch.zeros((len(images), len(images)), dtype=torch.bool)
+    near[rows[:, 0], rows[:, 1]] = True
+    far = torch.from_numpy(distances(images, dataset) > dataset.radius_m)
+    return TupleBatch(images, rows, near | near.T, far)
 
 
 def distances(images: NDArray[np.int64], dataset: PlaceDataset) -> NDArray[np.float64]:
@@ -98,31 +85,19 @@ class PlaceViews:
         self._known = np.flatnonzero(np.isfinite(positions).all(axis=1))
         self._tree = cKDTree(positions[self._known])
 
-    def batches(
-        self,
-        tuples: Sequence[MinedQuery],
-        batch_size: int,
-        random: np.random.Generator,
-        readable: NDArray[np.bool_],
-    ) -> Iterator[TupleBatch]:
-        """Batches of ``batch_size`` tuples, in the order given; the last may be smaller.
-
-        Args:
-            tuples: queries with their negatives; their positives are not looked at.
-            batch_size: queries per batch.
-            random: draws the views.
-            readable: (N,) False for images that cannot be drawn, database first.
-        """
-        for start in range(0, len(tuples), batch_size):
-            yield self.assemble(tuples[start : start + batch_size], random, readable)
-
     def assemble(
         self,
         tuples: Sequence[MinedQuery],
         random: np.random.Generator,
         readable: NDArray[np.bool_],
     ) -> TupleBatch:
-        """One batch; its triplets are each query with its views and its negatives."""
+        """One batch; its triplets are each query with its views and its negatives.
+
+        Args:
+            tuples: queries with their negatives; their positives are not looked at.
+            random: draws the views.
+            readable: (N,) False for images that cannot be drawn, database first.
+        """
         num_database = len(self._dataset.database)
         chosen: list[int] = []
         triplets: list[tuple[int, int, int]] = []
@@ -137,13 +112,9 @@ class PlaceViews:
         apart = distances(images, self._dataset)
         near = apart <= self._radius_m
         np.fill_diagonal(near, False)
+        far = apart > self._dataset.radius_m
         rows = np.searchsorted(images, np.array(triplets, dtype=np.int64).reshape(-1, 3))
-        return TupleBatch(
-            images=images,
-            triplets=torch.from_numpy(rows),
-            positive_pairs=torch.from_numpy(near),
-            negative_pairs=torch.from_numpy(apart > self._dataset.radius_m),
-        )
+        return TupleBatch(images, *(torch.from_numpy(array) for array in (rows, near, far)))
 
     def _draw(
         self, image: int, random: np.random.Generator, readable: NDArray[np.bool_]
@@ -156,7 +127,5 @@ class PlaceViews:
             self._tree.query_ball_point(position, self._radius_m, return_sorted=True)
         ]
         near = near[(near != image) & readable[near]]
-        views: list[int] = random.choice(
-            near, size=min(self._views, len(near)), replace=False
-        ).tolist()
-        return views
+        drawn = random.choice(near, size=min(self._views, len(near)), replace=False)
+        return [int(view) for view in drawn]

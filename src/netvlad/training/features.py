@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netvlad.compute import Compute
+from netvlad.descriptors.passes import results_of
 from netvlad.errors import StorageError
-from netvlad.images import Unreadable, load_batches
+from netvlad.images import Unreadable
 from netvlad.models import PlaceModel
 from netvlad.models.describer import evaluating
 from netvlad.trunk_cache import TrunkCache, open_trunk_cache
@@ -69,25 +70,15 @@ class TrunkFeatures:
             compute: where and how.
             report: receives progress and notes.
         """
-        self.model = compute.place(model)
-        self.images = images
-        self.compute = compute
-        self.report = report
+        self.model, self.images = compute.place(model), images
+        self.compute, self.report = compute, report
         self.readable = np.ones(len(images), dtype=np.bool_)
         self.cache: TrunkCache | None = None
         self._cache_folder = cache
         self._resident: Tensor | None = None
 
     def prepare(self, *, stage: str, keep_unfinished: bool = True) -> None:
-        """Open the trunk cache, computing what is missing; does nothing without one.
-
-        Args:
-            stage: the progress bar's label.
-            keep_unfinished: see :func:`~netvlad.trunk_cache.open_trunk_cache`.
-
-        Raises:
-            StorageError: the cache cannot be written.
-        """
+        """Open the cache, if there is one, as :func:`~netvlad.trunk_cache.open_trunk_cache`."""
         if self._cache_folder is None or self.model.encoder.cut == 0 or self.cache is not None:
             return
         self.cache = open_trunk_cache(
@@ -107,10 +98,8 @@ class TrunkFeatures:
     def keep_on_device(self, budget_bytes: int) -> bool:
         """Copy the cache to the model's device, if it fits and all images have one size.
 
-        Without this the system keeps as much of the file in memory as it can spare.
-
-        Returns:
-            Whether it lies there now.
+        Without this the system keeps as much of the file in memory as it can spare. Whether it
+        lies there now.
         """
         cache = self.cache
         usable = np.flatnonzero(self.readable)
@@ -140,7 +129,7 @@ class TrunkFeatures:
                 changed images, cache or not.
 
         Yields:
-            for each group its outputs, batched by size; unusable images are left out.
+            For each group its outputs, batched by size; unusable images are left out.
         """
         wanted = [group[self.readable[group]] for group in groups]
         if self.cache is None or change is not None:
@@ -191,15 +180,13 @@ class TrunkFeatures:
     def _all(self, batch_size: int) -> Iterator[FeatureBatch]:
         everything = np.flatnonzero(self.readable)
         if self.cache is None:
-            for batch in self._computed(everything, [len(everything)], batch_size, None):
-                if isinstance(batch, FeatureBatch):
-                    yield batch
+            batches = self._computed(everything, [len(everything)], batch_size, None)
+            yield from (batch for batch in batches if isinstance(batch, FeatureBatch))
             return
         # Images of one size together, so that batches are full.
         by_shape = everything[np.lexsort(self.cache.shapes[everything].T)]
-        for parts in self.stream(
-            [by_shape[start : start + batch_size] for start in range(0, len(by_shape), batch_size)]
-        ):
+        starts = range(0, len(by_shape), batch_size)
+        for parts in self.stream([by_shape[start : start + batch_size] for start in starts]):
             yield from parts
 
     def _read(self, group: NDArray[np.int64]) -> list[FeatureBatch]:
@@ -218,9 +205,8 @@ class TrunkFeatures:
         self, groups: Sequence[NDArray[np.int64]], change: ImageChange | None
     ) -> Iterator[list[FeatureBatch]]:
         sizes = [len(group) for group in groups]
-        if not sizes:
-            return
-        batches = self._computed(np.concatenate(groups), sizes, max(1, *sizes), change)
+        images = np.concatenate([np.empty(0, np.int64), *groups])
+        batches = self._computed(images, sizes, max([1, *sizes]), change)
         for size in sizes:
             parts: list[FeatureBatch] = []
             met = 0
@@ -240,32 +226,24 @@ class TrunkFeatures:
         batch_size: int,
         change: ImageChange | None,
     ) -> Iterator[FeatureBatch | Unreadable]:
-        for batch in load_batches(
+        def network(images: Tensor) -> Tensor:
+            return self.model.trunk(images if change is None else change(images))
+
+        for part in results_of(
+            self.model,
+            network,
             self.images,
+            self.compute,
             indices=indices,
-            batch_size=batch_size,
-            resize=self.model.spec.resize,
             sections=sections,
-            minimum_size=self.model.minimum_size,
-            threads=self.compute.threads,
-            pin_memory=self.model.device.type == "cuda",
+            batch_size=batch_size,
         ):
-            if isinstance(batch, Unreadable):
-                self.readable[batch.index] = False
-                self.report(Note(f"left out of training: {batch.error}"))
-                yield batch
-                continue
-            images = batch.images.to(self.model.device, non_blocking=True)
-            with self.compute.autocast(self.model.device):
-                features = self.model.trunk(images if change is None else change(images))
-            yield FeatureBatch(batch.indices, features)
-
-
-def cache_folder(wanted: str | Path, run: Path) -> Path | None:
-    """Where trunk caches are kept: ``"auto"`` is beside the run folder, ``"off"`` nowhere."""
-    if wanted == "off":
-        return None
-    return run.parent / "cache" if wanted == "auto" else Path(wanted)
+            if isinstance(part, Unreadable):
+                self.readable[part.index] = False
+                self.report(Note(f"left out of training: {part.error}"))
+                yield part
+            else:
+                yield FeatureBatch(*part)
 
 
 def prepare_caches(
@@ -275,12 +253,10 @@ def prepare_caches(
 
     Args:
         features: by what they are of (``"training"``), for the progress bar.
-        optional: whether a cache that there is no room for is done without.
+        optional: whether a cache that there is no room for is done without; otherwise a
+            StorageError says so.
         changed: whether steps change their images, which a note then explains.
         report: receives notes.
-
-    Raises:
-        StorageError: a cache cannot be written, and is not optional.
     """
     if changed:
         report(

@@ -24,7 +24,7 @@ from netvlad.evaluation.by_protocol import evaluate_descriptors
 from netvlad.evaluation.protocols import protocol_for
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
-from netvlad.training.features import TrunkFeatures, cache_folder, prepare_caches
+from netvlad.training.features import TrunkFeatures, prepare_caches
 from netvlad.training.mining import Mined, MinedQuery, mine, mining_task
 from netvlad.training.recipes import Recipe
 from netvlad.training.state import TrainingState, optimiser_to_parts, restore_optimiser
@@ -43,18 +43,14 @@ class WeightAverage:
     """
 
     def __init__(self, trained: PlaceModel, first_epoch: int) -> None:
-        """Begin without any step; the average is what ``trained`` has now.
+        """Begin with what ``trained`` has now.
 
-        Args:
-            trained: whose weights change.
-            first_epoch: counted from 1; until then the average is what the last step gave. 0 never
-                averages.
+        Until ``first_epoch``, counted from 1, the average is what the last step gave; 0 never
+        averages.
         """
         self._trained, self._first_epoch = trained, first_epoch
         self._average = AveragedModel(trained) if first_epoch else None
-        self.model = trained
-        if self._average is not None:
-            self.model = cast(PlaceModel, self._average.module)
+        self.model = cast(PlaceModel, self._average.module) if self._average else trained
 
     def step(self, epoch: int) -> None:
         """Take in what a step of ``epoch`` gave."""
@@ -125,7 +121,7 @@ class Trainer:
             train: needs positions on both sides.
             val: validated on after each ``recipe.eval_every`` epochs; None never validates.
             recipe: every setting.
-            run: the run folder; checkpoints and curves go there.
+            run: the run folder, for checkpoints and curves.
             trunk_cache: the folder where the frozen trunk's output of all images is kept;
                 ``"auto"`` is ``cache`` beside the run folder, and goes without where there is no
                 room; ``"off"`` computes it whenever it is needed.
@@ -149,7 +145,9 @@ class Trainer:
                 f"{train.train_radius_m:g} m to learn from"
             )
         self._cache_is_optional = trunk_cache == "auto"
-        self._cache_folder = cache_folder(trunk_cache, self.run_folder)
+        self._cache_folder = None if trunk_cache == "off" else Path(trunk_cache)
+        if self._cache_is_optional:
+            self._cache_folder = self.run_folder.parent / "cache"
         self.average = WeightAverage(model, recipe.average_from)
         self.train_features = self._features_of(train, model)
         self.val_features = None if val is None else self._features_of(val, self.average.model)
@@ -189,12 +187,10 @@ class Trainer:
             self.fabric.strategy.precision.load_state_dict(progress["scaler"])
 
     def run(self) -> TrainingState:
-        """Train to the end: for each epoch refresh, mine and step by blocks, then validate.
+        """Train to the end, and give the final state with its history and its best validation.
 
-        A checkpoint is written after every block, so a killed run loses one block at most.
-
-        Returns:
-            The final state, with its history and its best validation.
+        Each epoch refreshes, mines and steps by blocks, then validates. A checkpoint is written
+        after every block, so a killed run loses one block at most.
 
         Raises:
             ModelError: the loss is no longer finite.
@@ -219,7 +215,8 @@ class Trainer:
 
     def _epoch(self, curves: SummaryWriter) -> None:
         order = self._random(ORDER, 0).permutation(self.usable_queries)
-        blocks = _blocks(order, self.recipe.cache_refresh_rate)
+        rate = self.recipe.cache_refresh_rate or len(order)
+        blocks = np.array_split(order, math.ceil(len(order) / rate))  # nearly equal
         for number in range(self.state.block, len(blocks)):
             descriptors = self._refresh()
             mined = self._mine(blocks[number], descriptors, number)
@@ -262,13 +259,7 @@ class Trainer:
         blocks: int = 1,
         curves: SummaryWriter | None = None,
     ) -> None:
-        """The optimiser's steps over mined tuples, ``recipe.batch_size`` queries each.
-
-        Args:
-            tuples: what to learn from, in this order.
-            block: which block of the epoch's queries they are of.
-            blocks: how many there are.
-            curves: receives the loss of each step.
+        """The optimiser's steps over mined tuples, of one of the blocks of an epoch's queries.
 
         Raises:
             ModelError: the loss is no longer finite.
@@ -290,28 +281,13 @@ class Trainer:
             if curves is not None:
                 values = {"Loss": step.loss, "nNeg": step.triplets, "LearningRate": step.rate}
                 _draw(curves, "Train/", values, state.step)
-            self.report(
-                Progress(
-                    f"Epoch {state.epoch}: training, block {block + 1} of {blocks}",
-                    step.number,
-                    step.total,
-                    "steps",
-                    {
-                        "loss": state.average_loss,
-                        "violators": state.mined / max(1, state.mined + state.skipped),
-                        "images/s": seen / (time.perf_counter() - started),
-                    },
-                )
-            )
+            stage = f"Epoch {state.epoch}: training, block {block + 1} of {blocks}"
+            figures = state.figures() | {"images/s": seen / (time.perf_counter() - started)}
+            self.report(Progress(stage, step.number, step.total, "steps", figures))
 
     def _close_epoch(self, curves: SummaryWriter, seconds: float) -> None:
         state, epoch = self.state, self.state.epoch
-        row = {
-            "epoch": float(epoch),
-            "loss": state.average_loss,
-            "violators": state.mined / max(1, state.mined + state.skipped),
-            "seconds": seconds,
-        }
+        row = {"epoch": float(epoch), **state.figures(), "seconds": seconds}
         if state.mined == 0:
             self.report(Note(f"epoch {epoch}: no query has a violating negative; nothing learned"))
         pointers: tuple[str, ...] = (LATEST,)
@@ -335,15 +311,18 @@ class Trainer:
         assert self.val_set is not None and self.val_features is not None
         values = self.val_features.describe(stage=f"Epoch {self.state.epoch}: validating")
         split, readable = len(self.val_set.database), self.val_features.readable
-        evaluation = evaluate_descriptors(
+        database, queries = (
+            Descriptors(values[part], readable[part])
+            for part in (slice(None, split), slice(split, None))
+        )
+        return evaluate_descriptors(
             protocol_for(self.val_set),
             self.val_set,
-            Descriptors(values[:split], readable[:split]),
-            Descriptors(values[split:], readable[split:]),
+            database,
+            queries,
             compute=self.compute,
             report=self.report,
-        )
-        return evaluation.recalls
+        ).recalls
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.state.since_best
@@ -351,23 +330,19 @@ class Trainer:
     def _save(self, name: str, pointers: tuple[str, ...]) -> None:
         tensors, rest = self.state.to_parts()
         optimiser_tensors, optimiser_rest = optimiser_to_parts(self.stepper.optimiser)
-        write_checkpoint(
-            self.run_folder,
-            name,
-            Checkpoint(
-                spec=self.model.spec,
-                weights=self.average.model.state_dict(),
-                training=tensors | optimiser_tensors | self.average.to_parts(),
-                progress={
-                    "state": rest,
-                    "optim": self.recipe.optim,
-                    "optimiser": optimiser_rest,
-                    "scaler": self.fabric.strategy.precision.state_dict(),
-                    "recipe": asdict(self.recipe),
-                },
-            ),
-            pointers,
+        checkpoint = Checkpoint(
+            self.model.spec,
+            self.average.model.state_dict(),
+            tensors | optimiser_tensors | self.average.to_parts(),
+            {
+                "state": rest,
+                "optim": self.recipe.optim,
+                "optimiser": optimiser_rest,
+                "scaler": self.fabric.strategy.precision.state_dict(),
+                "recipe": asdict(self.recipe),
+            },
         )
+        write_checkpoint(self.run_folder, name, checkpoint, pointers)
 
     def _random(self, purpose: int, block: int) -> np.random.Generator:
         """A generator of its own for each purpose, epoch and block: there is no state to save."""
@@ -378,9 +353,3 @@ def _draw(curves: SummaryWriter, group: str, values: Mapping[Any, float], at: in
     """Points of TensorBoard curves, under pytorch-NetVlad's tags and a few more."""
     for name, value in values.items():
         curves.add_scalar(f"{group}{name}", value, at)
-
-
-def _blocks(order: NDArray[np.int64], rate: int) -> list[NDArray[np.int64]]:
-    """``order`` in nearly equal blocks of at most ``rate``; one block when rate is 0."""
-    count = 1 if rate == 0 else math.ceil(len(order) / rate)
-    return np.array_split(order, count)

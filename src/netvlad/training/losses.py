@@ -104,9 +104,9 @@ def mil_nce_loss(
     potential positives shows what the query shows).
 
     Args:
-        descriptors: (U, D), L2-normalised.
-        positive_pairs: (U, U) bool, which pairs may show the same place; the diagonal is False.
-        negative_pairs: (U, U) bool, which pairs show different places.
+        descriptors: as in :func:`multi_similarity_loss`, with what follows.
+        positive_pairs: see there; which pairs *may* show the same place.
+        negative_pairs: see there.
         temperature: τ; the smaller, the more the nearest images decide.
 
     Returns:

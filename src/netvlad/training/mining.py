@@ -30,8 +30,7 @@ class MiningTask:
     Attributes:
         potential_positives: per query, database images near enough to show the same place.
         not_negatives: per query, database images too near to be a negative.
-        num_positives: the most positives per query.
-        num_negatives: the most negatives per query.
+        num_positives: the most per query, like ``num_negatives``.
         pool_size: random negatives looked at per query; 0 looks at all of them.
         margin: the loss's margin; a negative counts when it violates it.
     """
@@ -53,10 +52,9 @@ def mining_task(train: PlaceDataset, recipe: Recipe) -> MiningTask:
     database, queries = train.database.positions, train.queries.positions
     if database is None or queries is None:
         raise DataError(f"{train.name} {train.split}: training needs positions of all images")
-    reach = positive_radius_m(train, recipe)
     return MiningTask(
-        potential_positives=radius_neighbours(queries, database, reach),
-        not_negatives=radius_neighbours(queries, database, train.radius_m),
+        radius_neighbours(queries, database, positive_radius_m(train, recipe)),
+        radius_neighbours(queries, database, train.radius_m),
         num_positives=recipe.positives,
         num_negatives=recipe.negatives,
         pool_size=recipe.negative_pool,
@@ -128,9 +126,9 @@ def mine(
     Returns:
         The tuples. Memory beside the descriptors stays below a fixed size.
     """
-    usable = np.ones(len(database_descriptors), dtype=np.bool_)
-    if database_readable is not None:
-        usable &= database_readable
+    usable = database_readable
+    if usable is None:
+        usable = np.ones(len(database_descriptors), dtype=np.bool_)
     asked = queries if query_readable is None else queries[query_readable[queries]]
     step = max(1, DISTANCES_AT_ONCE // max(1, len(usable)))
     tuples: list[MinedQuery] = []
@@ -138,9 +136,8 @@ def mine(
     for start in range(0, len(asked), step):
         block = asked[start : start + step]
         squared = _squared_distances(query_descriptors[block], database_descriptors, device)
-        positive_distance, positive = _nearest(
-            squared, *_pairs(task.potential_positives, block, usable), task.num_positives
-        )
+        pairs = _pairs(task.potential_positives, block, usable)
+        positive_distance, positive = _nearest(squared, pairs, task.num_positives)
         found = np.flatnonzero(np.isfinite(positive_distance[:, 0]))
         with_positive += len(found)
         negative_distance, negative = _hardest(task, block, found, squared, usable, kept, random)
@@ -177,13 +174,13 @@ def _squared_distances(
 
 
 def _nearest(
-    squared: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64], count: int
+    squared: Tensor, pairs: tuple[NDArray[np.int64], NDArray[np.int64]], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Per row of (B, N) distances the nearest of the given columns: (B, count) distances, columns.
+    """Per row of (B, N) distances the nearest of given pairs: (B, count) distances, columns.
 
     The mask of what is given never exists as such: everything else is infinitely far.
     """
-    where = tuple(torch.from_numpy(index).to(squared.device) for index in (rows, columns))
+    where = tuple(torch.from_numpy(index).to(squared.device) for index in pairs)
     given = torch.full_like(squared, torch.inf)
     given[where] = squared[where]
     return _smallest(given, count)
@@ -198,9 +195,7 @@ def _pairs(
     neighbours: Neighbours, queries: NDArray[np.int64], usable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The ragged neighbours of a block, usable ones, as rows of the block and columns."""
-    near = [neighbours.row(query) for query in queries.tolist()]
-    rows = np.repeat(np.arange(len(queries)), [len(row) for row in near])
-    columns = np.concatenate([np.empty(0, np.int64), *near])
+    rows, columns = neighbours.subset(queries).pairs()
     return rows[usable[columns]], columns[usable[columns]]
 
 
@@ -217,8 +212,7 @@ def _hardest(
     rows = squared[torch.from_numpy(found).to(squared.device)]
     queries = block[found]
     if task.pool_size == 0:
-        everything = np.ones(len(usable), np.bool_)
-        too_near = _pairs(task.not_negatives, queries, everything)
+        too_near = task.not_negatives.subset(queries).pairs()
         rows[tuple(torch.from_numpy(index).to(rows.device) for index in too_near)] = torch.inf
         rows.masked_fill_(torch.from_numpy(~usable).to(rows.device), torch.inf)
         return _smallest(rows, task.num_negatives)
@@ -227,7 +221,7 @@ def _hardest(
     ]
     columns = np.concatenate([np.empty(0, np.int64), *drawn])
     which = np.repeat(np.arange(len(queries)), [len(candidates) for candidates in drawn])
-    return _nearest(rows, which, columns, task.num_negatives)
+    return _nearest(rows, (which, columns), task.num_negatives)
 
 
 def _candidates(
@@ -238,14 +232,11 @@ def _candidates(
     random: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Sorted, distinct negatives to look at: a random sample, and those kept from last time."""
-    too_near = task.not_negatives.row(query)
     allowed = usable.copy()
-    allowed[too_near] = False
+    allowed[task.not_negatives.row(query)] = False
     # Draw so many that dropping what is not allowed leaves at least the pool, where there is one.
-    not_allowed = len(usable) - int(np.count_nonzero(allowed))
-    drawn = random.choice(
-        len(usable), size=min(len(usable), task.pool_size + not_allowed), replace=False
-    )
+    count = min(len(usable), task.pool_size + int(np.count_nonzero(~allowed)))
+    drawn = random.choice(len(usable), count, replace=False)
     drawn = drawn[allowed[drawn]][: task.pool_size]
     if kept is not None:
         drawn = np.concatenate([drawn, kept[allowed[kept]]])

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from netvlad.errors import SettingsError
-from netvlad.training.augmentation import AUGMENTATIONS
 
-OPTIMISERS = ("sgd", "adam", "adamw")
-LOSSES = ("triplet", "hardest-triplets", "multi-similarity", "mil-nce")
-SCHEDULES = ("step", "cosine")
+_CHOICES = {
+    "optim": ("sgd", "adam", "adamw"),
+    "loss": ("triplet", "hardest-triplets", "multi-similarity", "mil-nce"),
+    "schedule": ("step", "cosine"),
+    "augment": ("none", "features", "images"),
+}
+_FROM_1 = "epochs batch_size positives negatives eval_every lr_step"
+_FROM_0 = "cache_refresh_rate negative_pool patience margin weight_decay views average_from"
 
 
 @dataclass(frozen=True)
@@ -81,35 +85,15 @@ class Recipe:
     seed: int = 123
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("optim", OPTIMISERS),
-            ("loss", LOSSES),
-            ("schedule", SCHEDULES),
-            ("augment", AUGMENTATIONS),
-        ):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise SettingsError(
                     f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}"
                 )
-        for name in (
-            "epochs",
-            "batch_size",
-            "positives",
-            "negatives",
-            "eval_every",
-            "lr_step",
-        ):
+        for name in _FROM_1.split():
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in (
-            "cache_refresh_rate",
-            "negative_pool",
-            "patience",
-            "margin",
-            "weight_decay",
-            "views",
-            "average_from",
-        ):
+        for name in _FROM_0.split():
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it cannot be negative")
         if self.positive_radius_m is not None and not self.positive_radius_m > 0:

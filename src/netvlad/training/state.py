@@ -54,6 +54,11 @@ class TrainingState:
         """The mean loss of this epoch's steps so far; 0 before the first."""
         return self.loss_sum / self.loss_count if self.loss_count else 0.0
 
+    def figures(self) -> dict[str, float]:
+        """The mean loss, and the share of this epoch's queries that had a violator."""
+        violators = self.mined / max(1, self.mined + self.skipped)
+        return {"loss": self.average_loss, "violators": violators}
+
     def next_epoch(self) -> None:
         """Start counting anew."""
         self.epoch += 1
@@ -80,10 +85,8 @@ class TrainingState:
     ) -> "TrainingState":
         """Where a training of pytorch-NetVlad's stands after ``epoch``, as far as it says.
 
-        Args:
-            epoch: finished epochs.
-            best_score: the best recall@5 of its run.
-            recalls: those of its last validation, by N; may be empty.
+        ``best_score`` is the best recall@5 of its run; ``recalls``, by N, those of its last
+        validation, if it says them.
         """
         state = cls(epoch=epoch + 1)
         if recalls:
@@ -94,17 +97,14 @@ class TrainingState:
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The state as (tensors, JSON-able rest), for a checkpoint."""
         queries = sorted(self.kept)
-        counts = [len(self.kept[q]) for q in queries]
-        flat = [self.kept[q] for q in queries]
+        negatives = [self.kept[query] for query in queries]
+        offsets = np.cumsum([0, *map(len, negatives)])
         tensors = {
             "kept.queries": torch.tensor(queries, dtype=torch.int64),
-            "kept.offsets": torch.tensor(np.cumsum([0, *counts]), dtype=torch.int64),
-            "kept.negatives": torch.from_numpy(
-                np.concatenate(flat) if flat else np.zeros(0, dtype=np.int64)
-            ),
+            "kept.offsets": torch.tensor(offsets, dtype=torch.int64),
+            "kept.negatives": torch.from_numpy(np.concatenate([np.empty(0, np.int64), *negatives])),
         }
-        rest = {k: v for k, v in vars(self).items() if k != "kept"}
-        return tensors, rest
+        return tensors, {k: v for k, v in vars(self).items() if k != "kept"}
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> "TrainingState":
@@ -114,14 +114,10 @@ class TrainingState:
             CheckpointError: something is missing.
         """
         try:
-            offsets = tensors["kept.offsets"].tolist()
             negatives = tensors["kept.negatives"].numpy().astype(np.int64)
-            kept = {
-                int(query): negatives[start:end]
-                for query, start, end in zip(
-                    tensors["kept.queries"].tolist(), offsets[:-1], offsets[1:], strict=True
-                )
-            }
+            parts = np.split(negatives, tensors["kept.offsets"].numpy()[1:-1])
+            # A run without a kept negative has no query, and one empty part.
+            kept = dict(zip(tensors["kept.queries"].tolist(), parts, strict=False))
             state = cls(**rest, kept=kept)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -136,16 +132,14 @@ def optimiser_to_parts(
     optimiser: torch.optim.Optimizer,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An optimiser's state as (tensors, JSON-able rest)."""
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
     saved = optimiser.state_dict()
-    for index, entries in saved["state"].items():
-        for name, value in entries.items():
-            key = f"optimiser.{index}.{name}"
-            if isinstance(value, Tensor):
-                tensors[key] = value
-            else:
-                scalars[key] = value
+    values = {
+        f"optimiser.{index}.{name}": value
+        for index, entries in saved["state"].items()
+        for name, value in entries.items()
+    }
+    tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
+    scalars = {key: value for key, value in values.items() if key not in tensors}
     return tensors, {"scalars": scalars, "groups": saved["param_groups"]}
 
 

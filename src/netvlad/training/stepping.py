@@ -12,15 +12,10 @@ from torch import Tensor, nn
 from netvlad.compute import Compute
 from netvlad.errors import DataError, ModelError, extra
 from netvlad.models import PlaceModel
+from netvlad.training import losses
 from netvlad.training.augmentation import FeatureWindows, ImageChanges
-from netvlad.training.batches import PlaceViews, TupleBatch, tuple_batches
+from netvlad.training.batches import PlaceViews, TupleBatch, assemble, in_batches
 from netvlad.training.features import FeatureBatch, TrunkFeatures
-from netvlad.training.losses import (
-    hardest_triplets_loss,
-    mil_nce_loss,
-    multi_similarity_loss,
-    triplet_loss,
-)
 from netvlad.training.mining import MinedQuery, positive_radius_m
 from netvlad.training.recipes import Recipe
 from netvlad.types import PlaceDataset
@@ -34,13 +29,12 @@ NEGATIVES_PER_PAIR = 5  # of the whole batch, for the hardest-triplets loss
 
 def build_optimiser(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser for ``parameters``."""
+    lr, decay = recipe.lr, recipe.weight_decay
     if recipe.optim == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
+        return torch.optim.SGD(parameters, lr, momentum=recipe.momentum, weight_decay=decay)
     if recipe.optim == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr)
-    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        return torch.optim.Adam(parameters, lr)
+    return torch.optim.AdamW(parameters, lr, weight_decay=decay)
 
 
 def learning_rate(recipe: Recipe, epoch: int, share: float) -> float:
@@ -52,54 +46,36 @@ def learning_rate(recipe: Recipe, epoch: int, share: float) -> float:
 
 
 def batch_loss(descriptors: Tensor, batch: TupleBatch, recipe: Recipe) -> Tensor:
-    """The recipe's loss of a batch, a scalar.
-
-    Args:
-        descriptors: (U, D) of ``batch.images``, in their order.
-        batch: triplets and pairs.
-        recipe: names the loss and its margin.
-    """
+    """The recipe's loss, a scalar, of the descriptors (U, D) of ``batch.images``."""
     device = descriptors.device
     if recipe.loss == "triplet":
-        return triplet_loss(descriptors, batch.triplets.to(device), margin=recipe.margin)
+        return losses.triplet_loss(descriptors, batch.triplets.to(device), margin=recipe.margin)
     pairs = batch.positive_pairs.to(device), batch.negative_pairs.to(device)
     if recipe.loss == "hardest-triplets":
-        return hardest_triplets_loss(
+        return losses.hardest_triplets_loss(
             descriptors, *pairs, margin=recipe.margin, negatives=NEGATIVES_PER_PAIR
         )
     if recipe.loss == "mil-nce":
-        return mil_nce_loss(descriptors, *pairs, temperature=recipe.temperature)
-    return multi_similarity_loss(descriptors, *pairs)
+        return losses.mil_nce_loss(descriptors, *pairs, temperature=recipe.temperature)
+    return losses.multi_similarity_loss(descriptors, *pairs)
 
 
 def make_fabric(compute: Compute) -> Fabric:
     """What computes steps and gradients where and how ``compute`` says."""
     device = compute.torch_device()
-    # By its name alone Fabric would take bfloat16 for "16" on a CPU, which describing does not.
-    plugins: dict[str, Precision] = {
-        "32": Precision(),
-        "bf16": MixedPrecision("bf16-mixed", device.type),
-        "16": MixedPrecision("16-mixed", device.type),
-    }
-    return Fabric(
-        accelerator=device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        plugins=[plugins[compute.precision]],
-    )
+    plugin = Precision()
+    if compute.precision != "32":
+        # By its name alone Fabric would take bfloat16 for "16" on a CPU, which describing does not.
+        plugin = MixedPrecision(
+            "16-mixed" if compute.precision == "16" else "bf16-mixed", device.type
+        )
+    devices = [device.index or 0] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, plugins=[plugin])
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step that was made.
-
-    Attributes:
-        number: which of this call's, counted from 1.
-        total: how many this call makes.
-        loss: before the step.
-        rate: the learning rate.
-        images: how many were described.
-        triplets: how many there were.
-    """
+    """Step ``number`` (from 1) of ``total``: the loss before it, the learning rate, the counts."""
 
     number: int
     total: int
@@ -110,11 +86,7 @@ class Step:
 
 
 class Stepper:
-    """Changes a model by mined tuples.
-
-    Attributes:
-        optimiser: its state is part of a checkpoint.
-    """
+    """Changes a model by mined tuples; the state of its ``optimiser`` is part of a checkpoint."""
 
     def __init__(
         self,
@@ -127,11 +99,10 @@ class Stepper:
         """Prepare to train ``model``, which is on the fabric's device, on ``features``."""
         self.model, self.dataset, self.features = model, dataset, features
         self.recipe, self.fabric = recipe, fabric
-        self.places = (
-            PlaceViews(dataset, radius_m=positive_radius_m(dataset, recipe), views=recipe.views)
-            if recipe.views
-            else None
-        )
+        self.places: PlaceViews | None = None
+        if recipe.views:
+            radius_m = positive_radius_m(dataset, recipe)
+            self.places = PlaceViews(dataset, radius_m=radius_m, views=recipe.views)
         self.optimiser = build_optimiser(model.trainable_parameters(), recipe)
         # Fabric's wrapper steps (and scales half-precision gradients); the state is ours to save.
         self._stepper = cast(torch.optim.Optimizer, fabric.setup_optimizers(self.optimiser))
@@ -150,9 +121,10 @@ class Stepper:
         Args:
             tuples: what to learn from.
             random: what views and augmentation are drawn from.
-            epoch: counted from 1; the learning rate depends on it.
-            begin: the share of the epoch that lies before these steps.
-            end: the share that lies before their end.
+            epoch: counted from 1; with ``begin`` and ``end``, the shares of it that lie before
+                these steps and before their end, it gives the learning rate.
+            begin: see there.
+            end: see there.
 
         Raises:
             ModelError: the loss is no longer finite.
@@ -168,28 +140,23 @@ class Stepper:
             rate = learning_rate(self.recipe, epoch, share)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss = self._step(batch, parts, windows)
-            yield Step(number + 1, len(batches), loss, rate, len(batch.images), len(batch.triplets))
+            self.optimiser.zero_grad()
+            loss = self._loss(batch, parts, windows)
+            self.fabric.backward(loss)
+            self._stepper.step()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise ModelError(f"the loss is {value}: lower --lr and continue with --resume")
+            counts = len(batch.images), len(batch.triplets)
+            yield Step(number + 1, len(batches), value, rate, *counts)
 
     def _batches(
         self, tuples: Sequence[MinedQuery], random: np.random.Generator
     ) -> list[TupleBatch]:
-        size = self.recipe.batch_size
+        groups = in_batches(tuples, self.recipe.batch_size)
         if self.places is None:
-            return list(tuple_batches(tuples, self.dataset, size))
-        return list(self.places.batches(tuples, size, random, self.features.readable))
-
-    def _step(
-        self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None
-    ) -> float:
-        self.optimiser.zero_grad()
-        loss = self._loss(batch, parts, windows)
-        self.fabric.backward(loss)
-        self._stepper.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise ModelError(f"the loss is {value}: lower --lr and continue with --resume")
-        return value
+            return [assemble(group, self.dataset) for group in groups]
+        return [self.places.assemble(group, random, self.features.readable) for group in groups]
 
     def _loss(
         self, batch: TupleBatch, parts: list[FeatureBatch], windows: FeatureWindows | None

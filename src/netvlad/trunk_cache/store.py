@@ -1,4 +1,4 @@
-"""The files of one trunk cache: written image after image, read at random through a mapping.
+"""One trunk cache: written image after image, read at random through a mapping.
 
 A folder holds ``features.bin`` (each image's map as (H, W, C), the order in which convolutions like
 to read it, one image after the other), ``index.npz`` (where each begins, and its shape) and
@@ -7,6 +7,7 @@ to read it, one image after the other), ``index.npz`` (where each begins, and it
 
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,20 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netvlad.descriptors.passes import SECTION
+from netvlad.compute import Compute
+from netvlad.descriptors.passes import SECTION, fill
 from netvlad.errors import ImageError, StorageError
 from netvlad.images import Unreadable
+from netvlad.images.identity import images_fingerprint
+from netvlad.models import PlaceModel
+from netvlad.models.fingerprints import trunk_fingerprint
 from netvlad.storage import (
     Journal,
     drop_pages,
+    fingerprint,
     locked,
     read_json,
     require_space,
     write_json,
     written_beside,
 )
-from netvlad.types import ImageSet
+from netvlad.types import ImageSet, Note, Reporter, counted, silent
 
+FORMAT = 1  # of the files; another number makes old caches invisible
 FEATURES, INDEX, MANIFEST = "features.bin", "index.npz", "manifest.json"
 PARTIAL, JOURNAL = ".features.partial", ".journal"
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -60,14 +67,9 @@ class TrunkCache:
         return int(self._values.size) * ITEM_BYTES
 
     def read(self, indices: NDArray[np.int64], *, pin_memory: bool = False) -> Tensor:
-        """The maps of some images of one shape.
+        """The maps (B, C, H, W) of some images, at least one, that have a map and all one shape.
 
-        Args:
-            indices: (B,) at least one; all have a map, of one shape.
-            pin_memory: whether to read into page-locked memory.
-
-        Returns:
-            (B, C, H, W) in ``dtype``, on the CPU, in the channels-last memory format.
+        They are in ``dtype``, on the CPU (page-locked if ``pin_memory``), channels last.
         """
         height, width, channels = self.shapes[indices[0]].tolist()
         size = height * width * channels
@@ -154,12 +156,10 @@ class TrunkCacheWriter:
 
     def _require_space(self, map_bytes: int) -> None:
         """Check once: the first map tells how large all of them will be."""
-        if self._room_is_checked:
-            return
-        count = len(self._images) - self.sections_done * SECTION
-        purpose = f"the trunk's output of {count} images"
-        require_space(self.folder, map_bytes * count, purpose)
-        self._room_is_checked = True
+        if not self._room_is_checked:
+            count = len(self._images) - self.sections_done * SECTION
+            require_space(self.folder, map_bytes * count, f"the trunk's output of {count} images")
+            self._room_is_checked = True
 
     def leave_out(self, image: Unreadable) -> None:
         """Note that an image has no map."""
@@ -175,10 +175,7 @@ class TrunkCacheWriter:
         self._section = {"maps": [], "unreadable": []}
 
     def finish(self, about: dict[str, Any]) -> None:
-        """Make the cache complete.
-
-        Args:
-            about: what the manifest says beside what reading needs.
+        """Make the cache complete; its manifest says ``about`` beside what reading needs.
 
         Raises:
             StorageError: a file cannot be written.
@@ -219,6 +216,91 @@ class TrunkCacheWriter:
             "some space, name another folder with --trunk-cache DIR, or do without: "
             "--trunk-cache off"
         )
+
+
+def open_trunk_cache(
+    model: PlaceModel,
+    images: ImageSet,
+    folder: str | Path,
+    *,
+    compute: Compute = Compute(),
+    stage: str = "Frozen trunk",
+    keep_unfinished: bool = True,
+    report: Reporter = silent,
+) -> TrunkCache:
+    """Open the trunk's output of ``images``, computing what is missing.
+
+    A cache is found again by the trunk's weights, the backbone's cut, the size images are brought
+    to, and the image files (names, sizes, times). A build that was killed is resumed, with the
+    same result; while another process builds the same cache this one waits for it. Values are kept
+    in half precision, or in bfloat16 where half precision overflows.
+
+    Args:
+        model: with a frozen trunk (``model.encoder.cut`` above 0).
+        images: N images of any sizes.
+        folder: where caches are kept, each in a folder of its own.
+        compute: where and how.
+        stage: the progress bar's label.
+        keep_unfinished: whether a build that the full disk ends keeps what it has, to be resumed;
+            otherwise it gives the room back.
+        report: receives progress and notes.
+
+    Raises:
+        StorageError: there is no room for it (with the figure), or it cannot be written.
+    """
+    model = compute.place(model)
+    trunk = trunk_fingerprint(model)
+    key = fingerprint(str(FORMAT), trunk, images_fingerprint(images), compute.precision)
+    place = Path(folder) / f"{model.spec.arch}-{key}"
+    if (cache := open_complete(place, images)) is not None:
+        report(Note(f"{stage}: {_summary(cache)}, taken from {place}"))
+        return cache
+
+    def waiting() -> None:
+        report(Note(f"{stage}: another run is computing {place}; waiting for it"))
+
+    with locked(place, "building a trunk cache", waiting=waiting):
+        if (cache := open_complete(place, images)) is not None:
+            return cache
+        about = {
+            "format": FORMAT,
+            "arch": model.spec.arch,
+            "cut": model.encoder.cut,
+            "trunk": trunk,
+            "precision": compute.precision,
+            "resize": model.spec.resize,
+            "images_in": str(images.root.absolute()),
+            "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+
+        def build(dtype: str) -> None:
+            writer = TrunkCacheWriter(place, images, dtype)
+            try:
+                fill(
+                    writer, model, model.trunk, images, compute=compute, stage=stage, report=report
+                )
+                writer.finish(about)
+            except (OverflowError, StorageError) as error:
+                if isinstance(error, OverflowError) or not keep_unfinished:
+                    writer.discard()
+                raise
+            finally:
+                writer.close()
+
+        try:
+            build("float16")
+        except OverflowError:
+            report(Note(f"{stage}: too large for half precision; kept as bfloat16 instead"))
+            build("bfloat16")
+    built = open_complete(place, images)
+    if built is None:
+        raise StorageError(f"{place}: was removed while it was written; start again")
+    report(Note(f"{stage}: {_summary(built)} in {place}"))
+    return built
+
+
+def _summary(cache: TrunkCache) -> str:
+    return f"{counted(len(cache.offsets), 'images')}, {cache.size_bytes / 1e9:.2f} GB"
 
 
 @dataclass(frozen=True)

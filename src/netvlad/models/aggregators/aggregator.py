@@ -1,27 +1,11 @@
 """What all aggregators share: the shape of their input and the precision they compute in."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from netvlad.errors import ModelError
-
-
-@dataclass(frozen=True, eq=False)
-class CellParts:
-    """Descriptors taken apart into what each cell of the feature map put into them.
-
-    Attributes:
-        shares: (N, H, W) float64, the inner product of each cell's part with the vector asked
-            about; over H and W they sum to that of the whole descriptor.
-        clusters: (N, H, W) int64, the cluster each cell is assigned to most; None for aggregators
-            without clusters.
-    """
-
-    shares: Tensor
-    clusters: Tensor | None = None
 
 
 class Aggregator(nn.Module, ABC):
@@ -32,24 +16,20 @@ class Aggregator(nn.Module, ABC):
 
     Attributes:
         dim: D, the depth of the map.
-        output_dim: length of the descriptor.
+        output_dim: length of the descriptor; D unless told otherwise.
     """
 
-    def __init__(self, dim: int, output_dim: int) -> None:
+    def __init__(self, dim: int, output_dim: int | None = None) -> None:
         super().__init__()
         if dim < 1:
             raise ModelError(f"an aggregator needs at least 1 channel, got {dim}")
         self.dim = dim
-        self.output_dim = output_dim
+        self.output_dim = dim if output_dim is None else output_dim
 
     def forward(self, features: Tensor) -> Tensor:
-        """Aggregate a batch of feature maps.
+        """Aggregate (N, dim, H, W) of any floating type.
 
-        Args:
-            features: (N, dim, H, W) of any floating type.
-
-        Returns:
-            (N, output_dim) float32, L2-normalised (float64 for float64 features).
+        Gives (N, output_dim) float32, L2-normalised (float64 for float64 features).
 
         Raises:
             ModelError: the features have another shape.
@@ -67,16 +47,16 @@ class Aggregator(nn.Module, ABC):
     def aggregate(self, features: Tensor) -> Tensor:
         """The method itself, on (N, dim, H, W) float32 or float64 features."""
 
-    def parts(self, features: Tensor, towards: Tensor) -> CellParts | None:
+    def parts(self, features: Tensor, towards: Tensor) -> tuple[Tensor, Tensor | None] | None:
         """Take descriptors apart into a sum over cells, where the method is such a sum.
 
         That is so once the norms the sum is divided by are taken as the constants they turned out
-        to be. An aggregator whose descriptor is no sum over cells (a maximum, a power mean) keeps
-        this answer, None.
+        to be. Without such a sum (a maximum, a power mean) the answer is None. ``features`` are
+        (N, dim, H, W) float32 or float64; ``towards``, (N, output_dim) of any length, are what the
+        shares of each map are taken with.
 
-        Args:
-            features: (N, dim, H, W) float32 or float64.
-            towards: (N, output_dim), what the shares of each map are taken with: another
-                descriptor, of any length.
+        Gives (N, H, W) float64 shares, the inner product of each cell's part with ``towards``,
+        which over H and W sum to that of the whole descriptor; and (N, H, W) int64, the cluster
+        that each cell is assigned to most, None without clusters.
         """
         return None

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netvlad.errors import ClusterError, ModelError
-from netvlad.models.aggregators.aggregator import Aggregator, CellParts
+from netvlad.models.aggregators.aggregator import Aggregator
 
 # At the start the nearest centre weighs about 100 times as much as the second nearest, on average.
 _SECOND_TO_FIRST = 0.01
@@ -32,11 +32,7 @@ class NetVLAD(Aggregator):
     """
 
     def __init__(self, num_clusters: int, dim: int, vladv2: bool = False) -> None:
-        """Build the layer with random centres.
-
-        Raises:
-            ModelError: ``num_clusters`` or ``dim`` is below 1.
-        """
+        """Build the layer with random centres; a ModelError where a number is below 1."""
         if num_clusters < 1:
             raise ModelError(f"NetVLAD needs at least 1 cluster, got {num_clusters}")
         super().__init__(dim, output_dim=num_clusters * dim)
@@ -51,7 +47,7 @@ class NetVLAD(Aggregator):
         residuals = self._residuals(*self._assigned(features))
         return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
 
-    def parts(self, features: Tensor, towards: Tensor) -> CellParts:
+    def parts(self, features: Tensor, towards: Tensor) -> tuple[Tensor, Tensor]:
         """Each cell's part is a_k(x_i) (x_i − c_k) / (‖V_k‖ n), cluster after cluster.
 
         Here n is the norm of the intra-normalised whole: √K, or less where a cluster is empty.
@@ -68,7 +64,7 @@ class NetVLAD(Aggregator):
         of_centres = (directions * self.centroids).sum(dim=2)[:, None]
         shares = (a * (of_cells - of_centres)).sum(dim=2)
         shape = (len(features), *features.shape[2:])
-        return CellParts(shares.reshape(shape), a.argmax(dim=2).reshape(shape))
+        return shares.reshape(shape), a.argmax(dim=2).reshape(shape)
 
     def _assigned(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The cells (N, H·W, D), their inverse norms (N, H·W, 1), their assignment (N, H·W, K)."""

@@ -4,16 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netvlad.models.aggregators.aggregator import Aggregator, CellParts
+from netvlad.models.aggregators.aggregator import Aggregator
 
 _SMALLEST_NORM = 1e-12  # of F.normalize
 
 
 class MaxPooling(Aggregator):
     """The largest response of each channel (MAC; Tolias et al., arXiv 1511.05879, equation 2)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, output_dim=dim)
 
     def aggregate(self, features: Tensor) -> Tensor:
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
@@ -23,20 +20,17 @@ class MaxPooling(Aggregator):
 class AveragePooling(Aggregator):
     """The mean response of each channel (SPoC; Babenko and Lempitsky, arXiv 1510.07493)."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, output_dim=dim)
-
     def aggregate(self, features: Tensor) -> Tensor:
         """Pool (N, D, H, W) into (N, D), L2-normalised."""
         return F.normalize(features.mean(dim=(2, 3)), dim=1)
 
-    def parts(self, features: Tensor, towards: Tensor) -> CellParts:
+    def parts(self, features: Tensor, towards: Tensor) -> tuple[Tensor, None]:
         """Each cell's part is x_i / ‖Σ_j x_j‖: the mean's divisor H·W cancels."""
         cells = features.flatten(2).double()  # (N, D, H·W)
         norm = torch.linalg.vector_norm(cells.mean(dim=2), dim=1).clamp_min(_SMALLEST_NORM)
         direction = towards.double() / (cells.shape[2] * norm[:, None])
         shares = torch.bmm(direction[:, None], cells).squeeze(1)
-        return CellParts(shares.reshape(len(features), *features.shape[2:]))
+        return shares.reshape(len(features), *features.shape[2:]), None
 
 
 class GeneralisedMeanPooling(Aggregator):
@@ -47,7 +41,7 @@ class GeneralisedMeanPooling(Aggregator):
     """
 
     def __init__(self, dim: int, p: float = 3.0, epsilon: float = 1e-6) -> None:
-        super().__init__(dim, output_dim=dim)
+        super().__init__(dim)
         self.p = nn.Parameter(torch.full((1,), p))
         self.epsilon = epsilon
 

@@ -13,16 +13,9 @@ _CONV5 = 10
 def alexnet(*, cut: int | None = None) -> Backbone:
     """Build AlexNet up to and including conv5, without its ReLU and the last pool.
 
-    Children carry torchvision's numbers, ``0`` to ``10``.
-
-    Args:
-        cut: leading children to freeze; by default 10, everything before conv5.
-
-    Returns:
-        A backbone with 256 channels and stride 16.
-
-    Raises:
-        ModelError: ``cut`` is out of range.
+    Children carry torchvision's numbers, ``0`` to ``10``; it has 256 channels and stride 16.
+    ``cut`` leading children are frozen, by default 10, everything before conv5; a ModelError where
+    that is out of range.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),

@@ -33,22 +33,14 @@ class Backbone(nn.Sequential):
         minimum_size: int,
         preprocessing: Preprocessing,
     ) -> None:
-        """Freeze the first ``cut`` of ``layers``.
-
-        Raises:
-            ModelError: ``cut`` is negative or exceeds the number of layers.
-        """
+        """Freeze the first ``cut`` of ``layers``; a ModelError where there are not so many."""
         super().__init__(layers)
         if not 0 <= cut <= len(layers):
             raise ModelError(
                 f"{name}: cut is {cut}, but only 0 to {len(layers)} layers can be frozen"
             )
-        self.name = name
-        self.channels = channels
-        self.stride = stride
-        self.cut = cut
-        self.minimum_size = minimum_size
-        self.preprocessing = preprocessing
+        self.name, self.channels, self.stride, self.cut = name, channels, stride, cut
+        self.minimum_size, self.preprocessing = minimum_size, preprocessing
         self.trunk.requires_grad_(False)
         first_trained = next(iter(self.tail), None)
         if isinstance(first_trained, nn.ReLU):

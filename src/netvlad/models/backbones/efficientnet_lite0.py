@@ -91,18 +91,22 @@ class Convolution(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
-        norm = self.norm
-        if norm.training or norm.running_var is None or norm.running_mean is None:
-            return self._after_convolution(norm(self.conv(features)))
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        weight = self.conv.weight * scale[:, None, None, None]
-        shift = norm.bias - norm.running_mean * scale
-        return self._after_convolution(self.conv.convolve(features, weight, shift))
-
-    def _after_convolution(self, output: Tensor) -> Tensor:
+        if self.norm.training or self.norm.running_var is None:
+            output: Tensor = self.norm(self.conv(features))
+        else:
+            output = self.conv.convolve(features, *self.folded())
         for activation in list(self)[2:]:
             output = activation(output)
         return output
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """The weights and the bias of the convolution that does what both layers do."""
+        norm = self.norm
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight = self.conv.weight * scale[:, None, None, None]
+        return weight, norm.bias - norm.running_mean * scale
 
 
 class InvertedResidual(nn.Sequential):
@@ -139,12 +143,9 @@ def efficientnet_lite0(
     Args:
         cut: leading children to freeze; by default everything before ``stage4`` (or before the
             last stage, where that comes earlier).
-        last_stage: 1 to 7; the channels of the output are 16, 24, 40, 80, 112, 192 or 320 and its
-            stride 2, 4, 8, 16, 16, 32 or 32.
+        last_stage: 1 to 7; the channels of the output are 16, 24, 40, 80, 112 (the default), 192
+            or 320 and its stride 2, 4, 8, 16, 16 (the default), 32 or 32.
         name: what the registry calls this variant.
-
-    Returns:
-        A backbone, by default with 112 channels and stride 16.
 
     Raises:
         ModelError: ``last_stage`` or ``cut`` is out of range.
@@ -204,18 +205,15 @@ _BLOCK_PLACES = tuple(
 
 
 def _build_stage(in_channels: int, stage: _Stage) -> nn.Sequential:
-    blocks = []
-    for index in range(stage.repeats):
-        blocks.append(
+    blocks = [(in_channels, stage.stride)] + [(stage.channels, 1)] * (stage.repeats - 1)
+    return nn.Sequential(
+        *(
             InvertedResidual(
-                in_channels if index == 0 else stage.channels,
-                stage.channels,
-                expand=stage.expand,
-                stride=stage.stride if index == 0 else 1,
-                kernel=stage.kernel,
+                channels, stage.channels, expand=stage.expand, stride=stride, kernel=stage.kernel
             )
+            for channels, stride in blocks
         )
-    return nn.Sequential(*blocks)
+    )
 
 
 def _convolution(

@@ -16,16 +16,9 @@ def vgg16(*, cut: int | None = None) -> Backbone:
     """Build VGG16 up to and including conv5_3, without its ReLU and the last pool.
 
     NetVLAD aggregates this map (Arandjelović et al., arXiv 1511.07247, section 5). Children carry
-    torchvision's numbers, ``0`` to ``28``.
-
-    Args:
-        cut: leading children to freeze; by default 24, everything before conv5_1.
-
-    Returns:
-        A backbone with 512 channels and stride 16.
-
-    Raises:
-        ModelError: ``cut`` is out of range.
+    torchvision's numbers, ``0`` to ``28``; it has 512 channels and stride 16. ``cut`` leading
+    children are frozen, by default 24, everything before conv5_1; a ModelError where that is out
+    of range.
     """
     layers: list[nn.Module] = []
     channels = 3
