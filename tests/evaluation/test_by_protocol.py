@@ -11,7 +11,7 @@ from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation import evaluate
 from netvlad.evaluation.applying import apply
-from netvlad.evaluation.by_protocol import evaluate_descriptors, evaluate_prepared, one_percent_of
+from netvlad.evaluation.by_protocol import evaluate_prepared, one_percent_of
 from netvlad.evaluation.protocol_record import LabelFilter, Protocol, Suppression
 from netvlad.evaluation.protocols import PROTOCOLS
 from netvlad.evaluation.sequences import SequenceSearch
@@ -83,7 +83,7 @@ def slowly(dataset, database, queries, k):
 @pytest.mark.parametrize("seed", range(3))
 def test_all_rules_at_once_equal_a_loop(seed):
     dataset, database, queries = made_up(300, 60, seed)
-    result = evaluate_descriptors(ALL_RULES, dataset, database, queries)
+    result = evaluate_prepared(apply(ALL_RULES, dataset), database, queries)
     slow = slowly(dataset, database, queries, 20)
     assert len(slow) > 10
     assert result.prepared.queries.tolist() == [i for i, _, _ in slow]
@@ -101,7 +101,7 @@ def test_all_rules_at_once_equal_a_loop(seed):
 def test_plain_rules_give_what_evaluate_gives():
     dataset, database, queries = made_up(300, 60, 7)
     plain = evaluate((database, queries), dataset)
-    result = evaluate_descriptors(PROTOCOLS["radius-25"], dataset, database, queries)
+    result = evaluate_prepared(apply(PROTOCOLS["radius-25"], dataset), database, queries)
     assert result.recalls == plain.recalls
     np.testing.assert_array_equal(result.matches.indices, plain.matches.indices)
 
@@ -130,7 +130,7 @@ def test_unreadable_images_are_missed_and_counted():
     queries = Descriptors(descriptors(QUERIES), readable)
     database = descriptors(DATABASE)
     database[3] = np.inf
-    result = evaluate_descriptors(Protocol(name="p"), two_cities(), database, queries)
+    result = evaluate_prepared(apply(Protocol(name="p"), two_cities()), database, queries)
     assert (result.matches.indices[1] == -1).all() and result.first_correct[1] == 20
     assert 3 not in result.matches.indices
     # q1 and q4 lose what was right; without s0, q0 finds c0.
@@ -142,7 +142,9 @@ def test_a_database_image_without_descriptor_is_never_returned():
     """The row of an unreadable image is zero, which is as near as any other."""
     readable = np.array([False, True, True, True, True, True])
     database = Descriptors(descriptors(DATABASE), readable)
-    result = evaluate_descriptors(Protocol(name="p"), two_cities(), database, descriptors(QUERIES))
+    result = evaluate_prepared(
+        apply(Protocol(name="p"), two_cities()), database, descriptors(QUERIES)
+    )
     assert 0 not in result.matches.indices
     assert result.recalls.unreadable_database == 1
 
@@ -153,8 +155,10 @@ def test_so_many_cut_outs_are_looked_through():
     dataset = PlaceDataset("d", "s", images, images.subset([0]))
     rows = np.arange(60, dtype=np.float32)[:, None]
     found = {
-        factor: evaluate_descriptors(
-            Protocol(name="p", suppression=Suppression("panorama", factor)), dataset, rows, rows[:1]
+        factor: evaluate_prepared(
+            apply(Protocol(name="p", suppression=Suppression("panorama", factor)), dataset),
+            rows,
+            rows[:1],
         ).matches.indices[0]
         for factor in (1, 3)
     }
@@ -167,7 +171,7 @@ def test_one_percent_of_each_index():
     images = ImageSet(Path("/d"), tuple(map(str, range(3000))), np.zeros((3000, 2)))
     dataset = PlaceDataset("d", "s", images, images.subset([0]))
     rows = np.arange(3000, dtype=np.float32)[:, None]
-    result = evaluate_descriptors(Protocol(name="p"), dataset, rows, rows[:1], one_percent=True)
+    result = evaluate_prepared(apply(Protocol(name="p"), dataset), rows, rows[:1], one_percent=True)
     assert result.matches.indices.shape == (1, 30) and result.one_percent.tolist() == [30]
 
 
@@ -183,7 +187,7 @@ def test_sequences_need_a_whole_traverse():
     for rules in ({"index_per": "city"}, {"count": "with-positive"}):
         protocol = replace(Protocol(name="p"), **rules)
         with pytest.raises(SettingsError, match="no traverse"):
-            evaluate_descriptors(protocol, dataset, *rows, sequences=SequenceSearch(3))
+            evaluate_prepared(apply(protocol, dataset), *rows, sequences=SequenceSearch(3))
 
 
 def test_sequences_outvote_frames_that_look_wrong():
@@ -196,7 +200,7 @@ def test_sequences_outvote_frames_that_look_wrong():
     images = ImageSet(Path("/d"), tuple(map(str, range(80))))
     dataset = PlaceDataset("d", "s", images, images)
     single, together = (
-        evaluate_descriptors(PROTOCOLS["frames-2"], dataset, database, queries, sequences=how)
+        evaluate_prepared(apply(PROTOCOLS["frames-2"], dataset), database, queries, sequences=how)
         for how in (None, SequenceSearch(7))
     )
     assert single.recalls.at[1] == 61 / 80  # frame 40 looks like frame 39, which is near enough

@@ -8,7 +8,8 @@ import pytest
 from tests.evaluation.made_traverses import DATABASE, QUERIES, descriptors, two_cities
 
 from netvlad.errors import DataError
-from netvlad.evaluation.by_protocol import evaluate_descriptors
+from netvlad.evaluation.applying import apply
+from netvlad.evaluation.by_protocol import evaluate_prepared
 from netvlad.evaluation.measures import (
     QueryOutcomes,
     error_quantile,
@@ -21,8 +22,8 @@ from netvlad.evaluation.protocol_record import Protocol
 
 @pytest.fixture(scope="module")
 def outcomes():
-    result = evaluate_descriptors(
-        Protocol(name="p"), two_cities(), descriptors(DATABASE), descriptors(QUERIES)
+    result = evaluate_prepared(
+        apply(Protocol(name="p"), two_cities()), descriptors(DATABASE), descriptors(QUERIES)
     )
     return outcomes_of(result)
 
@@ -64,7 +65,7 @@ def test_unanswered_queries_are_infinitely_wrong():
     queries = descriptors(QUERIES)
     queries[[0, 1, 2, 3]] = np.nan
     dataset = two_cities()
-    result = evaluate_descriptors(Protocol(name="p"), dataset, descriptors(DATABASE), queries)
+    result = evaluate_prepared(apply(Protocol(name="p"), dataset), descriptors(DATABASE), queries)
     measures = measure(outcomes_of(result))
     assert measures.median_error_m == np.inf and measures.to_json()["median_error_m"] is None
     assert measures.recall["1"].value == 1 / 7

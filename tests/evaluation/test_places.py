@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netvlad.errors import DataError, SettingsError
-from netvlad.evaluation.places import places_of
+from netvlad.evaluation.intervals import places_of
 from netvlad.types import ImageSet
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from netvlad.errors import DataError
-from netvlad.evaluation.precision import precision_recall
+from netvlad.evaluation.confidence import precision_recall
 
 
 def made_up(seed, ties):

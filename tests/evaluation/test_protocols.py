@@ -17,7 +17,7 @@ from tests.evaluation.made_traverses import (
 from netvlad.datasets import DATASETS
 from netvlad.errors import DataError, SettingsError
 from netvlad.evaluation.applying import apply
-from netvlad.evaluation.by_protocol import evaluate_descriptors
+from netvlad.evaluation.by_protocol import evaluate_prepared
 from netvlad.evaluation.protocol_record import (
     Frames,
     LabelFilter,
@@ -35,9 +35,8 @@ BASE = Protocol(name="base")
 
 
 def evaluated(protocol, dataset=None, cutoffs=(1, 2)):
-    return evaluate_descriptors(
-        protocol,
-        dataset or two_cities(),
+    return evaluate_prepared(
+        apply(protocol, dataset or two_cities()),
         descriptors(DATABASE),
         descriptors(QUERIES),
         cutoffs=cutoffs,
@@ -193,7 +192,7 @@ def test_two_traverses_get_the_published_list_of_the_corridor(shared):
     images = ImageSet(shared, tuple(f"{i}.jpg" for i in range(111)))
     dataset = PlaceDataset("corridor", "test", images, images)
     rows = np.zeros((111, 1), np.float32)
-    result = evaluate_descriptors(PROTOCOLS["frames-2"], dataset, rows, rows)
+    result = evaluate_prepared(apply(PROTOCOLS["frames-2"], dataset), rows, rows)
     assert [result.prepared.positives.row(i).tolist() for i in range(111)] == truth
 
 

@@ -1,9 +1,11 @@
 """What a person sees while work goes on: bars and notes on stderr, results alone on stdout."""
 
 import contextlib
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -67,17 +69,14 @@ def reporting() -> Iterator[Reporter]:
             unit=event.unit,
         )
         if event.done >= event.total:
-            _leave_line(bars, tasks.pop(event.stage), event)
+            # One line for a finished bar, so that a long training does not fill the screen.
+            task = tasks.pop(event.stage)
+            elapsed = bars._tasks[task].elapsed or 0.0
+            bars.remove_task(task)
+            bars.console.print(_summary(event, elapsed), highlight=False, markup=False)
 
     with bars:
         yield report
-
-
-def _leave_line(bars: RichProgress, task: TaskID, event: Progress) -> None:
-    """Replace a finished bar by one line, so that a long training does not fill the screen."""
-    elapsed = bars._tasks[task].elapsed or 0.0
-    bars.remove_task(task)
-    bars.console.print(_summary(event, elapsed), highlight=False, markup=False)
 
 
 class _PlainReporter:
@@ -113,27 +112,47 @@ def _figure(name: str, value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.1f}"
 
 
+def table_of(
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    right: Container[str] = (),
+) -> Table:
+    """A table; cells of the columns named in ``right`` stand at their right."""
+    table = Table(title=title, title_justify="left")
+    for name in columns:
+        # Folded, an address or a path is still whole.
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def facts_table(
+    title: str, facts: Mapping[str, str], *, justify: Literal["left", "right"] = "left"
+) -> Table:
+    """What is known about one thing, a fact on a row."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify=justify)
+    for name, words in facts.items():
+        table.add_row(name, words)
+    return table
+
+
 def recall_table(title: str, rows: dict[str, Recalls]) -> Table:
     """A table of recalls, a row per name."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    cutoffs = list(next(iter(rows.values())).at)
-    for n in cutoffs:
-        table.add_column(f"R@{n}", justify="right")
-    for name, recalls in rows.items():
-        table.add_row(name, *(f"{recalls.at[n]:.4f}" for n in cutoffs))
-    return table
+    columns = [f"R@{n}" for n in next(iter(rows.values())).at]
+    cells = ((name, *(f"{v:.4f}" for v in recalls.at.values())) for name, recalls in rows.items())
+    return table_of(title, ["", *columns], cells, right=columns)
 
 
 def history_table(history: list[dict[str, float]]) -> Table:
     """The course of a training, a row per epoch."""
-    table = Table(title="Training", title_justify="left")
-    names = list(dict.fromkeys(name for row in history for name in row))
-    for name in names:
-        table.add_column(name.replace("recall", "R"), justify="right")
-    for row in history:
-        table.add_row(*(_cell(name, row.get(name)) for name in names))
-    return table
+    names = {name: name.replace("recall", "R") for row in history for name in row}
+    rows = ((_cell(name, row.get(name)) for name in names) for row in history)
+    return table_of("Training", names.values(), rows, right=names.values())
 
 
 def _cell(name: str, value: float | None) -> str:
@@ -146,9 +165,21 @@ def _cell(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name == "seconds" else f"{value:.4f}"
 
 
-def show(renderable: Table | str) -> None:
-    """Print a result to stdout; wide enough that nothing is cut where stdout is no terminal."""
+def show(*renderables: Table | str) -> None:
+    """Print results to stdout; wide enough that nothing is cut where stdout is no terminal."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    console.print(renderable, highlight=False, soft_wrap=isinstance(renderable, str), markup=False)
+    for one in renderables:
+        console.print(one, highlight=False, soft_wrap=isinstance(one, str), markup=False)
+
+
+def show_json(content: Any) -> None:
+    """Print ``content`` as indented JSON; NaN becomes an error rather than something unreadable."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the command with a line on stderr, after its results."""
+    print(f"netvlad: {message}", file=sys.stderr)
+    sys.exit(code)

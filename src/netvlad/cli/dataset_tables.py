@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from netvlad.cli.console import table_of
 from netvlad.datasets import DATASETS, DatasetRecord
 from netvlad.datasets.checking import use_of
 from netvlad.datasets.findings import Checkup, Finding
@@ -17,23 +18,18 @@ from netvlad.types import counted
 
 def list_table() -> Table:
     """All data sets, a row each."""
-    table = Table(title="Data sets", title_justify="left")
-    _columns(table, ("name", "what it is", "images", "licence", "where to get it"), "images")
-    for record in DATASETS.values():
-        images = _images(record)
-        table.add_row(
-            record.name,
-            record.description,
-            f"{images:,}" if images else "",
-            record.licence,
-            record.source,
+    rows = (
+        (
+            one.name,
+            one.description,
+            f"{_images(one):,}" if one.counts else "",
+            one.licence,
+            one.source,
         )
-    return table
-
-
-def list_figures() -> list[dict[str, Any]]:
-    """All data sets, as JSON types."""
-    return [record_figures(record) for record in DATASETS.values()]
+        for one in DATASETS.values()
+    )
+    columns = ("name", "what it is", "images", "licence", "where to get it")
+    return table_of("Data sets", columns, rows, right=("images",))
 
 
 def record_figures(record: DatasetRecord) -> dict[str, Any]:
@@ -113,17 +109,19 @@ def checkup_figures(checkup: Checkup, data_dir: Path) -> dict[str, Any]:
 
 def checkup_table(checkup: Checkup) -> Table:
     """What was found, worst first; the images concerned follow in :func:`example_lines`."""
-    table = Table(title=f"{checkup.dataset}: what was found, worst first", title_justify="left")
-    _columns(table, ("", "split", "how many", "what", "what to do"), "how many")
-    for finding in checkup.findings:
-        table.add_row(
+    rows = (
+        (
             "fault" if finding.is_fault else "note",
             finding.split,
             _count(finding),
             printable(finding.what),
             finding.remedy,
         )
-    return table
+        for finding in checkup.findings
+    )
+    title = f"{checkup.dataset}: what was found, worst first"
+    columns = ("", "split", "how many", "what", "what to do")
+    return table_of(title, columns, rows, right=("how many",))
 
 
 def example_lines(checkup: Checkup) -> Iterator[str]:
@@ -138,21 +136,13 @@ def example_lines(checkup: Checkup) -> Iterator[str]:
 
 def verdict(checkup: Checkup) -> str:
     """One line for the end."""
-    faults = [finding for finding in checkup.findings if finding.is_fault]
-    looked_at = (
+    faults = sum(finding.is_fault for finding in checkup.findings)
+    return (
         f"{checkup.dataset}: {', '.join(checkup.splits)}: "
         f"{counted(checkup.database, 'database images')} and "
-        f"{counted(checkup.queries, 'queries')}"
+        f"{counted(checkup.queries, 'queries')}: "
+        f"{counted(faults, 'faults') if faults else 'all is well'}"
     )
-    if not faults:
-        return f"{looked_at}: all is well"
-    return f"{looked_at}: {counted(len(faults), 'faults')}"
-
-
-def _columns(table: Table, names: tuple[str, ...], number: str) -> None:
-    for name in names:
-        # Folded, an address or a path is still whole.
-        table.add_column(name, justify="right" if name == number else "left", overflow="fold")
 
 
 def _images(record: DatasetRecord) -> int:

@@ -12,6 +12,7 @@ from netvlad.compute import Compute, Precision
 from netvlad.training.recipes import RECIPES, Recipe
 
 DATA = Group("Data", sort_key=1)
+PHOTOS = Group("Photos", sort_key=1)
 MODEL = Group("Model", sort_key=2)
 TRAINING = Group("Training", sort_key=3)
 MACHINE = Group("Machine", sort_key=4)
@@ -37,6 +38,31 @@ class DataFlags:
     resize: Annotated[str | None, Parameter(name="--resize")] = None
     """Bring every image to HEIGHTxWIDTH pixels, such as 480x640; or one number, such as 640: the
     most that the longer side may have [default: native size]."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class WhereFlags:
+    """Where a data set lies."""
+
+    data_dir: Path
+    """The folder the data set lies in."""
+
+    utm_zone: str | None = None
+    """UTM zone such as 31N, where the format does not say."""
+
+
+@Parameter(name="*", group=PHOTOS)
+@dataclass(frozen=True)
+class PositionFlags:
+    """Where the photos were taken, where their own metadata do not say."""
+
+    positions: Path | None = None
+    """A table (CSV or Parquet) with the columns image, latitude, longitude (or easting, northing,
+    zone) and optionally altitude, heading, time, tags. It wins over file names and EXIF."""
+
+    utm_zone: str | None = None
+    """UTM zone such as 31N of eastings and northings, where neither table nor names say."""
 
 
 @Parameter(name="*", group=MODEL)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from netvlad.cli.console import facts_table, table_of
 from netvlad.evaluation.confidence import ConfidenceMeasures
 from netvlad.index.build import Change
 from netvlad.index.places import Places
@@ -55,38 +56,25 @@ def info_table(name: str, figures: dict[str, Any]) -> Table:
         rows["north, east"] = f"{north}, {east}"
     if figures["times"]:
         rows["taken"] = " to ".join(_date(value) for value in figures["times"])
-    table = Table(title=name, title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column()
-    for label, text in rows.items():
-        table.add_row(label, text)
-    return table
+    return facts_table(name, rows)
 
 
 def place_lines(places: Places) -> Iterator[str]:
     """One place on a line, columns separated by tabs; what is unknown is empty."""
-    for i in range(len(places)):
-        row = places.row(i)
-        cells = [row["image"]]
-        for name in ("latitude", "longitude", "heading", "time"):
-            cells.append("" if row[name] is None else f"{row[name]:.10g}")
-        cells.append(";".join(row["tags"] or ()))
-        yield "\t".join(cells)
+    for row in map(places.row, range(len(places))):
+        numbers = (row[name] for name in ("latitude", "longitude", "heading", "time"))
+        cells = ("" if number is None else f"{number:.10g}" for number in numbers)
+        yield "\t".join([row["image"], *cells, ";".join(row["tags"] or ())])
 
 
 def trial_table(title: str, trials: Sequence[Trial]) -> Table:
     """Ways to search, a row each."""
-    table = Table(title=title, title_justify="left")
-    at = trials[0].at if trials else 20
-    columns = ("search", "breadth", "re-scored", "R@1", f"R@{at}", "p50 ms", "p99 ms")
-    for column in (*columns, "build s", "MB"):
-        table.add_column(column, justify="left" if column == "search" else "right")
-    for trial in trials:
-        approximate = trial.kind != "exact"
-        table.add_row(
+    numbers = ["breadth", "re-scored", "R@1", f"R@{trials[0].at}", "p50 ms", "p99 ms"]
+    numbers += ["build s", "MB"]
+    rows = (
+        (
             trial.kind,
-            f"{trial.breadth}" if approximate else "",
-            f"{trial.rescored}" if approximate else "",
+            *((f"{trial.breadth}", f"{trial.rescored}") if trial.kind != "exact" else ("", "")),
             f"{trial.recall_at_1:.4f}",
             f"{trial.recall:.4f}",
             f"{trial.p50_ms:.2f}",
@@ -94,21 +82,22 @@ def trial_table(title: str, trials: Sequence[Trial]) -> Table:
             f"{trial.build_s:.1f}",
             f"{trial.megabytes:.1f}",
         )
-    return table
+        for trial in trials
+    )
+    return table_of(title, ["search", *numbers], rows, right=numbers)
 
 
 def confidence_table(title: str, measures: ConfidenceMeasures) -> Table:
     """How good probabilities are."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
     low, high = measures.ece_interval
-    table.add_row("answers", f"{measures.answers}")
-    table.add_row("of these right", f"{measures.right}")
-    table.add_row("expected calibration error", f"{measures.ece:.3f} ({low:.3f} to {high:.3f})")
-    table.add_row("area under the ROC curve", f"{measures.auc:.3f}")
-    table.add_row("recall at 100 % precision", f"{measures.recall_at_full_precision:.3f}")
-    return table
+    facts = {
+        "answers": f"{measures.answers}",
+        "of these right": f"{measures.right}",
+        "expected calibration error": f"{measures.ece:.3f} ({low:.3f} to {high:.3f})",
+        "area under the ROC curve": f"{measures.auc:.3f}",
+        "recall at 100 % precision": f"{measures.recall_at_full_precision:.3f}",
+    }
+    return facts_table(title, facts, justify="right")
 
 
 def _date(seconds: float) -> str:

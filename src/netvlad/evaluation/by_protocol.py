@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,21 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError
-from netvlad.evaluation.applying import PreparedEvaluation, SearchGroup, apply
-from netvlad.evaluation.protocol_record import Protocol
+from netvlad.evaluation.applying import PreparedEvaluation, SearchGroup
 from netvlad.evaluation.recall import CUTOFFS, first_correct, recall_at
 from netvlad.evaluation.sequences import SequenceSearch, search_sequences
 from netvlad.search import search_exact
 from netvlad.storage import drop_pages
 from netvlad.types import Matches, Note, PlaceDataset, Progress, Recalls, Reporter, silent
+
+Rows = NDArray[np.floating[Any]] | Descriptors
+
+_VALUES_AT_ONCE = 1 << 24
+
+
+def values_of(rows: Rows) -> NDArray[np.floating[Any]]:
+    """The matrix itself."""
+    return rows.values if isinstance(rows, Descriptors) else rows
 
 
 def first_of_each(matches: Matches, panoramas: NDArray[np.int64], k: int) -> Matches:
@@ -39,17 +48,9 @@ def first_of_each(matches: Matches, panoramas: NDArray[np.int64], k: int) -> Mat
     # Kept answers move to the front, in their order.
     front = np.argsort(~keep, axis=1, kind="stable")[:, :k]
     kept = np.take_along_axis(keep, front, axis=1)
-    return Matches(
-        np.where(kept, np.take_along_axis(matches.indices, front, axis=1), -1),
-        np.where(
-            kept, np.take_along_axis(matches.squared_distances, front, axis=1), np.float32(np.inf)
-        ),
-    )
-
-
-Rows = NDArray[np.floating[Any]] | Descriptors
-
-_VALUES_AT_ONCE = 1 << 24
+    indices = np.take_along_axis(matches.indices, front, axis=1)
+    distances = np.take_along_axis(matches.squared_distances, front, axis=1)
+    return Matches(np.where(kept, indices, -1), np.where(kept, distances, np.float32(np.inf)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,38 +99,6 @@ class ProtocolResult:
         }
 
 
-def evaluate_descriptors(
-    protocol: Protocol,
-    dataset: PlaceDataset,
-    database_descriptors: Rows,
-    query_descriptors: Rows,
-    *,
-    cutoffs: Sequence[int] = CUTOFFS,
-    one_percent: bool = False,
-    sequences: SequenceSearch | None = None,
-    compute: Compute = Compute(),
-    report: Reporter = silent,
-) -> ProtocolResult:
-    """Apply a protocol, search exactly, count; see :func:`evaluate_prepared` for the arguments.
-
-    Raises:
-        SettingsError: the protocol is for other data sets, or its queries cannot be matched as
-            sequences.
-        DataError: the data set does not know what the protocol asks for, or descriptors do not fit
-            it.
-    """
-    return evaluate_prepared(
-        apply(protocol, dataset),
-        database_descriptors,
-        query_descriptors,
-        cutoffs=cutoffs,
-        one_percent=one_percent,
-        sequences=sequences,
-        compute=compute,
-        report=report,
-    )
-
-
 def evaluate_prepared(
     prepared: PreparedEvaluation,
     database_descriptors: Rows,
@@ -141,11 +110,10 @@ def evaluate_prepared(
     compute: Compute = Compute(),
     report: Reporter = silent,
 ) -> ProtocolResult:
-    """Search and count what :func:`netvlad.evaluation.applying.apply` has prepared.
+    """Search exactly and count what :func:`netvlad.evaluation.applying.apply` has prepared.
 
-    The database is read through once for each group of queries: once under most protocols, once
-    for each city with an index per city, once for each time stamp where the query's own is left
-    out.
+    The database is read through once for each group of queries: once under most protocols, once for
+    each city with an index per city, or for each time stamp where the query's own is left out.
 
     Args:
         prepared: the protocol, applied.
@@ -165,10 +133,9 @@ def evaluate_prepared(
     for note in prepared.notes:
         report(Note(f"{prepared.dataset.name} {prepared.dataset.split}: {note}"))
     sides = _Sides(prepared, database_descriptors, query_descriptors)
-    allowed = [len(prepared.answers_of(group)) for group in prepared.groups]
     sizes = np.zeros(len(prepared.queries), np.int64)
-    for group, size in zip(prepared.groups, allowed, strict=True):
-        sizes[group.queries] = size
+    for group in prepared.groups:
+        sizes[group.queries] = len(prepared.answers_of(group))
     k = max(20, *cutoffs, *(one_percent_of(sizes).tolist() if one_percent else ()))
     if sequences is not None:
         _require_traverse(prepared)
@@ -202,15 +169,7 @@ def one_percent_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class _Sides:
-    """Descriptors of both sides, and in which of their rows the images that count are.
-
-    Attributes:
-        prepared: the evaluation.
-        database: descriptors of all database images, or of those that count.
-        queries: likewise.
-        database_rows: (N,) row of each of ``prepared.database``.
-        query_rows: (Q,) row of each of ``prepared.queries``.
-    """
+    """Descriptors of both sides, all or those that count, and the rows of those that count."""
 
     def __init__(self, prepared: PreparedEvaluation, database: Rows, queries: Rows) -> None:
         dataset = prepared.dataset
@@ -240,23 +199,12 @@ class _Sides:
         mask &= self.database.readable[part]
         queries, readable = _taken(self.queries, asked)
         if sequences is not None:
-            found = search_sequences(
-                queries,
-                self.database.values[part],
-                k,
-                sequences,
-                query_mask=readable,
-                database_mask=mask,
-            )
+            search = partial(search_sequences, settings=sequences)
         else:
-            found = search_exact(
-                queries,
-                self.database.values[part],
-                k,
-                query_mask=readable,
-                database_mask=mask,
-                device=compute.torch_device(),
-            )
+            search = partial(search_exact, device=compute.torch_device())
+        found = search(
+            queries, self.database.values[part], k, query_mask=readable, database_mask=mask
+        )
         images = np.full(len(mask), -1, np.int64)
         images[at - part.start] = answers
         return Matches(
@@ -265,11 +213,7 @@ class _Sides:
 
 
 def _search(
-    sides: _Sides,
-    k: int,
-    sequences: SequenceSearch | None,
-    compute: Compute,
-    report: Reporter,
+    sides: _Sides, k: int, sequences: SequenceSearch | None, compute: Compute, report: Reporter
 ) -> Matches:
     prepared = sides.prepared
     suppression = prepared.protocol.suppression
@@ -289,14 +233,15 @@ def _search(
 def _located(
     name: str, given: Rows, counting: NDArray[np.int64], total: int, dataset: PlaceDataset
 ) -> tuple[Descriptors, NDArray[np.int64]]:
-    rows = given if isinstance(given, Descriptors) else None
-    values = given.values if isinstance(given, Descriptors) else given
+    values = values_of(given)
     if values.ndim != 2 or len(values) not in (total, len(counting)):
         raise DataError(
             f"{name} has shape {values.shape}, but {dataset.name} {dataset.split} has {total} "
             f"images on that side, of which {len(counting)} count; give a row for each of either"
         )
-    described = rows or Descriptors(values, finite_rows(values))
+    described = (
+        given if isinstance(given, Descriptors) else Descriptors(values, finite_rows(values))
+    )
     return described, counting if len(values) == total else np.arange(len(counting))
 
 
@@ -304,9 +249,9 @@ def _taken(
     queries: Descriptors, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
     """Some rows; neighbouring ones are not copied."""
-    if len(rows) == 0 or int(rows[-1] - rows[0]) + 1 != len(rows):
-        return queries.values[rows], queries.readable[rows]
-    part = slice(int(rows[0]), int(rows[-1]) + 1)
+    part: slice | NDArray[np.int64] = rows
+    if len(rows) and int(rows[-1] - rows[0]) + 1 == len(rows):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
     return queries.values[part], queries.readable[part]
 
 

@@ -15,16 +15,16 @@ from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.evaluation.applying import PreparedEvaluation, apply
+from netvlad.evaluation.by_protocol import Rows, evaluate_prepared
 from netvlad.evaluation.comparison import Comparison, Competitor, compare_evaluations
 from netvlad.evaluation.evaluate import (
     Evaluated,
     Evaluation,
-    Sides,
     describe_sides,
-    evaluate_rows,
     given_rows,
+    with_costs,
 )
-from netvlad.evaluation.places import places_of
+from netvlad.evaluation.intervals import places_of
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.protocols import find_protocol, protocol_for
 from netvlad.evaluation.resizing import Resizing
@@ -252,14 +252,13 @@ class _Stage:
         self._competitor, self._dataset, self._how, self._compute = one, dataset, how, compute
         self._report = _labelled(report, one.name)
         self._shared = len(prepared) > 1
-        self._sides: dict[tuple[Resizing, Resizing], Sides] = {}
+        self._sides: dict[tuple[Resizing, Resizing], tuple[Rows, Rows]] = {}
         self._temporary = contextlib.ExitStack()
 
     def evaluate(self, prepared: PreparedEvaluation) -> list[tuple[Competitor, Evaluation]]:
         """The figures of single images, and of sequences where those are wanted."""
         if self._competitor.model is not None:
-            sides = self._described(self._competitor.model, prepared)
-            rows: Any = (sides.database, sides.queries)
+            rows: Any = self._described(self._competitor.model, prepared)
         else:
             rows = self._competitor.rows
         entries = []
@@ -272,7 +271,7 @@ class _Stage:
                     settings=dict(one.settings or {})
                     | {"sequence_length": sequences.length, "speeds": list(sequences.speeds)},
                 )
-            evaluation = evaluate_rows(
+            result = evaluate_prepared(
                 prepared,
                 *rows,
                 one_percent=self._how.one_percent,
@@ -280,7 +279,7 @@ class _Stage:
                 compute=self._compute,
                 report=self._report,
             )
-            entries.append((one, evaluation))
+            entries.append((one, with_costs(result, *rows)))
         return entries
 
     def close(self) -> None:
@@ -288,7 +287,7 @@ class _Stage:
         self._sides.clear()
         self._temporary.close()
 
-    def _described(self, model: Describer, prepared: PreparedEvaluation) -> Sides:
+    def _described(self, model: Describer, prepared: PreparedEvaluation) -> tuple[Rows, Rows]:
         protocol = prepared.protocol
         key = (protocol.resizing_of("database"), protocol.resizing_of("queries"))
         if key not in self._sides:

@@ -1,4 +1,4 @@
-"""Whether probabilities tell the truth, and whether they tell right answers from wrong ones."""
+"""Whether confidences tell right answers from wrong ones, and whether probabilities are true."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,82 @@ from scipy.stats import rankdata
 from netvlad.errors import DataError, SettingsError
 
 BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """A curve of T points, from the strictest threshold to the most generous.
+
+    Attributes:
+        thresholds: (T,) descending; an answer is accepted from its threshold on.
+        precision: (T,) right answers over accepted ones.
+        recall: (T,) right accepted answers over all possible ones.
+    """
+
+    thresholds: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+    @property
+    def average_precision(self) -> float:
+        """Σ (R_t − R_{t−1}) · P_t, without interpolation; 0 where nothing is right."""
+        return float(np.sum(np.diff(self.recall, prepend=0.0) * self.precision))
+
+    @property
+    def auc(self) -> float:
+        """The area under the curve by trapezia, from recall 0 at precision 1 on.
+
+        This is what VPR-Bench calls AUC; a little more than the average precision.
+        """
+        return float(np.trapezoid(np.append(1.0, self.precision), np.append(0.0, self.recall)))
+
+    @property
+    def recall_at_full_precision(self) -> float:
+        """The greatest recall before the first wrong answer is accepted; 0 where that comes first.
+
+        With unequal confidences: right answers that are surer than every wrong one.
+        """
+        return float(self.recall[self.precision == 1.0].max(initial=0.0))
+
+
+def precision_recall(
+    confidences: NDArray[np.floating], correct: NDArray[np.bool_], *, possible: int | None = None
+) -> PrecisionRecall:
+    """Precision and recall of accepting a query's first answer, over all thresholds.
+
+    As VPR-Bench measures it (Zaffar et al., IJCV 129, 2021): the similarity of the best match is
+    the confidence of the query. Answers with one confidence are accepted together.
+
+    Args:
+        confidences: (n,) similarity of each query's first answer, on any scale; −inf for a query
+            without an answer, which is never accepted.
+        correct: (n,) whether it is right.
+        possible: how many right answers there could be, the denominator of recall. None takes
+            those that are right at the most generous threshold, as VPR-Bench does, so that recall
+            ends at 1; the number of queries with a positive makes models comparable
+            (Schubert et al., IEEE RAM 2023).
+
+    Raises:
+        DataError: shapes differ, a confidence is NaN, or fewer are possible than right.
+
+    Examples:
+        >>> curve = precision_recall(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]))
+        >>> curve.recall_at_full_precision, round(curve.average_precision, 4)
+        (0.5, 0.8333)
+    """
+    scores, right = _of_one_length(
+        confidences, correct, "confidence", "give -inf for a query without an answer"
+    )
+    answered = scores > -np.inf
+    scores, right = scores[answered], right[answered]
+    total = int(right.sum()) if possible is None else possible
+    if total < right.sum():
+        raise DataError(f"{int(right.sum())} answers are right but only {total} are possible")
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], right[order]
+    last = np.flatnonzero(np.append(np.diff(scores) != 0, True)) if len(scores) else order
+    hits = np.cumsum(right)[last]
+    return PrecisionRecall(scores[last], hits / (last + 1), hits / max(total, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +134,7 @@ def measure_confidence(
     groups: NDArray[np.integer] | None = None,
     seed: int = 0,
 ) -> ConfidenceMeasures:
-    """All measures of this file.
+    """All measures of the probabilities of n answers.
 
     Args:
         probabilities: (n,) in [0, 1].
@@ -116,8 +192,7 @@ def expected_calibration_error(
         0.25
     """
     p, truth = _checked(probabilities, correct)
-    _, sums, hits = _binned(p, truth, np.ones(len(p)), bins)
-    return float(np.abs(hits - sums).sum() / len(p))
+    return _calibration_error(p, truth, np.ones(len(p)), bins)
 
 
 def calibration_error_interval(
@@ -163,9 +238,7 @@ def calibration_error_interval(
     errors = np.empty(resamples)
     for i in range(resamples):
         drawn = np.bincount(random.integers(num_groups, size=num_groups), minlength=num_groups)
-        weights = drawn[members].astype(np.float64)
-        _, sums, hits = _binned(p, truth, weights, bins)
-        errors[i] = np.abs(hits - sums).sum() / weights.sum()
+        errors[i] = _calibration_error(p, truth, drawn[members], bins)
     low, high = np.quantile(errors, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -183,52 +256,50 @@ def roc_auc(scores: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     Raises:
         DataError: shapes differ, a score is NaN, or the answers are all right or all wrong.
     """
-    values, truth = _of_one_length(scores, correct)
-    right = _number_right(truth)
-    ranks = rankdata(values)
-    above = ranks[truth].sum() - right * (right + 1) / 2
+    values, truth = _right_and_wrong(scores, correct)
+    right = int(truth.sum())
+    above = rankdata(values)[truth].sum() - right * (right + 1) / 2
     return float(above / (right * (len(truth) - right)))
 
 
 def recall_at_full_precision(scores: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """The share of the right answers that would be accepted if no wrong one may be.
+    """The share of the right answers that score higher than every wrong one.
 
-    Args:
-        scores: (n,) higher is surer; on any scale.
-        correct: (n,) whether the answer was right.
-
-    Returns:
-        right answers that score higher than the highest wrong one, over all right answers.
-
-    Raises:
-        DataError: shapes differ, a score is NaN, or the answers are all right or all wrong.
+    Takes and raises what :func:`roc_auc` does.
     """
-    values, truth = _of_one_length(scores, correct)
-    right = _number_right(truth)
-    return float(np.sum(values[truth] > values[~truth].max()) / right)
+    values, truth = _right_and_wrong(scores, correct)
+    return float(np.mean(values[truth] > values[~truth].max()))
+
+
+def _calibration_error(
+    p: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.number], bins: int
+) -> float:
+    _, sums, hits = _binned(p, truth, weights, bins)
+    return float(np.abs(hits - sums).sum() / weights.sum())
 
 
 def _binned(
-    p: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.float64], bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    p: NDArray[np.float64], truth: NDArray[np.bool_], weights: NDArray[np.number], bins: int
+) -> tuple[NDArray[np.float64], ...]:
     """(B,) weight, weighted sum of probabilities and weighted right answers of each bin."""
     if bins < 1:
         raise SettingsError(f"bins is {bins}; give at least 1")
     which = np.maximum(np.ceil(p * bins).astype(np.int64) - 1, 0)
-    counts, sums, hits = np.zeros((3, bins))
-    np.add.at(counts, which, weights)
-    np.add.at(sums, which, weights * p)
-    np.add.at(hits, which, weights * truth)
-    return counts, sums, hits
+    return tuple(
+        np.bincount(which, weights * each, bins).astype(np.float64) for each in (1, p, truth)
+    )
 
 
-def _number_right(truth: NDArray[np.bool_]) -> int:
-    right = int(truth.sum())
-    if right in (0, len(truth)):
+def _right_and_wrong(
+    scores: NDArray[np.float64], correct: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    values, truth = _of_one_length(scores, correct)
+    if truth.all() or not truth.any():
         raise DataError(
-            f"{right} of {len(truth)} answers are right: this measure needs right and wrong ones"
+            f"{int(truth.sum())} of {len(truth)} answers are right: this measure needs right and "
+            "wrong ones"
         )
-    return right
+    return values, truth
 
 
 def _checked(
@@ -243,11 +314,14 @@ def _checked(
 
 
 def _of_one_length(
-    scores: NDArray[np.float64], correct: NDArray[np.bool_]
+    scores: NDArray[np.floating],
+    correct: NDArray[np.bool_],
+    called: str = "score",
+    remedy: str = "leave out answers without a probability",
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     values, truth = np.asarray(scores, np.float64), np.asarray(correct, np.bool_)
     if values.ndim != 1 or values.shape != truth.shape:
-        raise DataError(f"scores of shape {values.shape} but truth of shape {truth.shape}")
+        raise DataError(f"{called}s of shape {values.shape} but truth of shape {truth.shape}")
     if np.isnan(values).any():
-        raise DataError("a score is NaN; leave out answers without a probability")
+        raise DataError(f"a {called} is NaN; {remedy}")
     return values, truth

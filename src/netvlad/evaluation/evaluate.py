@@ -11,27 +11,14 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe
 from netvlad.errors import DataError
-from netvlad.evaluation.applying import PreparedEvaluation, apply
-from netvlad.evaluation.by_protocol import ProtocolResult, Rows, evaluate_prepared
+from netvlad.evaluation.applying import apply
+from netvlad.evaluation.by_protocol import ProtocolResult, Rows, evaluate_prepared, values_of
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.protocols import find_protocol, protocol_for
 from netvlad.evaluation.recall import CUTOFFS
 from netvlad.evaluation.sequences import SequenceSearch
 from netvlad.models.describer import Describer
 from netvlad.types import Matches, PlaceDataset, Recalls, Reporter, silent
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """The descriptors of both sides of a data set.
-
-    Attributes:
-        database: of all database images, or of those that count under the protocol.
-        queries: likewise.
-    """
-
-    database: Descriptors
-    queries: Descriptors
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +125,7 @@ def evaluate(
     if isinstance(model, tuple):
         sides = given_rows(model)
     else:
-        described = describe_sides(
+        sides = describe_sides(
             model,
             prepared.needed(),
             prepared.protocol,
@@ -147,8 +134,7 @@ def evaluate(
             compute=compute,
             report=report,
         )
-        sides = (described.database, described.queries)
-    return evaluate_rows(
+    result = evaluate_prepared(
         prepared,
         *sides,
         cutoffs=cutoffs,
@@ -157,6 +143,7 @@ def evaluate(
         compute=compute,
         report=report,
     )
+    return with_costs(result, *sides)
 
 
 def given_rows(descriptors: tuple[Rows | str | Path, Rows | str | Path]) -> tuple[Rows, Rows]:
@@ -168,7 +155,7 @@ def given_rows(descriptors: tuple[Rows | str | Path, Rows | str | Path]) -> tupl
     database, queries = (
         _matrix(Path(part)) if isinstance(part, str | Path) else part for part in descriptors
     )
-    dims = [_values(side).shape[-1] for side in (database, queries)]
+    dims = [values_of(side).shape[-1] for side in (database, queries)]
     if dims[0] != dims[1]:
         names = [str(p) if isinstance(p, str | Path) else "the matrix" for p in descriptors]
         raise DataError(
@@ -176,10 +163,6 @@ def given_rows(descriptors: tuple[Rows | str | Path, Rows | str | Path]) -> tupl
             f"{dims[0]}; give two of the same model"
         )
     return database, queries
-
-
-def _values(rows: Rows) -> NDArray[np.floating[Any]]:
-    return rows.values if isinstance(rows, Descriptors) else rows
 
 
 def _matrix(path: Path) -> NDArray[np.floating[Any]]:
@@ -204,17 +187,10 @@ def describe_sides(
     storage: str = "32",
     compute: Compute = Compute(),
     report: Reporter = silent,
-) -> Sides:
-    """Describe both sides of a data set, brought to size as the protocol says.
+) -> tuple[Rows, Rows]:
+    """Describe the database and the queries, brought to size as the protocol says.
 
-    Args:
-        model: what describes.
-        dataset: the images, all or those that count.
-        protocol: its resizing is used, nothing else of it.
-        folder: as ``keep`` of :func:`evaluate`; likewise the others.
-        storage: see there.
-        compute: see there.
-        report: see there.
+    ``folder`` is ``keep`` of :func:`evaluate`, which explains the others.
 
     Raises:
         SettingsError: the protocol resizes images as the loader cannot.
@@ -238,38 +214,13 @@ def describe_sides(
             (for_queries, dataset.queries, "queries"),
         )
     )
-    return Sides(database, queries)
+    return database, queries
 
 
-def evaluate_rows(
-    prepared: PreparedEvaluation,
-    database: Rows,
-    queries: Rows,
-    *,
-    cutoffs: Sequence[int] = CUTOFFS,
-    one_percent: bool = False,
-    sequences: SequenceSearch | None = None,
-    compute: Compute = Compute(),
-    report: Reporter = silent,
-) -> Evaluation:
-    """The second half of :func:`evaluate`: search, then count.
-
-    Raises:
-        DataError: the number of descriptors fits neither all images nor those that count.
-        SettingsError: sequences are asked for where images are left out or not in one traverse.
-    """
-    result = evaluate_prepared(
-        prepared,
-        database,
-        queries,
-        cutoffs=cutoffs,
-        one_percent=one_percent,
-        sequences=sequences,
-        compute=compute,
-        report=report,
-    )
+def with_costs(result: ProtocolResult, database: Rows, queries: Rows) -> Evaluation:
+    """A result, with what the descriptors it was found from are like and took."""
     described = [side for side in (database, queries) if isinstance(side, Descriptors)]
-    values = _values(queries)
+    values = values_of(queries)
     return Evaluation(
         result=result,
         descriptor_dim=int(values.shape[1]),

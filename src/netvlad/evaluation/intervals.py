@@ -7,23 +7,58 @@ from numpy.typing import NDArray
 from scipy.stats import beta, t
 
 from netvlad.errors import DataError, SettingsError
+from netvlad.types import ImageSet
 
 LEVEL = 0.95
+CELL_M = 25.0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its interval.
-
-    Attributes:
-        value: as measured.
-        low: lower end.
-        high: upper end.
-    """
+    """A figure as it was measured, and the ends of its interval."""
 
     value: float
     low: float
     high: float
+
+
+def places_of(
+    images: ImageSet, *, label: str | None = None, cell_m: float = CELL_M
+) -> NDArray[np.int64]:
+    """(N,) numbers from 0 on for the places of N images, which are no independent trials.
+
+    The cut-outs of one panorama, or the frames of one corner, are right or wrong together; an
+    interval that counts each for itself is too narrow. Places are the cells of a square grid.
+    Chains of nearby images are not followed: along a street that is driven through they would make
+    one place of all of it.
+
+    Args:
+        images: N images.
+        label: the label whose words are the places (``"sequence"``, ``"place"``); None takes
+            positions. Images with an empty word, or without a position, are a place each; so are
+            all where there are neither.
+        cell_m: side of a cell in metres.
+
+    Raises:
+        DataError: there is no such label.
+        SettingsError: ``cell_m`` is not above 0.
+    """
+    if not (np.isfinite(cell_m) and cell_m > 0):
+        raise SettingsError(f"cell_m is {cell_m}; give a number of metres above 0")
+    if label is not None:
+        if label not in images.labels:
+            known = ", ".join(images.labels) or "none"
+            raise DataError(f"there is no label {label} to group queries by (labels: {known})")
+        keys = images.labels[label]
+        known_rows = np.asarray(keys != "", np.bool_)
+    elif images.positions is not None:
+        known_rows = np.asarray(np.isfinite(images.positions).all(axis=1))
+        keys = np.floor(np.where(known_rows[:, None], images.positions, 0) / cell_m)
+    else:
+        return np.arange(len(images))
+    numbers = np.unique(keys, axis=0, return_inverse=True)[1].astype(np.int64).reshape(-1)
+    numbers[~known_rows] = len(images) + np.flatnonzero(~known_rows)
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
 def share_intervals(

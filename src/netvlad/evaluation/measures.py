@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError
 from netvlad.evaluation.by_protocol import ProtocolResult
-from netvlad.evaluation.intervals import LEVEL, Interval, share_intervals
-from netvlad.evaluation.places import places_of
-from netvlad.evaluation.precision import precision_recall
+from netvlad.evaluation.confidence import precision_recall
+from netvlad.evaluation.intervals import LEVEL, Interval, places_of, share_intervals
 from netvlad.evaluation.recall import CUTOFFS
 
 ONE_PERCENT = "1%"

@@ -10,9 +10,9 @@ import numpy as np
 
 from netvlad.errors import DataError
 from netvlad.evaluation.comparison import SIGNIFICANCE, Comparison
+from netvlad.evaluation.confidence import precision_recall
 from netvlad.evaluation.intervals import share_intervals
 from netvlad.evaluation.measures import ONE_PERCENT
-from netvlad.evaluation.precision import precision_recall
 from netvlad.evaluation.protocol_record import Radius
 from netvlad.reports.evaluation_gallery import FIRST_CARDS, Gallery, Overlay, Pattern
 from netvlad.reports.evaluation_verdicts import pair_rows, protocol_facts, summary, verdict

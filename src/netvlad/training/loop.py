@@ -20,8 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import CheckpointError, DataError, extra
-from netvlad.evaluation.by_protocol import evaluate_descriptors
-from netvlad.evaluation.protocols import protocol_for
+from netvlad.evaluation.evaluate import evaluate
 from netvlad.models import PlaceModel
 from netvlad.models.checkpoints import BEST, LATEST, Checkpoint, write_checkpoint
 from netvlad.training.features import TrunkFeatures, prepare_caches
@@ -315,14 +314,8 @@ class Trainer:
             Descriptors(values[part], readable[part])
             for part in (slice(None, split), slice(split, None))
         )
-        return evaluate_descriptors(
-            protocol_for(self.val_set),
-            self.val_set,
-            database,
-            queries,
-            compute=self.compute,
-            report=self.report,
-        ).recalls
+        sides = (database, queries)
+        return evaluate(sides, self.val_set, compute=self.compute, report=self.report).recalls
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.state.since_best

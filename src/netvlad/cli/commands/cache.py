@@ -6,9 +6,8 @@ from pathlib import Path
 
 import cyclopts
 from cyclopts import Parameter
-from rich.table import Table
 
-from netvlad.cli.console import show
+from netvlad.cli.console import show, table_of
 from netvlad.errors import SettingsError, StorageError
 from netvlad.trunk_cache import CacheEntry, cache_entries, clear_cache
 
@@ -39,29 +38,25 @@ class CacheFlags:
         return self.trunk_cache or self.runs_dir / "cache"
 
 
-DEFAULT = CacheFlags()
-
-
 @cache.command
-def info(*, where: CacheFlags = DEFAULT) -> None:
+def info(*, where: CacheFlags = CacheFlags()) -> None:
     """List the trunk caches: what each is of, and what it takes on disk."""
     folder = where.folder
     entries = cache_entries(folder)
     if not entries:
         show(f"no trunk caches in {folder}")
         return
-    table = Table(title=f"Trunk caches in {folder}", title_justify="left")
-    for column in ("name", "images", "GB", "size of images", "made", "images in"):
-        table.add_column(column, justify="right" if column in ("images", "GB") else "left")
-    for entry in entries:
-        table.add_row(entry.folder.name, *_cells(entry))
-    show(table)
+    columns = ("name", "images", "GB", "size of images", "made", "images in")
+    rows = ((entry.folder.name, *_cells(entry)) for entry in entries)
     total = sum(entry.size_bytes for entry in entries)
-    show(f"{total / 1e9:.2f} GB in all; remove with: netvlad cache clear")
+    show(
+        table_of(f"Trunk caches in {folder}", columns, rows, right=("images", "GB")),
+        f"{total / 1e9:.2f} GB in all; remove with: netvlad cache clear",
+    )
 
 
 @cache.command
-def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
+def clear(*names: str, where: CacheFlags = CacheFlags()) -> None:
     """Remove trunk caches: those named, or all of them.
 
     ```
@@ -70,10 +65,8 @@ def clear(*names: str, where: CacheFlags = DEFAULT) -> None:
 
     A training that is reading one keeps it to its end; one that is being built is left alone.
 
-    Parameters
-    ----------
-    names
-        As `netvlad cache info` lists them [default: all].
+    Args:
+        names: As `netvlad cache info` lists them [default: all].
     """
     folder = where.folder
     entries = {entry.folder.name: entry for entry in cache_entries(folder)}
@@ -100,11 +93,10 @@ def _cells(entry: CacheEntry) -> list[str]:
     if not entry.complete:
         return ["", size, "", "not finished", ""]
     about = entry.manifest
-    resize = about.get("resize")
     return [
         str(about.get("images", "")),
         size,
-        _size(resize),
+        _size(about.get("resize")),
         str(about.get("made", ""))[:16].replace("T", " "),
         str(about.get("images_in", "")),
     ]

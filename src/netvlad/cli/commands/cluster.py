@@ -12,14 +12,12 @@ from netvlad.errors import SettingsError
 from netvlad.models import build_model
 from netvlad.models.checkpoints import model_of
 
-DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
-
 
 def cluster(
     *,
-    data: DataFlags = DEFAULTS[0],
-    model: ModelFlags = DEFAULTS[1],
-    machine: MachineFlags = DEFAULTS[2],
+    data: DataFlags = DataFlags(),
+    model: ModelFlags = ModelFlags(),
+    machine: MachineFlags = MachineFlags(),
     output: Path | None = None,
     runs_dir: Path = Path("runs"),
     resume: Path | None = None,
@@ -34,17 +32,11 @@ def cluster(
     netvlad cluster --dataset pitts30k --data-dir ~/pittsburgh --arch vgg16
     ```
 
-    Parameters
-    ----------
-    output
-        The file to write
-        [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
-    runs_dir
-        Where runs and centroids are kept.
-    resume
-        Cluster the features of a trained model: its run folder.
-    ckpt
-        Which of its checkpoints: latest or best.
+    Args:
+        output: The file to write [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+        runs_dir: Where runs and centroids are kept.
+        resume: Cluster the features of a trained model: its run folder.
+        ckpt: Which of its checkpoints: latest or best.
     """
     typed = typed_flags(data, model, machine)
     if typed["pooling"] not in (None, "netvlad"):

@@ -1,13 +1,12 @@
 """``netvlad describe``: photos in, a matrix of descriptors out."""
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from netvlad import descriptors
-from netvlad.cli.console import reporting, show
+from netvlad.cli.console import fail, reporting, show
 from netvlad.cli.flags import ComputeFlags
 from netvlad.compute import Compute
 from netvlad.errors import DataError, SettingsError
@@ -16,7 +15,6 @@ from netvlad.loading import load_model
 from netvlad.storage import written_beside
 from netvlad.types import ImageSet, Note, counted
 
-DEFAULT = Compute()
 DEFAULT_MODEL = "efficientnet-lite0-avg"
 
 
@@ -29,7 +27,7 @@ def describe(
     ckpt: Literal["latest", "best"] = "latest",
     names: Path | None = None,
     storage: Literal["32", "16"] = "32",
-    compute: ComputeFlags = DEFAULT,
+    compute: ComputeFlags = Compute(),
     strict: bool = False,
 ) -> None:
     """Write the descriptors of photos as a matrix, a row for each photo.
@@ -42,30 +40,23 @@ def describe(
     photos, one a line, in the order of the rows. A photo that cannot be used is reported, and its
     row is zero. The same command resumes one that was stopped.
 
-    Parameters
-    ----------
-    photos
-        Files, and folders, for all photos below.
-    output
-        The .npy file to write.
-    model
-        A run folder, an index, a cluster file (.hdf5), a backbone such as vgg16-gem with its
-        published weights, or a Python file of your own, FILE.py or FILE.py:NAME, which is run
-        [default: efficientnet-lite0 with average pooling].
-    ckpt
-        Which checkpoint of a run: latest or best.
-    names
-        The file of names [default: that of --output, with .txt].
-    storage
-        Bits per value: 32, or 16 for half the room.
-    strict
-        Exit with 1 when a photo could not be used.
+    Args:
+        photos: Files, and folders, for all photos below.
+        output: The .npy file to write.
+        model: A run folder, an index, a cluster file (.hdf5), a backbone such as vgg16-gem with its
+            published weights, or a Python file of your own, FILE.py or FILE.py:NAME, which is run
+            [default: efficientnet-lite0 with average pooling].
+        ckpt: Which checkpoint of a run: latest or best.
+        names: The file of names [default: that of --output, with .txt].
+        storage: Bits per value: 32, or 16 for half the room.
+        strict: Exit with 1 when a photo could not be used.
     """
     listed, left_out, missed = _listed(photos)
     names_file = _names_file(names, output)
     with reporting() as report:
-        named = [_names_left_out(left_out)] if left_out else []
-        for note in (*named, *left_out_notes(missed)):
+        if left_out:
+            report(Note(_names_left_out(left_out)))
+        for note in left_out_notes(missed):
             report(Note(note))
         if model is None:
             report(Note("no --model: efficientnet-lite0 with average pooling, ImageNet weights"))
@@ -81,18 +72,14 @@ def describe(
         with written_beside(names_file) as temporary:
             temporary.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
     count, dim = described.values.shape
-    show(
-        f"{output}: {counted(count, 'photos')} × {dim} {described.values.dtype}, names in "
-        f"{names_file}"
-    )
+    size = f"{counted(count, 'photos')} × {dim} {described.values.dtype}"
+    show(f"{output}: {size}, names in {names_file}")
     if described.unreadable:
-        show(
-            f"{counted(len(described.unreadable), 'photos')} could not be used; their rows are zero"
-        )
+        unusable = counted(len(described.unreadable), "photos")
+        show(f"{unusable} could not be used; their rows are zero")
     unused = len(described.unreadable) + len(left_out) + sum(missed.values())
     if strict and unused:
-        print(f"netvlad: {counted(unused, 'photos')} could not be used (--strict)", file=sys.stderr)
-        sys.exit(1)
+        fail(f"{counted(unused, 'photos')} could not be used (--strict)")
 
 
 def _listed(photos: list[Path]) -> tuple[list[str], list[str], Mapping[str, int]]:
@@ -134,9 +121,8 @@ def _fits_a_line(name: str) -> bool:
 
 def _names_left_out(left_out: list[str]) -> str:
     return (
-        f"left out {counted(len(left_out), 'photos')} whose names are not UTF-8 or have a "
-        "line break (the "
-        f"first is {left_out[0]!r}); rename them"
+        f"left out {counted(len(left_out), 'photos')} whose names are not UTF-8 or have a line "
+        f"break (the first is {left_out[0]!r}); rename them"
     )
 
 

@@ -1,6 +1,5 @@
 """``netvlad evaluate``: several models on several data sets, by named rules, with a report."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from cyclopts import Group, Parameter
 
-from netvlad.cli.console import reporting, show
+from netvlad.cli.console import fail, reporting, show, show_json
 from netvlad.cli.evaluation_reports import (
     prepare_folder,
     provenance,
@@ -23,7 +22,6 @@ from netvlad.cli.evaluation_tables import (
     evaluation_table,
 )
 from netvlad.cli.flags import DEFAULT_SPLIT, ComputeFlags
-from netvlad.cli.json_output import show_json
 from netvlad.cli.settings import parse_resize, tell
 from netvlad.compute import Compute
 from netvlad.datasets import DATASETS, open_dataset
@@ -36,12 +34,9 @@ from netvlad.models.checkpoints import Ckpt
 from netvlad.types import PlaceDataset, Reporter, counted
 
 T = TypeVar("T")
-
 COMPARED = Group("What is compared", sort_key=1)
 DATA = Group("Data", sort_key=2)
 RULES = Group("Rules", sort_key=3)
-
-
 NO_DEFAULT = Parameter(show_default=False)
 
 
@@ -109,14 +104,11 @@ class RuleFlags:
     """Database frames per query frame that are tried [default: 0.8 0.9 1 1.1 1.2]."""
 
 
-DEFAULTS = (EntrantFlags(), DataSetFlags(), RuleFlags())
-
-
 def evaluate(
     *,
-    entrants: EntrantFlags = DEFAULTS[0],
-    data: DataSetFlags = DEFAULTS[1],
-    rules: RuleFlags = DEFAULTS[2],
+    entrants: EntrantFlags = EntrantFlags(),
+    data: DataSetFlags = DataSetFlags(),
+    rules: RuleFlags = RuleFlags(),
     compute: ComputeFlags = Compute(),
     output: Path | None = None,
     json: bool = False,
@@ -135,19 +127,13 @@ def evaluate(
     on the same queries says so. The report is a page (out/index.html) and, beside it, results.json,
     results.csv, queries.csv and table.tex.
 
-    Parameters
-    ----------
-    output
-        Write the report into this folder.
-    json
-        Print the figures as JSON, and nothing else.
-    keep
-        Keep the descriptors in this folder: what was stopped is resumed, and another
-        evaluation of the same models takes them from there.
-    storage
-        Bits per value of the descriptors: 32, or 16 for half the room.
-    strict
-        Exit with 1 when an image could not be used.
+    Args:
+        output: Write the report into this folder.
+        json: Print the figures as JSON, and nothing else.
+        keep: Keep the descriptors in this folder: what was stopped is resumed, and another
+            evaluation of the same models takes them from there.
+        storage: Bits per value of the descriptors: 32, or 16 for half the room.
+        strict: Exit with 1 when an image could not be used.
     """
     if output is not None:
         prepare_folder(output)
@@ -155,19 +141,18 @@ def evaluate(
         datasets = _datasets(data, report)
         protocols = find_protocols(rules.protocol, datasets)
         competitors = _competitors(entrants, report)
-        sequences = None
-        if rules.sequence_length is not None:
-            sequences = SequenceSearch(rules.sequence_length, rules.sequence_speeds)
+        frames = rules.sequence_length
         how = Comparing(
             one_percent=rules.one_percent,
-            sequences=sequences,
+            sequences=None if frames is None else SequenceSearch(frames, rules.sequence_speeds),
             place_label=rules.place_label,
             keep=keep,
             storage=storage,
             temporary=output or Path("runs"),
         )
-        called = _called(data)
-        found = compare_all(competitors, datasets, protocols, how, compute, report, called=called)
+        found = compare_all(
+            competitors, datasets, protocols, how, compute, report, called=_called(data)
+        )
         written = [] if output is None else write_report(output, found, compute, report)
     if json:
         show_json(comparisons_to_json(found, provenance(compute)))
@@ -178,18 +163,12 @@ def evaluate(
             show(f"\nLook at {written[0]}; beside it {', '.join(p.name for p in written[1:])}")
     unusable = unreadable_in(found)
     if strict and unusable:
-        print(
-            f"netvlad: {counted(unusable, 'images')} could not be used (--strict)", file=sys.stderr
-        )
-        sys.exit(1)
+        fail(f"{counted(unusable, 'images')} could not be used (--strict)")
 
 
 def _show(one: Comparison) -> None:
-    show(evaluation_table(one))
-    for line in (*count_lines(one), *comparison_lines(one)):
-        show(line)
-    for label in one.trials[0].conditions:
-        show(condition_table(one, label))
+    show(evaluation_table(one), *count_lines(one), *comparison_lines(one))
+    show(*(condition_table(one, label) for label in one.trials[0].conditions))
 
 
 def _datasets(data: DataSetFlags, report: Reporter) -> list[PlaceDataset]:
@@ -248,7 +227,7 @@ def _competitors(flags: EntrantFlags, report: Reporter) -> list[Competitor]:
 
 def _short(source: str) -> str:
     """What a model is called where nobody names it: the last part of its path."""
-    path = Path(source.rpartition(":")[0] or source) if ".py:" in source else Path(source)
+    path = Path(source.rpartition(":")[0] if ".py:" in source else source)
     if path.suffix == ".npy" and path.parent.name:
         return path.parent.name
     return path.stem if path.suffix in (".py", ".hdf5", ".npy") else path.name or source

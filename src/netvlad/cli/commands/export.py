@@ -32,18 +32,13 @@ def export(
     After writing, the file is run on noise and on picture-like images of several sizes. The
     largest difference to torch is printed; above 1e-4 the file is not kept.
 
-    Parameters
-    ----------
-    model
-        A run folder, an index, a cluster file (.hdf5), or a backbone such as efficientnet-lite0 or
-        vgg16-gem with its published weights.
-    output
-        The file to write, such as places.onnx or places.pt2.
-    format
-        onnx, for onnxruntime, TensorRT, OpenVINO, ... (pip install 'netvlad[export]'); or
-        torch-export, for torch.export.load.
-    ckpt
-        Which checkpoint of a run: latest or best.
+    Args:
+        model: A run folder, an index, a cluster file (.hdf5), or a backbone such as
+            efficientnet-lite0 or vgg16-gem with its published weights.
+        output: The file to write, such as places.onnx or places.pt2.
+        format: onnx, for onnxruntime, TensorRT, OpenVINO, ... (pip install 'netvlad[export]'); or
+            torch-export, for torch.export.load.
+        ckpt: Which checkpoint of a run: latest or best.
     """
     with reporting() as report:
         network = load_place_model(model, ckpt=ckpt, report=report)

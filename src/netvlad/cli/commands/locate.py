@@ -8,9 +8,8 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from netvlad.cli.console import reporting, show
+from netvlad.cli.console import fail, reporting, show, show_json
 from netvlad.cli.flags import ComputeFlags
-from netvlad.cli.json_output import show_json
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.answer import Question
@@ -62,9 +61,6 @@ class FilterFlags:
         )
 
 
-DEFAULTS = (FilterFlags(), Compute())
-
-
 def locate(
     queries: list[Path],
     /,
@@ -77,8 +73,8 @@ def locate(
     min_probability: float | None = None,
     json: bool = False,
     output: Path | None = None,
-    filters: FilterFlags = DEFAULTS[0],
-    compute: ComputeFlags = DEFAULTS[1],
+    filters: FilterFlags = FilterFlags(),
+    compute: ComputeFlags = Compute(),
     strict: bool = False,
 ) -> None:
     """Say where photos were taken: the most similar places of an index, best first.
@@ -92,29 +88,19 @@ def locate(
     index. The position is that of the places that agree with the first; half of all queries
     answered like this one lie within the metres behind ±.
 
-    Parameters
-    ----------
-    queries
-        Photos, and folders of photos.
-    index
-        The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
-    k
-        How many places to show.
-    rerank
-        Verify the first 20 places by the geometry of local features; slower.
-    matcher
-        Re-rank by these local features [default: with --rerank, sift]. The other two are learned:
-        slower, with weights to download, and pip install 'netvlad[matching]'.
-    radius_m
-        Places at most this far apart are one place (metres).
-    min_probability
-        Below this probability a query is not a place of this index [default: the index's own].
-    json
-        Print a list with an object for each query, and nothing else.
-    output
-        Write a page with pictures and maps to this file (.html).
-    strict
-        Exit with 1 when a query could not be used.
+    Args:
+        queries: Photos, and folders of photos.
+        index: The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
+        k: How many places to show.
+        rerank: Verify the first 20 places by the geometry of local features; slower.
+        matcher: Re-rank by these local features [default: with --rerank, sift]. The other two are
+            learned: slower, with weights to download, and pip install 'netvlad[matching]'.
+        radius_m: Places at most this far apart are one place (metres).
+        min_probability: Below this probability a query is not a place of this index [default: the
+            index's own].
+        json: Print a list with an object for each query, and nothing else.
+        output: Write a page with pictures and maps to this file (.html).
+        strict: Exit with 1 when a query could not be used.
     """
     question = Question(
         k=k,
@@ -137,15 +123,12 @@ def locate(
     if json:
         show_json([answer.to_json() for answer in answers])
     else:
-        for answer in answers:
-            for line in _lines(answer):
-                show(line)
+        show(*(line for answer in answers for line in _lines(answer)))
     failed = [answer for answer in answers if answer.error is not None]
     for answer in failed:
         print(f"- {answer.query}: {answer.error}", file=sys.stderr)
     if failed and (strict or len(failed) == len(answers)):
-        print(f"netvlad: {counted(len(failed), 'queries')} could not be used", file=sys.stderr)
-        sys.exit(1 if strict else 2)
+        fail(f"{counted(len(failed), 'queries')} could not be used", 1 if strict else 2)
 
 
 def as_typed(queries: list[Path]) -> list[str]:

@@ -30,7 +30,6 @@ from netvlad.index.stores.store import Store
 from netvlad.types import ImageSet, Matches, Note, Reporter, counted
 
 _BLOCK = 4096
-DEFAULT = Compute()
 
 
 def pairs(
@@ -42,7 +41,7 @@ def pairs(
     format: Literal["colmap", "colmap-db", "hloc"] = "colmap",
     root: Path | None = None,
     hloc_descriptors: Path | None = None,
-    compute: ComputeFlags = DEFAULT,
+    compute: ComputeFlags = Compute(),
 ) -> None:
     """Write the pairs of images that structure from motion or localisation should match.
 
@@ -55,24 +54,18 @@ def pairs(
     Without --queries every image of the index is paired with its nearest others. A pairs file has
     two names on a line, relative to the image folder.
 
-    Parameters
-    ----------
-    index
-        The index folder, or milvus://HOST:19530/COLLECTION.
-    output
-        The pairs file to write; with --format colmap-db, COLMAP's database.
-    queries
-        Photos and folders of photos, or another index of the same model.
-    k
-        Places a query.
-    format
-        colmap: a pair once, in whatever order; hloc: query first, every query with all its places;
-        colmap-db: let COLMAP match the pairs in its database, whatever blanks names have; a missing
-        database is made, with SIFT features of the images.
-    root
-        The image folder that names are relative to [default: the deepest that holds all images].
-    hloc_descriptors
-        Also write hloc's HDF5 file of global descriptors, of the index and the queries.
+    Args:
+        index: The index folder, or milvus://HOST:19530/COLLECTION.
+        output: The pairs file to write; with --format colmap-db, COLMAP's database.
+        queries: Photos and folders of photos, or another index of the same model.
+        k: Places a query.
+        format: colmap: a pair once, in whatever order; hloc: query first, every query with all its
+            places; colmap-db: let COLMAP match the pairs in its database, whatever blanks names
+            have; a missing database is made, with SIFT features of the images.
+        root: The image folder that names are relative to [default: the deepest that holds all
+            images].
+        hloc_descriptors: Also write hloc's HDF5 file of global descriptors, of the index and the
+            queries.
     """
     with reporting() as report:
         opened = PlaceIndex.open(index, compute=compute)

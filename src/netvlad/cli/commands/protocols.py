@@ -2,18 +2,12 @@
 
 from rich.table import Table
 
-from netvlad.cli.console import show
-from netvlad.cli.json_output import show_json
+from netvlad.cli.console import facts_table, show, show_json
 from netvlad.evaluation.protocol_record import Protocol
 from netvlad.evaluation.protocols import PROTOCOLS, find_protocol
 
 
-def protocols(
-    name: str | None = None,
-    /,
-    *,
-    json: bool = False,
-) -> None:
+def protocols(name: str | None = None, /, *, json: bool = False) -> None:
     """List the evaluation protocols, or show all fields of one.
 
     The same descriptors give different recalls under different rules: which queries count, what is
@@ -23,24 +17,17 @@ def protocols(
     netvlad protocols msls-val/gsv-740-one-index
     ```
 
-    Parameters
-    ----------
-    name
-        A protocol; besides those listed, every radius-METRES and frames-N [default: list all].
-    json
-        Print JSON instead of a table.
+    Args:
+        name: A protocol; besides those listed, every radius-METRES and frames-N [default: list
+            all].
+        json: Print JSON instead of a table.
     """
-    if name is None:
-        if json:
-            show_json([protocol.to_json() for protocol in PROTOCOLS.values()])
-        else:
-            show(_overview())
-        return
-    protocol = find_protocol(name)
+    found = list(PROTOCOLS.values()) if name is None else [find_protocol(name)]
     if json:
-        show_json(protocol.to_json())
+        content = [protocol.to_json() for protocol in found]
+        show_json(content if name is None else content[0])
     else:
-        show(_all_fields(protocol))
+        show(_overview() if name is None else _all_fields(found[0]))
 
 
 def _overview() -> Table:
@@ -62,19 +49,14 @@ def _overview() -> Table:
 
 
 def _all_fields(protocol: Protocol) -> Table:
-    table = Table(title=protocol.name, title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
     published = protocol.published
     suppression = protocol.suppression
-    for field, words in {
+    facts = {
         "description": protocol.description,
         "papers": "\n".join(protocol.papers),
         "data sets": ", ".join(protocol.datasets) or "all",
         "positives": protocol.positives.words,
-        "queries that count": {"all": "all", "with-positive": "those with a positive"}[
-            protocol.count
-        ],
+        "queries that count": "all" if protocol.count == "all" else "those with a positive",
         "query filters": "\n".join(f.words for f in protocol.query_filters) or "none",
         "query version": protocol.query_version or "any",
         "database filters": "\n".join(f.words for f in protocol.database_filters) or "none",
@@ -88,9 +70,8 @@ def _all_fields(protocol: Protocol) -> Table:
             "" if published is None else f"{published[0]} database, {published[1]} queries"
         ),
         "fingerprint": protocol.fingerprint,
-    }.items():
-        table.add_row(field, words)
-    return table
+    }
+    return facts_table(protocol.name, facts)
 
 
 def _queries(protocol: Protocol) -> str:

@@ -1,6 +1,5 @@
 """``netvlad test``: recall@N of one model on one split."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,10 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from netvlad.cli.console import recall_table, reporting, show
+from netvlad.cli.console import fail, recall_table, reporting, show, show_json
 from netvlad.cli.evaluation_reports import prepare_folder, provenance, write_report
 from netvlad.cli.flags import DEFAULT_SPLIT, DataFlags, MachineFlags, ModelFlags
-from netvlad.cli.json_output import show_json
 from netvlad.cli.models import fit_to_clusters, open_run, untrained
 from netvlad.cli.settings import tell, typed_flags
 from netvlad.errors import SettingsError
@@ -24,14 +22,12 @@ from netvlad.models.describer import Describer
 from netvlad.storage import written_beside
 from netvlad.types import Note, counted
 
-DEFAULTS = (DataFlags(), ModelFlags(), MachineFlags())
-
 
 def test(
     *,
-    data: DataFlags = DEFAULTS[0],
-    model: ModelFlags = DEFAULTS[1],
-    machine: MachineFlags = DEFAULTS[2],
+    data: DataFlags = DataFlags(),
+    model: ModelFlags = ModelFlags(),
+    machine: MachineFlags = MachineFlags(),
     split: str = DEFAULT_SPLIT,
     protocol: str | None = None,
     named: Annotated[str | None, Parameter(name="--model")] = None,
@@ -59,37 +55,23 @@ def test(
 
     `netvlad evaluate` compares several models.
 
-    Parameters
-    ----------
-    split
-        train, val or test; test250k for the test split of pitts250k.
-    protocol
-        By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
-        [default: the data set's own list or radius, all queries, one index].
-    named
-        Any model that other commands take as --model (docs/models.md), instead of what --resume,
-        --clusters or the flags of a model say.
-    resume
-        The run folder of a trained model, ours or pytorch-NetVlad's.
-    ckpt
-        Which of its checkpoints: latest or best.
-    clusters
-        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
-    runs_dir
-        Where runs and centroids are kept.
-    json
-        Print the figures as JSON, and nothing else.
-    output
-        Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
-    predictions
-        Write the first 20 database indices of every query to this .npy file.
-    keep
-        Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
-        stopped is resumed, and another test of the same model takes them from there.
-    storage
-        Bits per value of the descriptors: 32, or 16 for half the room.
-    strict
-        Exit with 1 when an image could not be used.
+    Args:
+        split: train, val or test; test250k for the test split of pitts250k.
+        protocol: By which rules: a protocol (`netvlad protocols`), radius-METRES or frames-N
+            [default: the data set's own list or radius, all queries, one index].
+        named: Any model that other commands take as --model (docs/models.md), instead of what
+            --resume, --clusters or the flags of a model say.
+        resume: The run folder of a trained model, ours or pytorch-NetVlad's.
+        ckpt: Which of its checkpoints: latest or best.
+        clusters: The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5].
+        runs_dir: Where runs and centroids are kept.
+        json: Print the figures as JSON, and nothing else.
+        output: Write a report with a page (index.html), JSON, CSV and LaTeX into this folder.
+        predictions: Write the first 20 database indices of every query to this .npy file.
+        keep: Keep the descriptors in this folder, as database.npy and queries.npy: a test that was
+            stopped is resumed, and another test of the same model takes them from there.
+        storage: Bits per value of the descriptors: 32, or 16 for half the room.
+        strict: Exit with 1 when an image could not be used.
     """
     typed = typed_flags(data, model, machine)
     if output is not None:
@@ -137,9 +119,7 @@ def test(
     else:
         _show(evaluation, f"{dataset.name} {split}")
     if strict and evaluation.unreadable:
-        count = len(evaluation.unreadable)
-        print(f"netvlad: {counted(count, 'images')} could not be used (--strict)", file=sys.stderr)
-        sys.exit(1)
+        fail(f"{counted(len(evaluation.unreadable), 'images')} could not be used (--strict)")
 
 
 def _refuse_beside_model(others: Mapping[str, Any]) -> None:
@@ -152,14 +132,15 @@ def _refuse_beside_model(others: Mapping[str, Any]) -> None:
 
 def _show(evaluation: Evaluation, title: str) -> None:
     recalls = evaluation.recalls
-    show(recall_table(f"Recall on {title}", {counted(recalls.num_queries, "queries"): recalls}))
-    extras = [f"{evaluation.descriptor_dim} dimensions"]
-    extras += [f"{name} {value:.1f} s" for name, value in evaluation.seconds.items()]
-    for count, one, several, what in (
+    table = recall_table(f"Recall on {title}", {counted(recalls.num_queries, "queries"): recalls})
+    lacking = (
         (recalls.queries_without_positives, "query", "queries", "without a positive"),
         (recalls.unreadable_queries, "unreadable query", "unreadable queries", "counted as missed"),
         (recalls.unreadable_database, "unreadable image", "unreadable images", "never returned"),
-    ):
-        if count:
-            extras.append(f"{count} {one if count == 1 else several}, {what}")
-    show(" · ".join(extras))
+    )
+    extras = [
+        f"{evaluation.descriptor_dim} dimensions",
+        *(f"{name} {value:.1f} s" for name, value in evaluation.seconds.items()),
+        *(f"{n} {one if n == 1 else several}, {what}" for n, one, several, what in lacking if n),
+    ]
+    show(table, " · ".join(extras))

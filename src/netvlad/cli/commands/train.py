@@ -24,15 +24,13 @@ from netvlad.training.recipes import RECIPES
 from netvlad.training.state import TrainingState
 from netvlad.types import Note
 
-DEFAULTS = (DataFlags(), ModelFlags(), RecipeFlags(), MachineFlags())
-
 
 def train(
     *,
-    data: DataFlags = DEFAULTS[0],
-    model: ModelFlags = DEFAULTS[1],
-    recipe: RecipeFlags = DEFAULTS[2],
-    machine: MachineFlags = DEFAULTS[3],
+    data: DataFlags = DataFlags(),
+    model: ModelFlags = ModelFlags(),
+    recipe: RecipeFlags = RecipeFlags(),
+    machine: MachineFlags = MachineFlags(),
     clusters: Path | None = None,
     runs_dir: Path = Path("runs"),
     resume: Path | None = None,
@@ -50,21 +48,16 @@ def train(
 
     and ends as if it had never stopped. What is typed beside --resume wins over what the run had.
 
-    Parameters
-    ----------
-    clusters
-        The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5, made as by
-        `netvlad cluster` if it is not there].
-    runs_dir
-        Where runs and centroids are kept.
-    resume
-        Resume a run of ours, in its folder; or start a new run from one of pytorch-NetVlad's.
-    ckpt
-        Which of its checkpoints: latest or best.
-    trunk_cache
-        Where the frozen layers' output of every image is kept, so that it is computed once: auto
-        (RUNS_DIR/cache, or nowhere when the disk has no room), off, or a folder. Runs share it;
-        see `netvlad cache info` [default: auto].
+    Args:
+        clusters: The cluster file [default: RUNS_DIR/centroids/ARCH_DATASET_K_desc_cen.hdf5, made
+            as by `netvlad cluster` if it is not there].
+        runs_dir: Where runs and centroids are kept.
+        resume: Resume a run of ours, in its folder; or start a new run from one of
+            pytorch-NetVlad's.
+        ckpt: Which of its checkpoints: latest or best.
+        trunk_cache: Where the frozen layers' output of every image is kept, so that it is computed
+            once: auto (RUNS_DIR/cache, or nowhere when the disk has no room), off, or a folder.
+            Runs share it; see `netvlad cache info` [default: auto].
     """
     typed = typed_flags(data, model, recipe, machine) | {"trunk_cache": trunk_cache}
     with reporting() as report:
