@@ -79,7 +79,7 @@ def ask(index: PlaceIndex, queries: ImageSet, *, rerank: bool = False) -> Asked:
     if rerank:
         # What an index does once for its photos is not a query's own time.
         for image in index.places.images():
-            index.local_features.get(Path(image))
+            index.feature_cache.get(Path(image))
     started = time.perf_counter()
     answers = index.locate_all(paths, Question(k=20, rerank=rerank))
     seconds = time.perf_counter() - started

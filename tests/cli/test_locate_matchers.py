@@ -44,7 +44,7 @@ def small(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def index(small: Path, quick_model: PlaceModel, tmp_path: Path) -> PlaceIndex:
-    return PlaceIndex.build(small / "map", quick_model, output=tmp_path / "i")
+    return PlaceIndex.build(small / "map", quick_model, output=tmp_path / "i", features="none")
 
 
 def last_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -8,6 +8,7 @@ from tests.made_photos import mosaic, position_of, write_photo
 from netvlad import PlaceIndex, Where, describe
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.images import read_image
+from netvlad.index.answer import Question
 from netvlad.index.ray.cluster import RayCluster
 from netvlad.index.stores import verify
 from netvlad.models import PlaceModel
@@ -29,7 +30,7 @@ def test_the_index_finds_the_place_as_a_brute_force_search_does(
     names = sorted((photos / "map").iterdir())
     rows = describe(quick_model, ImageSet(Path(), tuple(map(str, names)))).values
     queries = sorted((photos / "queries").iterdir())
-    answers = index.locate_all(queries, None)
+    answers = index.locate_all(queries, Question(rerank=False))
     right = 0
     for place, (query, answer) in enumerate(zip(queries, answers, strict=True)):
         similarity = rows @ quick_model.describe(query)
@@ -44,7 +45,7 @@ def test_the_index_finds_the_place_as_a_brute_force_search_does(
         assert 0 <= answer.probability <= 1
         # Asked alone the answer is the same.
         if place % 13 == 0:
-            alone = index.locate(query)
+            alone = index.locate(query, rerank=False)
             assert [p.image for p in alone.places] == [p.image for p in answer.places]
     assert right >= 36
 

@@ -9,7 +9,7 @@ from PIL import Image
 from netvlad.errors import ImageError
 from netvlad.matching import cache
 from netvlad.matching.cache import FeatureCache
-from netvlad.matching.features import LocalFeatures
+from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.matching.sift import MAX_POINTS, MAX_SIDE, extract
 
 
@@ -42,13 +42,13 @@ def same(first: LocalFeatures, second: LocalFeatures) -> bool:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The photos whose features were computed rather than remembered."""
     calls: list[Path] = []
-    real = cache._features_of
+    real = cache.features_of
 
-    def counting(path: Path) -> LocalFeatures:
+    def counting(matcher: Matcher, path: Path) -> LocalFeatures:
         calls.append(path)
-        return real(path)
+        return real(matcher, path)
 
-    monkeypatch.setattr(cache, "_features_of", counting)
+    monkeypatch.setattr(cache, "features_of", counting)
     return calls
 
 

@@ -27,6 +27,8 @@ def change_line(name: str, change: Change) -> str:
     described = change.added + change.replaced
     if described and change.seconds > 0:
         done.append(f"{described / change.seconds:.1f} photos/s")
+    if change.extracting_s >= 1:
+        done.append(f"local features in {change.extracting_s:.0f} s")
     return f"{name}: " + ", ".join(done)
 
 
@@ -48,6 +50,10 @@ def info_table(name: str, figures: dict[str, Any]) -> Table:
     }
     if "generation" in figures:
         rows["rows of removed photos"] = f"{figures['removed_rows']}"
+        megabytes = f"{figures['features_bytes'] / 1e6:.1f} MB"
+        rows["local features"] = (
+            f"{figures['features']}, {megabytes}" if figures["features"] else ""
+        )
         rows["generation"] = f"{figures['generation']}, written {figures['updated']}"
         rows["size"] = f"{figures['size_bytes'] / 1e6:.1f} MB"
     if figures["bounding_box"]:

@@ -1,7 +1,9 @@
 """From a photo to an answer: description, search, re-ranking, probability, position."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
 from netvlad.matching.cache import FeatureCache
-from netvlad.matching.features import LocalFeatures, Matcher
+from netvlad.matching.features import Matcher
 from netvlad.matching.registry import matcher_name
 from netvlad.matching.rerank import Reranked, Verified, rerank
 from netvlad.models import OneImage, PlaceModel
@@ -41,9 +43,9 @@ class Question:
         k: how many places to return.
         where: which places may be returned.
         heading_deg: only places seen at most so many degrees off the query's own heading.
-        rerank: whether the first :data:`CANDIDATES` places are verified by geometry: True, by
-            RootSIFT; or by the matcher of that name, one of
-            :data:`~netvlad.matching.registry.MATCHERS`.
+        rerank: whether the first :data:`CANDIDATES` places are verified by geometry. None: by the
+            local features that the index keeps, if it does; True: by those, or RootSIFT; or by the
+            matcher of that name, one of :data:`~netvlad.matching.registry.MATCHERS`.
         radius_m: places at most this far apart are one place (metres).
         min_probability: below it the query is not a place of this index; None takes the
             calibration's own threshold.
@@ -54,13 +56,13 @@ class Question:
     k: int = 5
     where: Where = field(default_factory=Where)
     heading_deg: float | None = None
-    rerank: bool | str = False
+    rerank: bool | str | None = None
     radius_m: float = 25.0
     min_probability: float | None = None
     speed_mps: float = 1.0
 
     def __post_init__(self) -> None:
-        matcher_name(self.rerank)
+        matcher_name(False if self.rerank is None else self.rerank)
         if self.k < 1:
             raise SettingsError(f"k is {self.k}; ask for at least 1 place")
         if self.radius_m <= 0:
@@ -70,23 +72,15 @@ class Question:
         if self.min_probability is not None and not 0 <= self.min_probability <= 1:
             raise SettingsError(f"min_probability is {self.min_probability:g}; give 0 to 1")
 
-    @property
-    def matcher(self) -> str | None:
-        """The name of the matcher that re-ranks; None without re-ranking."""
+    def matcher(self, kept: str | None) -> str | None:
+        """The name of the matcher that verifies; None for none.
+
+        Args:
+            kept: the one whose local features the index keeps.
+        """
+        if self.rerank is None or self.rerank is True:
+            return kept or matcher_name(self.rerank is True)
         return matcher_name(self.rerank)
-
-
-@dataclass(frozen=True, eq=False)
-class Verifier:
-    """What verifies places by geometry.
-
-    Attributes:
-        matcher: finds and pairs local features.
-        features: those of the index's photos, kept.
-    """
-
-    matcher: Matcher
-    features: FeatureCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +113,8 @@ def answers(
     queries: Sequence[Query],
     question: Question,
     calibration: Calibration,
-    verifier: Verifier | None = None,
+    matcher: Matcher | None = None,
+    cache: FeatureCache | None = None,
     report: Reporter = silent,
 ) -> list[Answer]:
     """Answer queries.
@@ -129,8 +124,9 @@ def answers(
         queries: described by the index's own model.
         question: what is asked.
         calibration: turns scores into a probability.
-        verifier: re-ranks the places; needed when ``question.rerank`` is set.
-        report: receives the progress of re-ranking.
+        matcher: verifies the places; None leaves them in the order of their scores.
+        cache: of local features that the store does not keep; None makes one in memory.
+        report: receives the progress of verification.
 
     Returns:
         one answer for each query, in order.
@@ -139,10 +135,13 @@ def answers(
         SettingsError: ``question.heading_deg`` is set and a query's heading is unknown.
     """
     found = _search(store, queries, question)
+    verify = None
+    if matcher is not None:
+        verify = partial(_verified, store, matcher, cache or FeatureCache(None))
     answered = []
     for query, candidates in zip(queries, found, strict=True):
-        answered.append(_answer(store, query, candidates, question, calibration, verifier))
-        if verifier is not None:
+        answered.append(_answer(store, query, candidates, question, calibration, verify))
+        if matcher is not None:
             report(Progress("Verifying places", len(answered), len(queries), "queries"))
     return answered
 
@@ -174,16 +173,17 @@ def _answer(
     candidates: _Candidates,
     question: Question,
     calibration: Calibration,
-    verifier: Verifier | None,
+    verify: Callable[..., Reranked] | None,
 ) -> Answer:
     if not len(candidates.indices):
         return Answer(query.name)
     rows = [store.place(int(index)) for index in candidates.indices]
     verified: list[Verified | None] = [None] * len(rows)
-    if verifier is not None:
-        order, verified = _reranked(query, rows, candidates.scores, verifier)
-        rows = [rows[i] for i in order]
-        verified = [verified[i] for i in order]
+    if verify is not None and query.picture is not None:
+        found = verify(query.picture, rows[:CANDIDATES], candidates)
+        order = np.append(found.order, np.arange(len(found.order), len(rows)))
+        verified[: len(found.verified)] = found.verified
+        rows, verified = [rows[i] for i in order], [verified[i] for i in order]
         candidates = _Candidates(candidates.indices[order], candidates.scores[order])
     latitude = np.array([_number(row["latitude"]) for row in rows])
     longitude = np.array([_number(row["longitude"]) for row in rows])
@@ -222,6 +222,7 @@ def _answer(
         ),
         probability,
         None if probability is None else probability >= least,
+        any(pair is not None for pair in verified),
     )
 
 
@@ -244,33 +245,26 @@ def _probability(
     return first_place_probability(calibration, scores, around, evidence or 0.0, question.radius_m)
 
 
-def _reranked(
-    query: Query,
-    rows: list[dict[str, Any]],
-    scores: NDArray[np.float64],
-    verifier: Verifier,
-) -> tuple[NDArray[np.int64], list[Verified | None]]:
-    """The order of the candidates after verification, and what it found, in the old order."""
-    count = min(len(rows), CANDIDATES)
-    unchanged = np.arange(len(rows))
-    verified: list[Verified | None] = [None] * len(rows)
-    if query.picture is None:
-        return unchanged, verified
-    picture, matcher = query.picture, verifier.matcher
-    # As the cache reads the index's own photos.
-    pixels = image_pixels(picture, resize=matcher.max_side)
-    candidates = [_local_features(verifier, Path(row["image"])) for row in rows[:count]]
-    found: Reranked = rerank(matcher.extract(pixels), candidates, scores[:count], matcher)
-    verified[:count] = found.verified
-    return np.concatenate([found.order, unchanged[count:]]), verified
-
-
-def _local_features(verifier: Verifier, path: Path) -> LocalFeatures | None:
-    # A photo that was moved away or damaged since keeps its place in the ranking.
-    try:
-        return verifier.features.get(path, verifier.matcher)
-    except ImageError:
-        return None
+def _verified(
+    store: Store,
+    matcher: Matcher,
+    cache: FeatureCache,
+    picture: OneImage,
+    rows: Sequence[Mapping[str, Any]],
+    candidates: _Candidates,
+) -> Reranked:
+    """Compare a photo with those of its first places."""
+    # The cache reads the index's own photos at the same size.
+    query = matcher.extract(image_pixels(picture, resize=matcher.max_side))
+    theirs = []
+    for index, row in zip(candidates.indices.tolist(), rows, strict=False):
+        features = store.local_features(index, matcher)
+        if features is None:
+            # A photo that was moved away or damaged since keeps its place in the ranking.
+            with contextlib.suppress(ImageError):
+                features = cache.get(Path(row["image"]), matcher)
+        theirs.append(features)
+    return rerank(query, theirs, candidates.scores[: len(rows)], matcher)
 
 
 def _place(row: dict[str, Any], score: float, inliers: int | None) -> Place:

@@ -1,9 +1,10 @@
 """Photos into an index: gathered, described, written, so that a kill costs minutes at most."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
-from netvlad.errors import DataError, SettingsError, StorageError
+from netvlad.errors import DataError, StorageError
 from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.listing import images_fingerprint
@@ -22,20 +23,22 @@ from netvlad.index.photo_descriptors import (
     image_set,
     model_or_default,
 )
-from netvlad.index.photos import Collection, collect_photos
+from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.manifest import MANIFEST
-from netvlad.index.stores.store import Store, frame_name
 from netvlad.index.stores.writer import IndexWriter, writing
-from netvlad.models import OneImage, PlaceModel
+from netvlad.matching.extracting import features_of_all
+from netvlad.matching.features import Matcher
+from netvlad.models import PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.storage import locked
-from netvlad.types import Reporter, silent
+from netvlad.types import Progress, Reporter, silent
 
 WORK = ".work"
 """Below an index folder: descriptors that are being computed, until they are in the index."""
 
 _BLOCK = 4096
+_FEATURES_AT_ONCE = 256  # photos whose local features a kill may cost
 _OURS = {WORK, ".lock"}
 _WORK_LOCK = ".describing.lock"
 
@@ -52,6 +55,7 @@ class Change:
         skipped: photos that could not be used, and why.
         notes: what a person should know about positions.
         seconds: wall time spent on describing.
+        extracting_s: likewise on local features, where the index keeps them.
     """
 
     added: int
@@ -61,6 +65,7 @@ class Change:
     skipped: tuple[Unreadable, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = field(default=0.0, compare=False)
+    extracting_s: float = field(default=0.0, compare=False)
 
 
 def build_folder(
@@ -72,14 +77,17 @@ def build_folder(
     whiten: int | None = None,
     compute: Compute = Compute(),
     cluster: Cluster | None = None,
+    matcher: Matcher | None = None,
     seed: int = 123,
     report: Reporter = silent,
 ) -> Change:
     """Make an index folder of photos.
 
-    A build that was killed keeps the photos it had described, when it is repeated.
+    A build that was killed keeps the photos it had described, when it is repeated; one that was
+    killed while it found local features has made an index, which adding the photos completes.
 
-    Args: as :func:`~netvlad.index.address.make_index`; ``folder`` must not hold an index yet.
+    Args: as :meth:`~netvlad.index.place_index.PlaceIndex.build`; ``folder`` must not hold an index
+        yet; ``matcher`` finds the local features that the index keeps.
 
     Raises:
         DataError: not one photo can be used.
@@ -106,13 +114,19 @@ def build_folder(
     with writing(folder, "building it", create=True, dim=dim, storage=storage) as writer:
         writer.put_model(chosen, model_fingerprint(chosen))
         writer.append(places.take(good), blocks)
+        if matcher is not None:
+            writer.begin_features(matcher)  # a build that is killed from now on is resumed by `add`
         writer.commit(report)
         shutil.rmtree(folder / WORK, ignore_errors=True)
+        extracting_s = 0.0
+        if matcher is not None:
+            extracting_s = extract_features(writer, matcher, compute, report)
     return Change(
         added=len(good),
         skipped=described.unreadable,
         notes=collection.notes,
         seconds=described.seconds,
+        extracting_s=extracting_s,
     )
 
 
@@ -123,6 +137,7 @@ def add_to_folder(
     *,
     compute: Compute = Compute(),
     cluster: Cluster | None = None,
+    matcher: Matcher | None = None,
     report: Reporter = silent,
 ) -> Change:
     """Add photos to an index folder; those it has already are described again only if changed.
@@ -130,7 +145,7 @@ def add_to_folder(
     What is known about photos it has already (position, heading, time, tags) is brought up to
     date without describing them.
 
-    Args: as :func:`build_folder`; ``model`` is the index's own.
+    Args: as :func:`build_folder`; ``model`` and ``matcher`` are the index's own.
 
     Raises:
         SettingsError: the cluster does not answer.
@@ -159,6 +174,9 @@ def add_to_folder(
         if len(good) or len(changed):
             writer.commit(report)
         shutil.rmtree(folder / WORK, ignore_errors=True)
+        extracting_s = 0.0
+        if matcher is not None:
+            extracting_s = extract_features(writer, matcher, compute, report)
     return Change(
         added=len(good) - len(replaced),
         replaced=len(replaced),
@@ -167,7 +185,42 @@ def add_to_folder(
         skipped=described.unreadable,
         notes=collection.notes,
         seconds=described.seconds,
+        extracting_s=extracting_s,
     )
+
+
+def extract_features(
+    writer: IndexWriter, matcher: Matcher, compute: Compute = Compute(), report: Reporter = silent
+) -> float:
+    """Find the local features of all places that have none yet, or have those of another matcher.
+
+    They are committed as they come, so that a kill costs those of the last moment.
+
+    Returns:
+        the seconds it took.
+
+    Raises:
+        StorageError: they cannot be written; what was committed stays.
+    """
+    start = perf_counter()
+    kept = writer.features
+    if kept is None or (kept.matcher, kept.format) != (matcher.name, matcher.format):
+        kept = writer.begin_features(matcher)
+    photos = dict(zip(writer.rows.tolist(), writer.places.images(), strict=True))
+    total = len(writer.matrix)
+    for first in range(kept.file.rows, total, _FEATURES_AT_ONCE):
+        rows = range(first, min(first + _FEATURES_AT_ONCE, total))
+        # Of removed places rows are left over, and of frames that came without a file no photo is.
+        paths = [Path(photos[row]) if row in photos else None for row in rows]
+
+        def found(first: int = first, paths: Sequence[Path | None] = paths) -> Iterator[Any]:
+            for done, features in enumerate(features_of_all(matcher, paths, compute), first + 1):
+                report(Progress("Finding local features", done, total, "photos"))
+                yield features
+
+        writer.append_features(found(), len(rows))
+        writer.commit()
+    return perf_counter() - start
 
 
 def _refuse_other_content(folder: Path) -> None:
@@ -229,65 +282,3 @@ def are_paths(images: object) -> bool:
     if isinstance(images, str | Path):
         return True
     return isinstance(images, Sequence) and all(isinstance(i, str | Path) for i in images)
-
-
-def collected(
-    photos: Any,
-    positions: str | Path | None,
-    utm_zone: str | None,
-    compute: Compute,
-    report: Reporter,
-) -> Collection:
-    """Photos and what is known about each, see :func:`~netvlad.index.photos.collect_photos`.
-
-    Raises:
-        DataError: a path does not exist, or the table makes no sense.
-        SettingsError: ``utm_zone`` is not a zone, or these are no paths.
-    """
-    listed = [photos] if isinstance(photos, str | Path) else photos
-    if not isinstance(listed, Iterable):
-        raise SettingsError(
-            f"photos are of type {type(photos).__name__}; give paths of files and folders (of an "
-            "ImageSet: [images.path(i) for i in range(len(images))])"
-        )
-    table = None if positions is None else Path(positions)
-    return collect_photos(
-        list(listed), positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
-    )
-
-
-def add_image(
-    store: Store,
-    model: PlaceModel,
-    image: OneImage,
-    *,
-    position: tuple[float, float] | None = None,
-    heading: float | None = None,
-    time: float | None = None,
-    name: str | None = None,
-) -> Change:
-    """Describe one image from memory and add it.
-
-    Args:
-        store: the index's places.
-        model: the index's own.
-        image: a Pillow image, (H, W, 3) uint8 numpy or (3, H, W) uint8 torch.
-        position: latitude and longitude, WGS84 degrees.
-        heading: degrees clockwise from north that it looks to.
-        time: seconds that it was taken at, of any clock that all of them share.
-        name: what answers call it; None numbers it, like none before it.
-
-    Raises:
-        ModelError: the image is not uint8 RGB, or is too small.
-        StorageError: another process is writing to the folder, or its disk is full; nothing has
-            changed.
-    """
-    descriptor = model.describe(image)
-    values = {"time": time, "heading": heading}
-    if position is not None:
-        values["latitude"], values["longitude"] = position
-    known = {key: float(value) for key, value in values.items() if value is not None}
-    if name is None:
-        name = frame_name(store.next_frame)
-    store.append_one(descriptor, name, known)
-    return Change(added=1)

@@ -1,46 +1,37 @@
 """Where was this taken? A model, the places it described, and the answers."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from netvlad.compute import Compute
+from netvlad.errors import ModelError, SettingsError, WeightsError
 from netvlad.fitting.calibration import Calibration
-from netvlad.index.address import (
-    make_index,
-    open_store,
-    require_folder,
-    require_place_model,
-    store_calibration,
-)
+from netvlad.index.address import engine_of, open_store, shown
 from netvlad.index.answer import (
     Query,
     Question,
-    Verifier,
     answers,
     file_queries,
     image_query,
     not_just_now,
 )
-from netvlad.index.build import (
-    Change,
-    Photos,
-    add_image,
-    are_paths,
-    collected,
-)
-from netvlad.index.photo_descriptors import Cluster
+from netvlad.index.build import Change, Photos, are_paths, build_folder
+from netvlad.index.photo_descriptors import Cluster, model_or_default
+from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places, find_places, missing_photos
+from netvlad.index.probability import default_calibration, document_name
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
-from netvlad.index.stores.store import Store
+from netvlad.index.stores.store import Store, frame_name
 from netvlad.index.where import Where
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.features import Matcher
-from netvlad.matching.registry import DEFAULT_MATCHER, load_matcher
+from netvlad.matching.registry import DEFAULT_MATCHER, load_matcher, matcher_name
 from netvlad.models import Describer, ModelSpec, OneImage, PlaceModel
-from netvlad.types import Reporter, counted, silent
+from netvlad.models.image_inputs import image_pixels
+from netvlad.types import Note, Reporter, counted, silent
 
 __all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
 
@@ -102,6 +93,7 @@ class PlaceIndex:
         utm_zone: str | None = None,
         storage: str = "16",
         whiten: int | None = None,
+        features: str | None = None,
         compute: Compute = Compute(),
         cluster: Cluster | None = None,
         seed: int = 123,
@@ -111,24 +103,63 @@ class PlaceIndex:
 
         ``PlaceIndex.build("photos")`` learns a model from the photos themselves.
 
-        Args and errors: see :func:`~netvlad.index.address.make_index`.
+        Args:
+            photos: files, and folders with all below them.
+            model: describes them; None fits the default model to them
+                (:func:`~netvlad.index.photo_descriptors.default_model`).
+            output: the folder to make, or an address in Milvus
+                (:func:`~netvlad.index.stores.milvus.client.milvus_address`); None keeps the index
+                in memory, see :meth:`save`.
+            positions: a table of positions (CSV or Parquet: image, latitude, longitude, ...).
+            utm_zone: zone of eastings and northings, where the table or the names do not say.
+            storage: bits per value of stored descriptors, ``"16"`` or ``"32"``.
+            whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them
+                (with ``output`` only).
+            features: the local features that are kept of each photo, by which :meth:`locate`
+                verifies places: one of :data:`~netvlad.matching.registry.MATCHERS`, or
+                ``"none"``; None takes ``"sift"``, and nothing in Milvus, which cannot keep them.
+            compute: where and how photos are described.
+            cluster: machines that describe the photos of an index folder; None is this one alone.
+            seed: of the default model's centres, and of whitening's sample.
+            report: receives progress and notes.
 
         Returns:
             The index; ``index.change`` says what was skipped and why.
+
+        Raises:
+            DataError: a path does not exist, the table makes no sense, or no photo can be used.
+            ModelError: ``model`` is not of netvlad's own making, and could not be saved.
+            SettingsError: settings contradict each other, or something is not installed.
+            StorageError: ``output`` holds an index, or cannot be written.
         """
-        store, change = make_index(
-            photos,
-            model,
-            output=output,
-            positions=positions,
-            utm_zone=utm_zone,
-            storage=storage,
-            whiten=whiten,
-            compute=compute,
-            cluster=cluster,
-            seed=seed,
-            report=report,
-        )
+        own = None if model is None else _place_model(model)
+        engine = None if output is None else engine_of(output)
+        if cluster is not None and (output is None or engine):
+            raise SettingsError("describing on a cluster needs output: the folder of an index")
+        if whiten is not None and output is None:
+            raise SettingsError("whiten needs output: an index in memory keeps its dimension")
+        if engine and features not in (None, "none"):
+            raise SettingsError(f"features {features}: only index folders and memory keep them")
+        matcher = None if engine else feature_matcher(features, compute, report)
+        collection = _collected(photos, positions, utm_zone, compute, report)
+        if output is None:
+            chosen = model_or_default(own, collection.places, compute, seed, report)
+            store: Store = MemoryStore(chosen.descriptor_dim, chosen, matcher)
+            change = store.add(chosen, collection, compute, report, matcher=matcher)
+        else:
+            make = partial(build_folder, Path(output), cluster=cluster, matcher=matcher)
+            if engine:
+                make = partial(engine.build, engine.parse(output))
+            change = make(
+                own,
+                collection,
+                storage=storage,
+                whiten=whiten,
+                compute=compute,
+                seed=seed,
+                report=report,
+            )
+            store = open_store(output)
         index = cls(store, compute=compute)
         index.change = change
         return index
@@ -142,8 +173,13 @@ class PlaceIndex:
         return cls(open_store(folder), compute=compute)
 
     @classmethod
-    def in_memory(cls, model: Describer, *, compute: Compute = Compute()) -> "PlaceIndex":
+    def in_memory(
+        cls, model: Describer, *, features: str = "none", compute: Compute = Compute()
+    ) -> "PlaceIndex":
         """An empty index that never touches the disk, for a camera on its way.
+
+        ``features`` as for :meth:`build`; finding and comparing them takes RootSIFT about a quarter
+        of a second a frame.
 
         Example::
 
@@ -153,9 +189,10 @@ class PlaceIndex:
 
         Raises:
             ModelError: ``model`` is not of netvlad's own making, and could not be saved.
+            SettingsError: there are no such features.
         """
-        model = require_place_model(model)
-        return cls(MemoryStore(model.descriptor_dim, model), compute=compute)
+        own, matcher = _place_model(model), feature_matcher(features, compute)
+        return cls(MemoryStore(own.descriptor_dim, own, matcher), compute=compute)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -195,8 +232,31 @@ class PlaceIndex:
     def calibration(
         self, *, reranked: bool | str = False, report: Reporter = silent
     ) -> Calibration:
-        """Turns scores into probabilities: see :func:`~netvlad.index.address.store_calibration`."""
-        return store_calibration(self.store, self._spec.pooling, reranked=reranked, report=report)
+        """Turns scores into probabilities: the index's own, or the default.
+
+        Args:
+            reranked: the one for answers that were verified, or by which matcher. For learned ones
+                there is no default: without one of the index's own, answers are judged as if they
+                were not verified.
+            report: receives a note where they are judged so.
+
+        Raises:
+            SettingsError: there is no matcher of that name.
+            StorageError: the index's own is damaged.
+        """
+        kept = self.store.documents.get(document_name(reranked=reranked))
+        if kept is not None:
+            return Calibration.from_json(kept, self.name)
+        matcher = matcher_name(reranked)
+        if matcher in (None, DEFAULT_MATCHER):
+            return default_calibration(self._spec.pooling, reranked=matcher is not None)
+        report(
+            Note(
+                "probabilities are those of answers that are not verified; fit some to "
+                f"{matcher}: netvlad index calibrate --matcher {matcher}"
+            )
+        )
+        return self.calibration()
 
     @property
     def _spec(self) -> ModelSpec:
@@ -204,12 +264,12 @@ class PlaceIndex:
         return self.store.model_spec()
 
     @cached_property
-    def local_features(self) -> FeatureCache:
-        """Local features of the index's photos, for re-ranking."""
+    def feature_cache(self) -> FeatureCache:
+        """Local features of the index's photos that the index itself does not keep."""
         return FeatureCache(None if self.folder is None else self.folder / "features")
 
     def matcher(self, name: str = DEFAULT_MATCHER, *, report: Reporter = silent) -> Matcher:
-        """What re-ranking compares photos by, loaded when it is first asked for.
+        """What verification compares photos by, loaded when it is first asked for.
 
         Args and errors: see :func:`~netvlad.matching.registry.load_matcher`.
         """
@@ -232,28 +292,45 @@ class PlaceIndex:
     ) -> Change:
         """Add photos by their paths, or one image from memory.
 
-        Args and errors: for paths ``positions``, ``utm_zone``, ``cluster`` and ``report`` as
-        :meth:`build` takes them; for one image the others, see
-        :func:`~netvlad.index.build.add_image`.
+        Args:
+            images: files, and folders with all below them; or a Pillow image, (H, W, 3) uint8 numpy
+                or (3, H, W) uint8 torch. For paths, ``positions``, ``utm_zone``, ``cluster`` and
+                ``report`` are as for :meth:`build`; the others are for one image.
+            position: latitude and longitude, WGS84 degrees.
+            heading: degrees clockwise from north that it looks to.
+            time: seconds that it was taken at, of any clock that all of them share.
+            name: what answers call it; None numbers it, like none before it.
 
         Returns:
             What was done; photos that cannot be used are skipped and listed.
+
+        Raises:
+            DataError: a path does not exist, or the table makes no sense.
+            ModelError: the image is not uint8 RGB, or is too small.
+            SettingsError: something is not installed.
+            StorageError: another process is writing to the folder, or its disk is full; nothing has
+                changed.
         """
+        kept = self.store.features
+        matcher = None if kept is None else self.matcher(kept, report=report)
         if are_paths(images):
-            collection = collected(images, positions, utm_zone, self.compute, report)
+            collection = _collected(images, positions, utm_zone, self.compute, report)
             self.change = self.store.add(
-                self.model, collection, self.compute, report, cluster=cluster
+                self.model, collection, self.compute, report, cluster=cluster, matcher=matcher
             )
-        else:
-            self.change = add_image(
-                self.store,
-                self.model,
-                cast(OneImage, images),
-                position=position,
-                heading=heading,
-                time=time,
-                name=name,
-            )
+            return self.change
+        image = cast(OneImage, images)
+        descriptor = self.model.describe(image)
+        features = []
+        if matcher is not None:
+            features = [matcher.extract(image_pixels(image, resize=matcher.max_side))]
+        values = {"time": time, "heading": heading}
+        if position is not None:
+            values["latitude"], values["longitude"] = position
+        known = {key: float(value) for key, value in values.items() if value is not None}
+        frame = frame_name(self.store.next_frame) if name is None else name
+        self.store.append_one(descriptor, frame, known, features)
+        self.change = Change(added=1)
         return self.change
 
     def remove(self, images: Iterable[str | Path]) -> int:
@@ -281,7 +358,7 @@ class PlaceIndex:
         k: int = 5,
         where: Where | None = None,
         heading_deg: float | None = None,
-        rerank: bool | str = False,
+        rerank: bool | str | None = None,
         radius_m: float = 25.0,
         min_probability: float | None = None,
         position: tuple[float, float] | None = None,
@@ -334,8 +411,7 @@ class PlaceIndex:
             one answer for each query, in order; one that cannot be used has an ``error``.
         """
         question = question or Question()
-        if question.matcher is not None:
-            self.matcher(question.matcher, report=report)  # before work that would be in vain
+        self._verifying(question, report)  # before work that would be in vain
         asked, reasons = file_queries(
             self.model, queries, heading=heading, compute=self.compute, report=report
         )
@@ -350,10 +426,71 @@ class PlaceIndex:
 
         Args and errors: see :meth:`~netvlad.index.stores.store.Store.save`.
         """
-        self.store.save(require_folder(folder), storage=storage)
+        if engine_of(folder):
+            raise SettingsError(f"{shown(folder)}: build there instead, or name a folder")
+        self.store.save(Path(folder), storage=storage)
 
     def _answers(self, queries: list[Query], question: Question, report: Reporter) -> list[Answer]:
-        name = question.matcher
-        verifier = None if name is None else Verifier(self.matcher(name), self.local_features)
-        calibration = self.calibration(reranked=question.rerank, report=report)
-        return answers(self.store, queries, question, calibration, verifier, report)
+        matcher = self._verifying(question, report)
+        reranked = False if matcher is None else matcher.name
+        calibration = self.calibration(reranked=reranked, report=report)
+        cache = self.feature_cache
+        return answers(self.store, queries, question, calibration, matcher, cache, report)
+
+    def _verifying(self, question: Question, report: Reporter) -> Matcher | None:
+        name = question.matcher(self.store.features)
+        if name is None:
+            return None
+        try:
+            return self.matcher(name, report=report)
+        except (SettingsError, WeightsError) as error:
+            if question.rerank is not None:
+                raise
+            # Nobody asked for it, and the machine that built the index may have had more.
+            report(Note(f"places are not verified: {error}"))
+            return None
+
+
+def feature_matcher(
+    name: str | None, compute: Compute = Compute(), report: Reporter = silent
+) -> Matcher | None:
+    """What finds the local features that an index keeps; None for ``"none"``, RootSIFT for None.
+
+    Raises:
+        SettingsError: there are none of that name, or a package is not installed.
+        WeightsError: weights cannot be had.
+    """
+    if name == "none":
+        return None
+    return load_matcher(name or DEFAULT_MATCHER, compute=compute, report=report)
+
+
+def _collected(
+    photos: Any,
+    positions: str | Path | None,
+    utm_zone: str | None,
+    compute: Compute,
+    report: Reporter,
+) -> Collection:
+    listed = [photos] if isinstance(photos, str | Path) else photos
+    if not isinstance(listed, Iterable):
+        raise SettingsError(
+            f"photos are of type {type(photos).__name__}; give paths of files and folders (of an "
+            "ImageSet: [images.path(i) for i in range(len(images))])"
+        )
+    table = None if positions is None else Path(positions)
+    return collect_photos(
+        list(listed), positions=table, utm_zone=utm_zone, threads=compute.threads, report=report
+    )
+
+
+def _place_model(model: object) -> PlaceModel:
+    """Refuse a model that an index cannot keep, before any work."""
+    if not isinstance(model, PlaceModel):
+        name = getattr(model, "name", type(model).__name__)
+        raise ModelError(
+            f"model {name}: is code of your own, but an index keeps its model as weights and "
+            "settings, which a netvlad.PlaceModel has; netvlad.describe and netvlad.evaluate take "
+            "it, or give a PlaceModel"
+        )
+    return model

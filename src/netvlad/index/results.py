@@ -106,6 +106,7 @@ class Answer:
             to tell places apart by.
         known: whether the probability is high enough to call the query a place of this index; None
             without a probability.
+        verified: whether places were compared with the query by their local features.
         error: why the query could not be answered at all; None when it was.
     """
 
@@ -114,6 +115,7 @@ class Answer:
     position: Position | None = None
     probability: float | None = None
     known: bool | None = None
+    verified: bool = False
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +126,7 @@ class Answer:
             "position": None if self.position is None else self.position.to_json(),
             "probability": None if self.probability is None else round(self.probability, 4),
             "known": self.known,
+            "verified": self.verified,
         }
         if self.error is not None:
             content["error"] = self.error

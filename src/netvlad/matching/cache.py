@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from netvlad.errors import StorageError
-from netvlad.images import read_image
+from netvlad.matching.extracting import features_of
 from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.matching.sift import ROOT_SIFT
 from netvlad.storage import fingerprint, written_beside
@@ -57,12 +57,12 @@ class FeatureCache:
         try:
             status = path.stat()
         except OSError:
-            return _features_by(matcher, path)  # which says what is wrong with it
+            return features_of(matcher, path)  # which says what is wrong with it
         about = (str(path.absolute()), str(status.st_size), str(status.st_mtime_ns))
         key = fingerprint(matcher.format, *about)
         found = self._from_memory(key) if self.folder is None else _read(self.folder / f"{key}.npz")
         if found is None:
-            found = _features_of(path) if matcher is ROOT_SIFT else _features_by(matcher, path)
+            found = features_of(matcher, path)
             if self.folder is None:
                 self._into_memory(key, found)
             elif self._writable:
@@ -95,14 +95,6 @@ class FeatureCache:
                     self._room = min(self.limit_bytes - left, self.limit_bytes // 20)
             except (StorageError, OSError):
                 self._writable = False  # no space, no permission: go on without
-
-
-def _features_of(path: Path) -> LocalFeatures:
-    return _features_by(ROOT_SIFT, path)
-
-
-def _features_by(matcher: Matcher, path: Path) -> LocalFeatures:
-    return matcher.extract(read_image(path, resize=matcher.max_side))
 
 
 def _write(file: Path, features: LocalFeatures) -> None:

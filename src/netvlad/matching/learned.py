@@ -5,8 +5,9 @@ al., IEEE TIM 2023. LightGlue: Lindenberger, Sarlin and Pollefeys, ICCV 2023.
 """
 
 import re
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -18,7 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netvlad.errors import SettingsError, WeightsError
-from netvlad.matching.features import Agreement, LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.matching.features import (
+    Agreement,
+    FeatureLayout,
+    LocalFeatures,
+    Pairs,
+    no_pairs,
+    shrunk,
+)
 from netvlad.models.weights import WeightsRecord, locate_published, read_torch_file
 from netvlad.storage import fingerprint
 from netvlad.types import Reporter, silent
@@ -122,6 +130,8 @@ class _Found(Protocol):
     descriptors: Tensor
 
 
+_LAYOUT = FeatureLayout(MAX_POINTS, 128, "<f2")
+
 Detect = Callable[[Tensor], _Found]
 """From a picture (1, 3, H, W) in [0, 1] to its points (n, 2) and descriptors (n, D)."""
 
@@ -131,27 +141,30 @@ class LearnedMatcher:
     """Features of a network, matched by LightGlue or as mutual nearest neighbours.
 
     Attributes:
+        name: of the matcher.
         detect: finds the features.
         lightglue: kornia's module, for features of that kind, in evaluation mode; None takes mutual
             nearest neighbours of a cosine of at least :data:`LEAST_COSINE`.
         format: names the features where they are kept, the weights they were found with included.
         device: where the networks lie.
-        dimension: D of the descriptors.
+        layout: how many points are kept, and of which descriptors.
         enlarge: whether small photos are enlarged to ``max_side``.
         max_side: pixels of the longer side.
         agreement: what matches have to agree on.
         weight: of the evidence.
     """
 
+    name: str
     detect: Detect
     lightglue: nn.Module | None
     format: str
     device: str
-    dimension: int = 128
+    layout: FeatureLayout = _LAYOUT
     enlarge: bool = False
     max_side: int = MAX_SIDE
     agreement: Agreement = "displacement"
     weight: float = 10.0
+    _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
         """Find and describe points: see the constants above for how many.
@@ -169,11 +182,12 @@ class LearnedMatcher:
             small = np.asarray(cv2.resize(small, (wide, high)), dtype=np.uint8)
         size = (int(small.shape[0]), int(small.shape[1]))
         if min(size) < _LEAST_SIDE:
-            nothing = np.zeros((0, self.dimension), np.float16)
+            nothing = np.zeros((0, self.layout.dim), np.float16)
             return LocalFeatures(np.zeros((0, 2), np.float32), nothing, size)
         # A copy: torch warns of arrays that may only be read, as Pillow's are.
         picture = torch.tensor(small, device=self.device).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
+        # One photo after another: networks share out the cores by themselves.
+        with self._alone, torch.inference_mode():
             found = self.detect(picture)
         return LocalFeatures(
             found.keypoints.float().cpu().numpy(),
@@ -232,6 +246,7 @@ def load_learned(name: str, device: str, report: Reporter = silent) -> LearnedMa
     if name == "disk-lightglue":
         disk, digest = _loaded(kornia.DISK(), DISK, device, report)
         return LearnedMatcher(
+            name=name,
             detect=lambda picture: disk(picture, n=MAX_POINTS, pad_if_not_divisible=True)[0],
             lightglue=_loaded(_lightglue(kornia, 128), DISK_LIGHTGLUE, device, report)[0],
             format=f"disk {FORMAT} {digest}",
@@ -241,6 +256,7 @@ def load_learned(name: str, device: str, report: Reporter = silent) -> LearnedMa
         empty = kornia.ALIKED("aliked-n16", max_num_keypoints=MAX_POINTS)
         aliked, digest = _loaded(empty, ALIKED, device, report)
         return LearnedMatcher(
+            name=name,
             detect=lambda picture: aliked(picture)[0],
             lightglue=_loaded(_lightglue(kornia, 128), ALIKED_LIGHTGLUE, device, report)[0],
             format=f"aliked {FORMAT} {digest}",
@@ -254,11 +270,12 @@ def load_learned(name: str, device: str, report: Reporter = silent) -> LearnedMa
         empty = _lightglue(kornia, 64, descriptor_dim=96, n_layers=6, num_heads=1)
         lighterglue, _ = _loaded(empty, LIGHTERGLUE, device, report)
     return LearnedMatcher(
+        name=name,
         detect=lambda picture: SimpleNamespace(**xfeat.detectAndCompute(picture)[0]),
         lightglue=lighterglue,
         format=f"xfeat {points} {FORMAT} {digest}",
         device=device,
-        dimension=64,
+        layout=FeatureLayout(points, 64, "<f2"),
         enlarge=True,
         agreement="displacement" if glued else "epipolar",
         weight=2.0,

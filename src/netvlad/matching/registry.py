@@ -44,7 +44,7 @@ def load_matcher(name: str, *, compute: Compute = Compute(), report: Reporter = 
 
 
 def matcher_name(rerank: bool | str) -> str | None:
-    """Which matcher a setting asks for: None without re-ranking, RootSIFT for True.
+    """Which matcher a setting asks for: None for False, RootSIFT for True.
 
     Raises:
         SettingsError: there is no matcher of that name.

@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from netvlad.matching.features import Agreement, LocalFeatures, Pairs, no_pairs, shrunk
+from netvlad.matching.features import (
+    Agreement,
+    FeatureLayout,
+    LocalFeatures,
+    Pairs,
+    no_pairs,
+    shrunk,
+)
 
 MAX_SIDE = 320
 """Photos are shrunk until their longer side has this many pixels; smaller ones stay as they are."""
@@ -31,8 +38,10 @@ _QUANTUM = 255
 class RootSift:
     """The matcher that needs no weights, and that re-ranking was tuned with."""
 
+    name = "sift"
     agreement: Agreement = "displacement"
     weight = WEIGHT
+    layout = FeatureLayout(MAX_POINTS, 128, "u1")
 
     @property
     def format(self) -> str:

@@ -8,6 +8,7 @@ from netvlad.errors import SettingsError, StorageError
 from netvlad.index.stores import folder
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.manifest import (
+    FORMAT,
     MANIFEST,
     read_manifest,
     write_manifest,
@@ -101,8 +102,8 @@ def test_there_must_be_an_index_or_none(index, tmp_path):
 
 def test_a_newer_format_and_a_forged_manifest_are_refused(index):
     manifest = read_manifest(index)
-    write_manifest(index, replace(manifest, format=2))
-    with pytest.raises(StorageError, match=r"format 2, this version reads 1; install a newer"):
+    write_manifest(index, replace(manifest, format=FORMAT + 1))
+    with pytest.raises(StorageError, match=r"format 3, this version reads 2; install a newer"):
         FolderStore.open(index)
     record = replace(manifest.rows, name="../rows-000001.npy")
     for wrong in (

@@ -49,7 +49,8 @@ def test_many_changes_give_what_a_plain_list_gives(
     # The checksums are those of the bytes, and their number stays small.
     raw = (index / manifest.matrix).read_bytes()
     for chunk in manifest.chunks:
-        part, raw = raw[: chunk.rows * manifest.row_bytes], raw[chunk.rows * manifest.row_bytes :]
+        end = chunk.rows * manifest.descriptors.row_bytes
+        part, raw = raw[:end], raw[end:]
         assert chunk.sha256 == hashlib.sha256(part).hexdigest()
     assert raw == b""
     assert max(chunk.rows for chunk in manifest.chunks) <= 16
@@ -173,8 +174,8 @@ def test_wrong_descriptors_are_refused_and_leave_nothing(index, numbered, conten
     nan[3, 2], large[4, 1] = np.nan, 1e6
     with writing(index, "adding") as writer:
         for blocks, reason in (
-            ([rows[:4], rows[4:9]], "given 9 of 10 descriptors"),
-            ([rows, rows[:1]], "more than 10 descriptors"),
+            ([rows[:4], rows[4:9]], "given 9 of 10 rows"),
+            ([rows, rows[:1]], "more than 10 rows"),
             ([rows[:, :7]], r"length 8, but was given an array of shape \(10, 7\)"),
             ([rows[:2], nan[2:]], "descriptor 3 .* not finite"),
             ([large], "descriptor 4 .* not finite in 16 bits"),

@@ -19,17 +19,21 @@ from netvlad.cli.index_tables import (
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
 from netvlad.index.address import engine_of, shown
+from netvlad.index.answer import Question
 from netvlad.index.build import Change
 from netvlad.index.calibration import feature_names, fit, labelled_answers
 from netvlad.index.optimisation import optimize_folder
-from netvlad.index.place_index import PlaceIndex
+from netvlad.index.place_index import PlaceIndex, feature_matcher
 from netvlad.index.probability import document_name
 from netvlad.index.ray import RayCluster
 from netvlad.index.stores import verify as verify_folder
+from netvlad.index.stores.opened import OpenedFolder
 from netvlad.loading import load_place_model
 from netvlad.matching.cache import FeatureCache
-from netvlad.matching.registry import DEFAULT_MATCHER, MatcherName, matcher_name
+from netvlad.matching.registry import DEFAULT_MATCHER, MatcherName
 from netvlad.types import Note, counted
+
+FeatureName = Literal["none"] | MatcherName
 
 index = cyclopts.App(
     name="index",
@@ -85,6 +89,7 @@ def build(
     ckpt: Literal["latest", "best"] = "latest",
     whiten: int | None = None,
     storage: Literal["16", "32"] = "16",
+    features: FeatureName | None = None,
     positions: PositionFlags = PositionFlags(),
     compute: ComputeFlags = Compute(),
     engine: EngineFlags = EngineFlags(),
@@ -110,6 +115,8 @@ def build(
         whiten: Reduce descriptors to so many dimensions, by a PCA whitening learned from these
             photos.
         storage: Bits per value of the descriptors (Milvus Lite keeps 32).
+        features: The local features to keep of each photo, about 130 kB for sift, by which `netvlad
+            locate` verifies its answers; or none [default: sift; none in Milvus].
         strict: Exit with 1 when a photo could not be used.
     """
     cluster = engine.cluster(compute, index)
@@ -122,6 +129,7 @@ def build(
             **vars(positions),
             storage=storage,
             whiten=whiten,
+            features=features,
             compute=compute,
             cluster=cluster,
             report=report,
@@ -291,6 +299,29 @@ def optimize(
 
 
 @index.command
+def features(name: FeatureName, /, *, index: str, compute: ComputeFlags = Compute()) -> None:
+    """Choose the local features that an index keeps, by which `netvlad locate` verifies.
+
+    ```
+    netvlad index features sift --index my.index
+    ```
+
+    They are found in every photo that has none yet, and written as they come: a run that was
+    stopped is resumed when repeated. Learned ones need pip install 'netvlad[matching]'.
+
+    Args:
+        name: Which; none removes those there are.
+        index: The index folder.
+    """
+    folder = index_folder(index, "features")
+    with reporting() as report:
+        matcher = feature_matcher(name, compute, report)
+        store = OpenedFolder(folder)
+        store.keep_features(matcher, compute, report)
+    show(store.summary())
+
+
+@index.command
 def calibrate(
     *,
     index: str,
@@ -299,7 +330,7 @@ def calibrate(
     split: str = DEFAULT_SPLIT,
     utm_zone: str | None = None,
     radius_m: float = 25.0,
-    rerank: bool = False,
+    rerank: bool | None = None,
     matcher: MatcherName | None = None,
     compute: ComputeFlags = Compute(),
 ) -> None:
@@ -322,9 +353,9 @@ def calibrate(
         split: Which split: one that the model was not trained on.
         utm_zone: UTM zone such as 31N, where the format does not say.
         radius_m: How near the first place must lie to count as right (metres).
-        rerank: Fit those of re-ranked answers, which `netvlad locate --rerank` gives.
-        matcher: Fit those that `netvlad locate --matcher` of that name gives [default: with
-            --rerank, sift].
+        rerank: Fit those of verified answers [default: where the index keeps local features].
+        matcher: Fit those that `netvlad locate --matcher` of that name gives [default: the features
+            that the index keeps, else sift].
     """
     from netvlad.cli.settings import tell  # noqa: PLC0415 - brings every reader
     from netvlad.datasets import open_dataset  # noqa: PLC0415
@@ -332,7 +363,7 @@ def calibrate(
     with reporting() as report:
         opened = PlaceIndex.open(index, compute=compute)
         data = tell(open_dataset(dataset, data_dir, split, utm_zone=utm_zone), report)
-        reranked = matcher_name(matcher or rerank)
+        reranked = Question(rerank=matcher or rerank).matcher(opened.store.features)
         answers = labelled_answers(
             opened.model,
             data,

@@ -67,7 +67,7 @@ def locate(
     *,
     index: str,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
-    rerank: bool = False,
+    rerank: bool | None = None,
     matcher: MatcherName | None = None,
     radius_m: float = 25.0,
     min_probability: float | None = None,
@@ -92,9 +92,10 @@ def locate(
         queries: Photos, and folders of photos.
         index: The index folder, from `netvlad index build`, or milvus://HOST:19530/COLLECTION.
         k: How many places to show.
-        rerank: Verify the first 20 places by the geometry of local features; slower.
-        matcher: Re-rank by these local features [default: with --rerank, sift]. The other two are
-            learned: slower, with weights to download, and pip install 'netvlad[matching]'.
+        rerank: Verify the first 20 places by the geometry of local features [default: where the
+            index keeps some].
+        matcher: Verify by these local features [default: those that the index keeps, else sift].
+            All but sift are learned: pip install 'netvlad[matching]'.
         radius_m: Places at most this far apart are one place (metres).
         min_probability: Below this probability a query is not a place of this index [default: the
             index's own].
@@ -116,8 +117,8 @@ def locate(
             as_typed(queries), question, heading=filters.heading, report=report
         )
         if output is not None:
-            name, pictures = question.matcher, None
-            if name is not None:
+            pictures, verified = None, any(answer.verified for answer in answers)
+            if verified and (name := question.matcher(opened.store.features)):
                 pictures = match_pictures(answers, matcher=opened.matcher(name))
             write_locate_page(output, answers, index=opened.name, matches=pictures)
     if json:
@@ -152,13 +153,16 @@ def _lines(answer: Answer) -> list[str]:
     if answer.error is not None:
         return []
     lines = [answer.query]
+    checked = ", verified" if answer.verified else ""
     if answer.probability is not None and not answer.known:
-        lines.append(f"  not a place in this index (probability {answer.probability:.2f})")
+        lines.append(
+            f"  not a place in this index (probability {answer.probability:.2f}{checked})"
+        )
     elif answer.position is not None and answer.probability is not None:
         where = answer.position
         lines.append(
             f"  {where.latitude:.6f}, {where.longitude:.6f} ± {where.error_m:.0f} m, "
-            f"probability {answer.probability:.2f}"
+            f"probability {answer.probability:.2f}{checked}"
         )
     if not answer.places:
         lines.append("  no place of the index may be returned")

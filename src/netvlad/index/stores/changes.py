@@ -19,6 +19,7 @@ from netvlad.index.stores.manifest import (
     ChunkedDigest,
     FileRecord,
     Manifest,
+    RowFile,
     is_ours,
     merged,
 )
@@ -31,16 +32,16 @@ _PIECE_ROWS = 4096
 
 
 def append_rows(
-    path: Path, draft: Manifest, blocks: Iterable[NDArray[np.floating[Any]]], count: int
+    path: Path, present: RowFile, pieces: Iterable[NDArray[Any]], count: int
 ) -> tuple[Chunk, ...]:
-    """Write descriptors after the last row that ``draft`` knows of, and bring them to the disk.
+    """Write rows after the last one that ``present`` knows of, and bring them to the disk.
 
     Written, not mapped: a full disk is an error of a write, but kills who writes to a mapping.
 
     Args:
-        path: the matrix; made when it is not there.
-        draft: says what its rows look like and how many there are; what lies behind is cut off.
-        blocks: (·, D) each, ``count`` rows in all.
+        path: the file; made when it is not there.
+        present: says how long its rows are and how many there are; what lies behind is cut off.
+        pieces: rows as they are stored, contiguous, ``count`` of them in all.
         count: how many rows are expected.
 
     Returns:
@@ -49,23 +50,23 @@ def append_rows(
     Raises:
         StorageError: the rows cannot be written or are not as expected; the file is cut back.
     """
-    end = draft.matrix_rows * draft.row_bytes
-    digest = ChunkedDigest(draft.row_bytes)
+    end = present.size_bytes
+    digest = ChunkedDigest(present.row_bytes)
     try:
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.truncate(end)
             file.seek(end)
-            for piece in _pieces(path, draft, blocks):
+            for piece in pieces:
                 if digest.rows + len(piece) > count:
-                    raise StorageError(f"{path}: was given more than {count:,} descriptors")
+                    raise StorageError(f"{path}: was given more than {count:,} rows")
                 raw = piece.view(np.uint8).reshape(-1).data
                 file.write(raw)
                 digest.add(raw)
             if digest.rows < count:
-                raise StorageError(f"{path}: was given {digest.rows:,} of {count:,} descriptors")
+                raise StorageError(f"{path}: was given {digest.rows:,} of {count:,} rows")
             file.flush()
             os.fsync(file.fileno())
-            return merged(draft.chunks + digest.chunks(), file, draft.row_bytes)
+            return merged(present.chunks + digest.chunks(), file, present.row_bytes)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.truncate(path, end)
@@ -137,12 +138,11 @@ def sweep(folder: Path, *kept: Manifest) -> None:
                 with contextlib.suppress(OSError):
                     _remove(path)
     ends: dict[str, int] = {}
-    for manifest in kept:
-        end = manifest.matrix_rows * manifest.row_bytes
-        ends[manifest.matrix] = max(end, ends.get(manifest.matrix, 0))
+    for file in (file for manifest in kept for file in manifest.row_files):
+        ends[file.name] = max(file.size_bytes, ends.get(file.name, 0))
     for name, end in ends.items():
         with contextlib.suppress(OSError):
-            # Never longer: a matrix that was cut off must not be filled with zeros.
+            # Never longer: a file that was cut off must not be filled with zeros.
             if (folder / name).stat().st_size > end:
                 os.truncate(folder / name, end)
 
@@ -159,10 +159,14 @@ def _remove(path: Path) -> None:
         path.rmdir()
 
 
-def _pieces(
+def descriptor_rows(
     path: Path, draft: Manifest, blocks: Iterable[NDArray[np.floating[Any]]]
 ) -> Iterator[NDArray[Any]]:
-    """The rows as they are stored, in pieces that need little memory."""
+    """Descriptors (·, D) as they are stored, in pieces that need little memory.
+
+    Raises:
+        StorageError: they are of another length, or not finite.
+    """
     dtype, done = np.dtype(DTYPES[draft.storage]), 0
     for block in blocks:
         if block.ndim != 2 or block.shape[1] != draft.dim:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from netvlad.errors import StorageError
 from netvlad.index.places import Places, StoredPlaces
-from netvlad.index.stores.manifest import DTYPES, FileRecord, Manifest, read_manifest
+from netvlad.index.stores.manifest import DTYPES, FileRecord, Manifest, RowFile, read_manifest
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.checkpoints import Checkpoint, model_of
 
@@ -55,7 +55,7 @@ def open_files(folder: Path, closing: ExitStack) -> OpenFiles:
         files: dict[str, IO[bytes]] = {}
         lacking: dict[str, str] = {}
         with ExitStack() as attempt:
-            for name in (manifest.matrix, *(file.name for file in manifest.files)):
+            for name in (file.name for file in manifest.all_files):
                 try:
                     files[name] = attempt.enter_context((folder / name).open("rb"))
                 except FileNotFoundError:
@@ -88,12 +88,11 @@ class FolderStore:
         self.manifest = opened.manifest
         self._files = opened.files
         self._closing = closing
-        needed = self.manifest.matrix_rows * self.manifest.row_bytes
-        matrix = FileRecord(self.manifest.matrix, needed, "")
-        for file in (matrix, *self.manifest.files):
+        for file in self.manifest.all_files:
             size = _size(self._files[file.name])
-            # The matrix may be longer: a writer is at work behind its last row, or was.
-            if size < file.size_bytes or (size > file.size_bytes and file is not matrix):
+            # Rows may be more: a writer is at work behind the last one, or was.
+            growing = isinstance(file, RowFile)
+            if size < file.size_bytes or (size > file.size_bytes and not growing):
                 raise StorageError(
                     f"{folder / file.name}: is damaged: {size:,} bytes instead of "
                     f"{file.size_bytes:,}; {REMEDY}"
@@ -174,6 +173,15 @@ class FolderStore:
             return np.empty(shape, dtype)
         return np.memmap(self._files[self.manifest.matrix], dtype, mode="r", shape=shape)
 
+    @cached_property
+    def features(self) -> NDArray[np.uint8]:
+        """(F, B) local features of the first F rows of :attr:`matrix`, memory-mapped."""
+        kept = self.manifest.features
+        if kept is None or kept.file.rows == 0:
+            return np.empty((0, 0), np.uint8)
+        shape = (kept.file.rows, kept.file.row_bytes)
+        return np.memmap(self._files[kept.file.name], np.uint8, mode="r", shape=shape)
+
     def structure_path(self) -> Path | None:
         """A file name under which the search structure can be opened or mapped; None without one.
 
@@ -214,7 +222,7 @@ class FolderStore:
 
     def close(self) -> None:
         """Let go of the files. What was taken from the store before stays valid."""
-        for mapped in ("matrix", "_stored"):
+        for mapped in ("matrix", "features", "_stored"):
             self.__dict__.pop(mapped, None)
         self._closing.close()
 

@@ -8,12 +8,14 @@ An index is a folder::
         places-000007.parquet     one row for each place
         rows-000007.npy           (N,) int64: the matrix row of each place, ascending
         descriptors-000001.f16    (R, D) little-endian rows without a header; or .f32
+        features-000002.u8        (≤ R, B) local features, a row for each of the first rows; may be
+                                  absent
         structure-000005.faiss    a search structure over the first rows; may be absent
         features/                 a cache that belongs to others; no part of a generation
         .lock                     held by the one writer
 
-A file's number is the generation that wrote it. Files of a generation never change, but for the
-matrix, which grows behind its last row: older generations see fewer of its rows. Replacing
+A file's number is the generation that wrote it. Files of a generation never change, but for those
+of rows, which grow behind their last one: older generations see fewer of them. Replacing
 ``manifest.json`` is the switch from one generation to the next; what the new one does not name is
 removed afterwards.
 """
@@ -27,10 +29,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from netvlad.errors import StorageError
+from netvlad.matching.features import FeatureLayout
 from netvlad.storage import written_beside
 
 CHUNK_ROWS = 65_536
-"""The most rows under one checksum."""
+CHUNK_BYTES = 1 << 29
+"""The most rows, and bytes of more than one, under one checksum."""
 
 _BLOCK_BYTES = 1 << 23
 
@@ -48,6 +52,36 @@ class Chunk:
     sha256: str
 
 
+@dataclass(frozen=True)
+class RowFile:
+    """A file of rows of one length, which grows behind its last row.
+
+    Attributes:
+        name: relative to the index's folder.
+        row_bytes: the length of a row.
+        chunks: the checksums of its rows, in their order.
+    """
+
+    name: str
+    row_bytes: int
+    chunks: tuple[Chunk, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows count."""
+        return sum(chunk.rows for chunk in self.chunks)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes those are."""
+        return self.rows * self.row_bytes
+
+
+def chunk_limit(row_bytes: int) -> int:
+    """The most rows of that length under one checksum."""
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes))
+
+
 class ChunkedDigest:
     """The checksums of rows that are written one block after another.
 
@@ -57,7 +91,7 @@ class ChunkedDigest:
 
     def __init__(self, row_bytes: int) -> None:
         self.rows = 0
-        self._row_bytes = row_bytes
+        self._row_bytes, self._limit = row_bytes, chunk_limit(row_bytes)
         self._done: list[Chunk] = []
         self._open = hashlib.sha256()
         self._open_rows = 0
@@ -65,12 +99,12 @@ class ChunkedDigest:
     def add(self, rows: memoryview) -> None:
         """Take in whole rows, as bytes."""
         while len(rows):
-            room = (CHUNK_ROWS - self._open_rows) * self._row_bytes
+            room = (self._limit - self._open_rows) * self._row_bytes
             part, rows = rows[:room], rows[room:]
             self._open.update(part)
             self._open_rows += len(part) // self._row_bytes
             self.rows += len(part) // self._row_bytes
-            if self._open_rows == CHUNK_ROWS:
+            if self._open_rows == self._limit:
                 self._close()
 
     def chunks(self) -> tuple[Chunk, ...]:
@@ -94,13 +128,13 @@ def merged(chunks: tuple[Chunk, ...], file: IO[bytes], row_bytes: int) -> tuple[
 
     Args:
         chunks: of the rows in ``file``, in their order.
-        file: the matrix, open for reading.
+        file: of the rows, open for reading.
         row_bytes: the length of a row.
     """
     while len(chunks) > 1:
         *others, first, second = chunks
         rows = first.rows + second.rows
-        if second.rows < first.rows or rows > CHUNK_ROWS:
+        if second.rows < first.rows or rows > chunk_limit(row_bytes):
             break
         file.seek(sum(chunk.rows for chunk in others) * row_bytes)
         both = hashlib.sha256()
@@ -125,7 +159,7 @@ def blocks_of(file: IO[bytes], size_bytes: int) -> Iterator[bytes]:
         yield block
 
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 DTYPES: Mapping[str, str] = {"16": "<f2", "32": "<f4"}
 """How descriptors are stored, by the name of their precision."""
@@ -135,6 +169,7 @@ _NAMES = {
     "places": re.compile(r"places-\d{6,}\.parquet"),
     "rows": re.compile(r"rows-\d{6,}\.npy"),
     "descriptors": re.compile(r"descriptors-\d{6,}\.f(16|32)"),
+    "features": re.compile(r"features-\d{6,}\.u8"),
     "structure": re.compile(r"structure-\d{6,}\.faiss"),
     "model": re.compile(r"model-\d{6,}"),
 }
@@ -154,6 +189,23 @@ class FileRecord:
     name: str
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Local features, a row for each of the first rows of descriptors.
+
+    Attributes:
+        matcher: which found them.
+        format: its :attr:`~netvlad.matching.features.Matcher.format` when it did.
+        layout: of a row.
+        file: the rows.
+    """
+
+    matcher: str
+    format: str
+    layout: FeatureLayout
+    file: RowFile
 
 
 @dataclass(frozen=True)
@@ -179,6 +231,7 @@ class Manifest:
         structure: what its maker noted about the search structure; None where there is none.
         structure_file: the search structure itself.
         documents: small records by name, as JSON types.
+        features: local features of the photos; None where none are kept.
     """
 
     generation: int
@@ -198,21 +251,32 @@ class Manifest:
     structure: Mapping[str, Any] | None
     structure_file: FileRecord | None
     documents: Mapping[str, Any]
+    features: FeatureFile | None = None
     format: int = FORMAT
 
     @property
     def matrix_rows(self) -> int:
         """R, the rows of the matrix, those of removed places included."""
-        return sum(chunk.rows for chunk in self.chunks)
+        return self.descriptors.rows
 
     @property
-    def row_bytes(self) -> int:
-        """How many bytes a descriptor takes."""
-        return self.dim * int(self.storage) // 8
+    def descriptors(self) -> RowFile:
+        """The matrix."""
+        return RowFile(self.matrix, self.dim * int(self.storage) // 8, self.chunks)
+
+    @property
+    def row_files(self) -> tuple[RowFile, ...]:
+        """The files that grow."""
+        return (self.descriptors, *(() if self.features is None else (self.features.file,)))
+
+    @property
+    def all_files(self) -> tuple[RowFile | FileRecord, ...]:
+        """Those that grow, and every other."""
+        return (*self.row_files, *self.files)
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Every file but the matrix."""
+        """Every file but those of rows."""
         structure = () if self.structure_file is None else (self.structure_file,)
         return (self.places, self.rows, *structure, *self.model_files)
 
@@ -220,7 +284,8 @@ class Manifest:
     def names(self) -> frozenset[str]:
         """What this generation needs of the index's folder, the manifest included."""
         inside = {file.name for file in self.files if "/" not in file.name}
-        return frozenset(inside | {MANIFEST, self.matrix, self.model})
+        growing = {file.name for file in self.row_files}
+        return frozenset(inside | growing | {MANIFEST, self.model})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -303,9 +368,10 @@ def json_types(what: str, content: Any) -> Any:
 
 
 def part_name(part: str, generation: int, storage: str = "") -> str:
-    """The name of a generation's file: ``part`` is places, rows, descriptors, structure, model."""
+    """The name of a generation's file; ``part`` is a key of the patterns above."""
     suffixes = {"places": ".parquet", "rows": ".npy", "structure": ".faiss", "model": ""}
-    return f"{part}-{generation:06d}{suffixes.get(part, f'.f{storage}')}"
+    suffixes |= {"features": ".u8", "descriptors": f".f{storage}"}
+    return f"{part}-{generation:06d}{suffixes[part]}"
 
 
 def is_ours(name: str) -> bool:
@@ -341,15 +407,27 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
             "model": model,
             "model_files": tuple(FileRecord(**file) for file in content["model_files"]),
             "structure_file": None if structure is None else _record("structure", structure),
+            "features": _features(content.get("features")),
+            "format": FORMAT,  # of what is written from now on
         }
     )
     if [file.name for file in manifest.model_files] != [f"{model}/{name}" for name in MODEL_FILES]:
         raise ValueError("the model's files")
     if manifest.storage not in DTYPES or manifest.dim < 1 or manifest.generation < 1:
         raise ValueError("the descriptors' format")
-    if min([manifest.count, *(chunk.rows for chunk in manifest.chunks)]) < 0:
+    chunks = [chunk.rows for file in manifest.row_files for chunk in file.chunks]
+    if min([manifest.count, *chunks]) < 0 or manifest.row_files[-1].rows > manifest.matrix_rows:
         raise ValueError("the counts")
     return manifest
+
+
+def _features(content: Mapping[str, Any] | None) -> FeatureFile | None:
+    if content is None:
+        return None
+    layout, file = FeatureLayout(**content["layout"]), content["file"]
+    name = _checked("features", file["name"])
+    rows = RowFile(name, layout.row_bytes, tuple(Chunk(**chunk) for chunk in file["chunks"]))
+    return FeatureFile(content["matcher"], content["format"], layout, rows)
 
 
 def _record(part: str, content: Mapping[str, Any]) -> FileRecord:

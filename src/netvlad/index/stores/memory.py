@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from netvlad.index.build import Change
 from netvlad.index.photo_descriptors import Cluster, describe_photos
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
-from netvlad.index.stores.store import Blocks, Store, next_frame
+from netvlad.index.stores.store import Blocks, Features, Store, next_frame
 from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
+from netvlad.matching.extracting import features_of_all
+from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
 from netvlad.search import search_exact
-from netvlad.types import Matches, Reporter
+from netvlad.types import Matches, Progress, Reporter
 
 # What is unknown in each column; nanoseconds do not fit into a float.
 _UNKNOWN: dict[str, Any] = {
@@ -41,9 +44,17 @@ class MemoryStore(Store):
     storage = "32"
     next_frame = 0
 
-    def __init__(self, dim: int, model: PlaceModel | None = None) -> None:
-        """Make an empty store for descriptors of length ``dim``, which ``model`` describes."""
+    def __init__(
+        self, dim: int, model: PlaceModel | None = None, matcher: Matcher | None = None
+    ) -> None:
+        """Make an empty store for descriptors of length ``dim``, which ``model`` describes.
+
+        It keeps the local features that ``matcher`` finds, if there is one.
+        """
         self.dim = dim
+        self._matcher = matcher
+        self.features = None if matcher is None else matcher.name
+        self._features: list[LocalFeatures | None] = []
         self.documents: dict[str, Any] = {}
         self._model = model
         self._count = 0
@@ -81,16 +92,25 @@ class MemoryStore(Store):
         report: Reporter,
         *,
         cluster: Cluster | None = None,
+        matcher: Matcher | None = None,
     ) -> Change:
         """Describe photos and add them; a cluster is of no use here."""
         described = describe_photos(model, collection.places, compute, report)
         good = np.flatnonzero(described.readable)
-        self.append(collection.places.take(good), [described.values[good]])
+        places = collection.places.take(good)
+        start, features = perf_counter(), []
+        if matcher is not None:
+            for one in features_of_all(matcher, map(Path, places.images()), compute):
+                features.append(one)
+                report(Progress("Finding local features", len(features), len(good), "photos"))
+        extracting_s = perf_counter() - start
+        self.append(places, [described.values[good]], features)
         return Change(
             added=len(good),
             skipped=described.unreadable,
             notes=collection.notes,
             seconds=described.seconds,
+            extracting_s=extracting_s,
         )
 
     def save(self, folder: Path, *, storage: str = "16") -> None:
@@ -100,6 +120,9 @@ class MemoryStore(Store):
             writer.put_model(model, model_fingerprint(model))
             starts = range(0, len(matrix), _BLOCK)
             writer.append(self.places, (matrix[start : start + _BLOCK] for start in starts))
+            if self._matcher is not None:
+                writer.begin_features(self._matcher)
+                writer.append_features(self._features, len(matrix))
             for name, content in self.documents.items():
                 writer.put_document(name, content)
             writer.commit()
@@ -161,7 +184,12 @@ class MemoryStore(Store):
         """(M, D) float32 of the places ``indices``."""
         return self.matrix[indices]
 
-    def append(self, places: Places, blocks: Blocks) -> None:
+    def local_features(self, i: int, matcher: Matcher) -> LocalFeatures | None:
+        """Those of place ``i`` by the matcher that the store was made with."""
+        same = self._matcher is not None and self._matcher.format == matcher.format
+        return self._features[i] if same else None
+
+    def append(self, places: Places, blocks: Blocks, features: Features = ()) -> None:
         """Add places with their descriptors."""
         start = self._count
         self._make_room(start + len(places))
@@ -175,10 +203,15 @@ class MemoryStore(Store):
         self._images += places.images()
         self.next_frame = max(self.next_frame, next_frame(places.images()))
         self._tags += [tuple(words or ()) for words in places.table.column("tags").to_pylist()]
+        self._features += features if features else [None] * len(places)
         self._changed(at)
 
     def append_one(
-        self, descriptor: NDArray[np.float32], image: str, values: Mapping[str, float]
+        self,
+        descriptor: NDArray[np.float32],
+        image: str,
+        values: Mapping[str, float],
+        features: Features = (),
     ) -> None:
         """Add one place at camera rate; ``values`` by column, others are unknown."""
         at = self._count
@@ -189,6 +222,7 @@ class MemoryStore(Store):
         self._images.append(image)
         self.next_frame = max(self.next_frame, next_frame([image]))
         self._tags.append(())
+        self._features += features if features else [None]
         self._changed(at + 1)
 
     def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
@@ -200,6 +234,7 @@ class MemoryStore(Store):
             column[: len(kept)] = column[kept]
         self._images = [self._images[i] for i in kept]
         self._tags = [self._tags[i] for i in kept]
+        self._features = [self._features[i] for i in kept]
         self._changed(len(kept))
         return len(indices)
 

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from netvlad.compute import Compute
 from netvlad.errors import SettingsError
-from netvlad.index.build import Change, add_to_folder
+from netvlad.index.build import Change, add_to_folder, extract_features
 from netvlad.index.photo_descriptors import Cluster
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.folder import FolderStore
-from netvlad.index.stores.store import Blocks, Store
+from netvlad.index.stores.store import Blocks, Features, Store
 from netvlad.index.stores.writer import writing
 from netvlad.index.where import Where
+from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.search.approximate import read_structure
 from netvlad.search.searcher import Searcher
@@ -57,6 +58,8 @@ class OpenedFolder(Store):
         self.snapshot = snapshot
         self.dim, self.storage, self.documents = manifest.dim, manifest.storage, manifest.documents
         self.model_fingerprint = manifest.model_fingerprint
+        kept = manifest.features
+        self.features = None if kept is None else kept.matcher
         self._searcher: Searcher | None = None
 
     @property
@@ -84,9 +87,18 @@ class OpenedFolder(Store):
         manifest, located = self.snapshot.manifest, int(self.places.has_position.sum())
         return (
             f"{self.folder}: {counted(manifest.count, 'places')}, {located} with a position; "
-            f"{manifest.dim} dimensions in {manifest.storage} bits; "
+            f"{manifest.dim} dimensions in {manifest.storage} bits; {self._features_line()}"
             f"{size_bytes(self.folder) / 1e6:.1f} MB"
         )
+
+    def _features_line(self) -> str:
+        kept = self.snapshot.manifest.features
+        if kept is None:
+            return "no local features; "
+        megabytes = f"{kept.file.size_bytes / 1e6:.1f} MB"
+        if kept.file.rows < self.snapshot.manifest.matrix_rows:
+            return f"local features by {kept.matcher}, unfinished ({megabytes}); "
+        return f"local features by {kept.matcher} ({megabytes}); "
 
     def figures(self) -> dict[str, Any]:
         """What is in it, as JSON types."""
@@ -94,6 +106,8 @@ class OpenedFolder(Store):
         return {
             **super().figures(),
             "search": "exact" if manifest.structure is None else manifest.structure["kind"],
+            "features": self.features,
+            "features_bytes": sum(file.size_bytes for file in manifest.row_files[1:]),
             "removed_rows": manifest.matrix_rows - manifest.count,
             "generation": manifest.generation,
             "created": manifest.created,
@@ -109,10 +123,17 @@ class OpenedFolder(Store):
         report: Reporter,
         *,
         cluster: Cluster | None = None,
+        matcher: Matcher | None = None,
     ) -> Change:
         """Describe photos and add them, see :func:`~netvlad.index.build.add_to_folder`."""
         change = add_to_folder(
-            self.folder, model, collection, compute=compute, cluster=cluster, report=report
+            self.folder,
+            model,
+            collection,
+            compute=compute,
+            cluster=cluster,
+            matcher=matcher,
+            report=report,
         )
         self.refresh()
         return change
@@ -162,12 +183,35 @@ class OpenedFolder(Store):
         """(M, D) float32 of the places ``indices``."""
         return np.asarray(self.snapshot.matrix[self.snapshot.rows[indices]], np.float32)
 
-    def append(self, places: Places, blocks: Blocks) -> None:
+    def local_features(self, i: int, matcher: Matcher) -> LocalFeatures | None:
+        """Those of place ``i`` that were found by this matcher as it is now."""
+        kept, row = self.snapshot.manifest.features, int(self.snapshot.rows[i])
+        if kept is None or kept.format != matcher.format or row >= kept.file.rows:
+            return None
+        # A copy: features outlive the store.
+        return kept.layout.unpack(np.array(self.snapshot.features[row]))
+
+    def append(self, places: Places, blocks: Blocks, features: Features = ()) -> None:
         """Add places in a generation of their own."""
         with writing(self.folder, "adding places") as writer:
+            first, kept = len(writer.matrix), writer.features
             writer.append(places, blocks)
+            if kept is not None and kept.file.rows == first and len(features) == len(places):
+                writer.append_features(features, len(features))
             writer.commit()
         self.refresh()
+
+    def keep_features(self, matcher: Matcher | None, compute: Compute, report: Reporter) -> float:
+        """Find the local features of all places, or drop those there are; the seconds it took."""
+        with writing(self.folder, "finding local features") as writer:
+            seconds = 0.0
+            if matcher is None:
+                writer.drop_features()
+                writer.commit()
+            else:
+                seconds = extract_features(writer, matcher, compute, report)
+        self.refresh()
+        return seconds
 
     def remove(self, choose: Callable[[Places], NDArray[np.int64]]) -> int:
         """Remove what ``choose`` finds in the newest generation, in a generation of its own."""

@@ -1,7 +1,7 @@
 """What an index asks of the place where its descriptors lie: a folder, memory, or an engine."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from netvlad.index.places import Places
 from netvlad.index.where import Where
+from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.types import Matches, Reporter, counted
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Blocks = Iterable[NDArray[np.floating[Any]]]
 """Descriptors that come in blocks (n, D)."""
+
+Features = Sequence[LocalFeatures | None]
+"""Of a photo each; None where there was none to look at."""
 
 _FRAME = re.compile(r"frame-(\d{6,})")
 
@@ -50,9 +54,11 @@ class Store(Protocol):
         storage: the bits of a descriptor's value, ``"16"`` or ``"32"``.
         documents: what is kept beside the places, as JSON types by name.
         model_fingerprint: the name of the model that described the places.
+        features: the matcher whose local features are kept of the places; None where none are.
     """
 
     folder: Path | None = None
+    features: str | None = None
     name: str
     dim: int
     storage: str
@@ -103,6 +109,10 @@ class Store(Protocol):
     def descriptors(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """(M, D) float32 of the places of numbers ``indices``."""
 
+    def local_features(self, i: int, matcher: Matcher) -> LocalFeatures | None:
+        """What this matcher would find in the photo of the place of number ``i``, if kept here."""
+        return None
+
     def __len__(self) -> int:
         """N."""
 
@@ -131,19 +141,28 @@ class Store(Protocol):
             StorageError: that cannot be written; nothing has changed.
         """
 
-    def append(self, places: Places, blocks: Blocks) -> None:
-        """Add places whose descriptors come in blocks (n, D), in the order of ``places``.
+    def append(self, places: Places, blocks: Blocks, features: Features = ()) -> None:
+        """Add places.
+
+        Args:
+            places: n of them.
+            blocks: their descriptors, in the same order and in blocks (·, D).
+            features: their local features, n where those of :attr:`features` are kept.
 
         Raises:
             StorageError: they cannot be written; nothing has changed.
         """
 
     def append_one(
-        self, descriptor: NDArray[np.float32], image: str, values: Mapping[str, float]
+        self,
+        descriptor: NDArray[np.float32],
+        image: str,
+        values: Mapping[str, float],
+        features: Features = (),
     ) -> None:
         """Add one place; ``values`` by column, others are unknown. Raises as :meth:`append`."""
         columns: dict[str, NDArray[Any] | None] = {k: np.array([v]) for k, v in values.items()}
-        self.append(Places.of([image], columns), [descriptor[None]])
+        self.append(Places.of([image], columns), [descriptor[None]], features)
 
     def add(
         self,
@@ -153,6 +172,7 @@ class Store(Protocol):
         report: Reporter,
         *,
         cluster: "Cluster | None" = None,
+        matcher: Matcher | None = None,
     ) -> "Change":
         """Describe photos and add them; what cannot be used is skipped and listed.
 
@@ -162,6 +182,7 @@ class Store(Protocol):
             compute: how they are described.
             report: receives progress and notes.
             cluster: machines that describe those of an index folder; None is this one alone.
+            matcher: the one of :attr:`features`.
 
         Raises:
             StorageError: another process is writing to the folder, or its disk is full; nothing

@@ -10,7 +10,7 @@ from typing import IO
 
 from netvlad.errors import NetvladError, StorageError
 from netvlad.index.stores.folder import REMEDY, FolderStore, OpenFiles, open_files
-from netvlad.index.stores.manifest import blocks_of, is_ours
+from netvlad.index.stores.manifest import RowFile, blocks_of, is_ours
 from netvlad.types import Progress, Reporter, silent
 
 _MIB = 1 << 20
@@ -46,7 +46,8 @@ def verify(folder: Path, report: Reporter = silent) -> Verification:
         check = _Check(folder, opened, report)
         for name, reason in opened.lacking.items():
             check.problem(name, reason)
-        check.matrix()
+        for rows in opened.manifest.row_files:
+            check.rows(rows)
         check.files()
         if not check.problems:
             check.fit(closing)
@@ -63,22 +64,19 @@ class _Check:
         self.read_bytes = 0
         self._folder, self._opened, self._report = folder, opened, report
         self._manifest = opened.manifest
-        self._matrix_bytes = self._manifest.matrix_rows * self._manifest.row_bytes
-        others = sum(file.size_bytes for file in self._manifest.files)
-        self._total_bytes = self._matrix_bytes + others
+        self._total_bytes = sum(file.size_bytes for file in self._manifest.all_files)
 
     def problem(self, name: str, reason: str, remedy: str = REMEDY) -> None:
         self.problems.append(f"{self._folder / name}: {reason}; {remedy}")
 
-    def matrix(self) -> None:
-        """Compare the descriptors with their checksums, as far as there are any."""
-        name = self._manifest.matrix
+    def rows(self, file: RowFile) -> None:
+        """Compare the rows of a file with their checksums, as far as there are any."""
+        name, first = file.name, 0
         if name in self._opened.lacking:
             return
-        first = 0
-        for chunk in self._manifest.chunks:
-            size = chunk.rows * self._manifest.row_bytes
-            found = self._digest(name, first * self._manifest.row_bytes, size)
+        for chunk in file.chunks:
+            size = chunk.rows * file.row_bytes
+            found = self._digest(name, first * file.row_bytes, size)
             last = first + chunk.rows
             if found is None:
                 return
@@ -130,14 +128,17 @@ class _Check:
             )
 
     def overlong(self) -> list[str]:
-        """A note when the matrix continues after the last row of this generation."""
-        name = self._manifest.matrix
-        beyond = 0 if name in self._opened.lacking else self._size(name) - self._matrix_bytes
-        if beyond <= 0:
-            return []
+        """A note for each file of rows that continues after the last one of this generation."""
+        beyond = {
+            file.name: self._size(file.name) - file.size_bytes
+            for file in self._manifest.row_files
+            if file.name not in self._opened.lacking
+        }
         return [
-            f"{self._folder / name}: {beyond:,} bytes after the last row, of a write that goes on "
+            f"{self._folder / name}: {size:,} bytes after the last row, of a write that goes on "
             "or was cut off; the next one removes them"
+            for name, size in beyond.items()
+            if size > 0
         ]
 
     def leftovers(self) -> list[str]:

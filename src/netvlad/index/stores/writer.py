@@ -16,6 +16,7 @@ from netvlad.errors import SettingsError, StorageError
 from netvlad.index.places import Places
 from netvlad.index.stores.changes import (
     append_rows,
+    descriptor_rows,
     flush_folder,
     sweep,
     write_file,
@@ -24,14 +25,17 @@ from netvlad.index.stores.changes import (
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.manifest import (
     DTYPES,
+    FeatureFile,
     FileRecord,
     Manifest,
+    RowFile,
     has_manifest,
     json_types,
     part_name,
     read_manifest,
     write_manifest,
 )
+from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.models import PlaceModel
 from netvlad.storage import locked, require_space, written_beside
 from netvlad.types import Progress, Reporter, silent
@@ -120,9 +124,12 @@ class IndexWriter:
                 finite; the change is as it was before.
         """
         joined = self.places.joined(places)
-        self._require_space(len(places) * self._draft.row_bytes, joined)
-        first = self._draft.matrix_rows
-        chunks = append_rows(self._folder / self._draft.matrix, self._draft, blocks, len(places))
+        present = self._draft.descriptors
+        self._require_space(len(places) * present.row_bytes, joined)
+        first = present.rows
+        path = self._folder / present.name
+        rows = descriptor_rows(path, self._draft, blocks)
+        chunks = append_rows(path, present, rows, len(places))
         self._draft = replace(self._draft, chunks=chunks)
         if len(places):
             self._set(joined, np.append(self.rows, np.arange(first, first + len(places))))
@@ -179,10 +186,12 @@ class IndexWriter:
             structure_file=None,
         )
         count = len(self.places)
-        self._require_space(count * draft.row_bytes, self.places)
+        self._require_space(count * draft.descriptors.row_bytes, self.places)
         with written_beside(self._folder / name) as temporary:
-            chunks = append_rows(temporary, draft, blocks, count)
+            rows = descriptor_rows(temporary, draft, blocks)
+            chunks = append_rows(temporary, draft.descriptors, rows, count)
         self._draft = replace(draft, chunks=chunks)
+        self._rewrite_features()
         self._set(self.places, np.arange(count))
 
     def put_structure(self, write: Callable[[IO[bytes]], object], about: Mapping[str, Any]) -> None:
@@ -205,6 +214,58 @@ class IndexWriter:
             )
         file = write_file(self._folder, part_name("structure", self._draft.generation + 1), write)
         self._draft = replace(self._draft, structure=record, structure_file=file)
+
+    @property
+    def features(self) -> FeatureFile | None:
+        """Local features as the change leaves them."""
+        return self._draft.features
+
+    def begin_features(self, matcher: Matcher) -> FeatureFile:
+        """Keep local features of this kind from now on, and none of those there were."""
+        name = part_name("features", self._draft.generation + 1)
+        file = RowFile(name, matcher.layout.row_bytes)
+        kept = FeatureFile(matcher.name, matcher.format, matcher.layout, file)
+        self._draft = replace(self._draft, features=kept)
+        self.append_features((), 0)  # a file without rows is a file, too
+        return kept
+
+    def drop_features(self) -> None:
+        """Keep no local features."""
+        self._draft = replace(self._draft, features=None)
+
+    def append_features(self, features: Iterable[LocalFeatures | None], count: int) -> None:
+        """Add the local features of the next ``count`` rows; None for a photo that has none.
+
+        Raises:
+            StorageError: they cannot be written; the change is as it was before.
+        """
+        kept = self._draft.features
+        assert kept is not None
+        require_space(self._folder, count * kept.file.row_bytes, self._purpose)
+        rows = (kept.layout.pack(one)[None] for one in features)
+        self._put_feature_rows(kept.file.name, kept.file, rows, count)
+
+    def _rewrite_features(self) -> None:
+        """Features of the present places alone, as their descriptors have been rewritten."""
+        kept = self._draft.features
+        if kept is None or kept.file.rows == 0:
+            return
+        assert self.base is not None
+        old, rows = self.base.features, self.rows[self.rows < kept.file.rows]
+        require_space(self._folder, len(rows) * kept.file.row_bytes, self._purpose)
+        name = part_name("features", self._draft.generation + 1)
+        with written_beside(self._folder / name) as temporary:
+            file = RowFile(name, kept.file.row_bytes)
+            blocks = (old[row : row + 1] for row in rows)
+            self._put_feature_rows(temporary.name, file, blocks, len(rows))
+
+    def _put_feature_rows(
+        self, written: str, file: RowFile, rows: Iterable[NDArray[np.uint8]], count: int
+    ) -> None:
+        assert self._draft.features is not None
+        chunks = append_rows(self._folder / written, file, rows, count)
+        kept = replace(self._draft.features, file=replace(file, chunks=chunks))
+        self._draft = replace(self._draft, features=kept)
 
     def drop_structure(self) -> None:
         """Go without a search structure."""

@@ -33,8 +33,9 @@ from netvlad.index.stores.milvus.rows import (
     to_vector,
 )
 from netvlad.index.stores.milvus.table import Row
-from netvlad.index.stores.store import Blocks, Store
+from netvlad.index.stores.store import Blocks, Features, Store
 from netvlad.index.where import Where
+from netvlad.matching.features import Matcher
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.types import Matches, Reporter
 
@@ -155,6 +156,7 @@ class MilvusStore(Store):
         report: Reporter,
         *,
         cluster: Cluster | None = None,
+        matcher: Matcher | None = None,
     ) -> Change:
         """Describe photos and add them; what precedes an error stays."""
         from netvlad.index.stores.milvus.building import add_to_milvus  # noqa: PLC0415 - it imports this
@@ -243,7 +245,7 @@ class MilvusStore(Store):
             for number in numbers
         ]
 
-    def append(self, places: Places, blocks: Blocks) -> None:
+    def append(self, places: Places, blocks: Blocks, features: Features = ()) -> None:
         """Add places, or replace those of the same photos. What precedes an error stays."""
         numbers = place_numbers(places)
         added = time.time_ns() // 1_000 + np.arange(len(places))
