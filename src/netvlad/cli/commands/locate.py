@@ -155,9 +155,7 @@ def _lines(answer: Answer) -> list[str]:
     lines = [answer.query]
     checked = ", verified" if answer.verified else ""
     if answer.probability is not None and not answer.known:
-        lines.append(
-            f"  not a place in this index (probability {answer.probability:.2f}{checked})"
-        )
+        lines.append(f"  not a place in this index (probability {answer.probability:.2f}{checked})")
     elif answer.position is not None and answer.probability is not None:
         where = answer.position
         lines.append(
