@@ -1,12 +1,12 @@
 """Visual place recognition: images in, descriptors that are close when the place is the same."""
 
-from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from netvlad.lazy import offered
 
 __version__ = version("netvlad")
 
-# Imported when first used: torch takes seconds, and `netvlad --help` should not.
 _PUBLIC = {
     "netvlad.compute": ("Compute",),
     "netvlad.datasets": ("open_dataset",),
@@ -58,11 +58,7 @@ if TYPE_CHECKING:
     from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _PUBLIC.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'netvlad' has no attribute {name!r}")
+__getattr__, _names = offered(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
-from scipy.spatial import cKDTree
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.types import Neighbours
@@ -52,6 +51,8 @@ def radius_neighbours(
         return Neighbours.from_pairs(known_queries[:0], known_database[:0], len(queries))
     # The tree rounds in its own way at the rim. It only proposes, with a hair more than the radius;
     # the documented formula decides, the same for everyone.
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - most who need positions need no tree
+
     pairs = cKDTree(queries[known_queries]).sparse_distance_matrix(
         cKDTree(database[known_database]), radius_m * (1 + 1e-9) + 1e-6, output_type="ndarray"
     )

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from netvlad.errors import DataError, SettingsError, StorageError
 
@@ -70,10 +68,7 @@ class Calibration:
                 f"{', '.join(self.names)}"
             )
         standard = (table - np.array(self.means)) / np.array(self.scales)
-        probability: NDArray[np.float64] = expit(
-            standard @ np.array(self.coefficients) + self.intercept
-        )
-        return probability
+        return _logistic(standard @ np.array(self.coefficients) + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
@@ -178,21 +173,28 @@ def _usable(
     return table, truth
 
 
+def _logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    probability: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits))
+    return probability
+
+
 def _minimum(
     standard: NDArray[np.float64], signs: NDArray[np.float64], l2: float
 ) -> NDArray[np.float64]:
     """(f + 1,) the weights and, last, the intercept at the optimum."""
+    from scipy.optimize import minimize  # noqa: PLC0415 - half a second, for fitting alone
+
     design = np.column_stack([standard, np.ones(len(standard))])
     penalty = np.full(design.shape[1], l2)
     penalty[-1] = 0.0
 
     def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margins = signs * (design @ w)
-        gradient = -design.T @ (signs * expit(-margins)) + penalty * w
+        gradient = -design.T @ (signs * _logistic(-margins)) + penalty * w
         return float(np.logaddexp(0, -margins).sum() + (penalty * w * w).sum() / 2), gradient
 
     def curvature(w: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = expit(design @ w)
+        p = _logistic(design @ w)
         hessian: NDArray[np.float64] = (design * (p * (1 - p))[:, None]).T @ design
         hessian += np.diag(penalty)
         return hessian

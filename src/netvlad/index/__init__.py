@@ -1,10 +1,9 @@
 """A persistent index of places: photos in, where a new photo was taken out."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# Imported when first used: the index's parts bring torch, OpenCV, faiss and Arrow.
-_PUBLIC = ("Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where")
+from netvlad.lazy import offered
+
 __all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
 
 if TYPE_CHECKING:
@@ -18,8 +17,4 @@ if TYPE_CHECKING:
         Where,
     )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'netvlad.index' has no attribute {name!r}")
-    return getattr(import_module("netvlad.index.place_index"), name)
+__getattr__, __dir__ = offered(__name__, {"netvlad.index.place_index": __all__})

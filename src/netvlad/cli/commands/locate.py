@@ -18,7 +18,6 @@ from netvlad.index.place_index import PlaceIndex
 from netvlad.index.results import Answer, Place, match_pictures
 from netvlad.index.where import Where
 from netvlad.matching.registry import MatcherName
-from netvlad.reports.locate_page import write_locate_page
 from netvlad.types import counted
 
 FILTERS = Group("Which places", sort_key=2)
@@ -120,6 +119,8 @@ def locate(
             pictures, verified = None, any(answer.verified for answer in answers)
             if verified and (name := question.matcher(opened.store.features)):
                 pictures = match_pictures(answers, matcher=opened.matcher(name))
+            from netvlad.reports.locate_page import write_locate_page  # noqa: PLC0415 - charts
+
             write_locate_page(output, answers, index=opened.name, matches=pictures)
     if json:
         show_json([answer.to_json() for answer in answers])
