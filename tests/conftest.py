@@ -1,6 +1,7 @@
 """What several tests share: the folder of real data, when it is there."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is imported. Several processes with a thread each are faster than threads that fight
@@ -14,6 +15,8 @@ from tests.made_photos import mosaic, position_of, write_photo
 
 from netvlad.models import ModelSpec, PlaceModel, build_model
 
+_TORCH = Path.home() / ".cache/torch"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that another run has prepared changes what these tests see."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("TORCH_HOME", os.environ.get("TORCH_HOME", str(_TORCH)))
+        context.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def test_what_needs_an_extra_names_it(folder: Path) -> None:
         ["export", "--model", "efficientnet-lite0-avg", "--output", "m.onnx"],
         ["locate", "query", "--index", "own.index", "--matcher", "disk-lightglue"],
         ["index", "info", "--index", "milvus://localhost:1/town"],
-        ["index", "build", "query", "--index", "i", "--engine", "ray"],
+        ["index", "build", "query", "--index", "i", "--cluster", "ray"],
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("netvlad: ")]
     expected = ["train", "train", "train", "video", "export", "matching", "milvus", "ray"]

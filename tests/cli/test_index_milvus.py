@@ -124,14 +124,14 @@ def test_calibrate_keeps_its_document_there(
     main(["index", "info", "--index", built])
     assert "by default" in capsys.readouterr().out
     index = PlaceIndex.open(built)
-    before = index.calibration()
+    before = index.calibrations()
     main(["index", "calibrate", "--index", built, "--dataset", "csv", "--data-dir", str(tmp_path)])
     assert "Probabilities on csv val" in capsys.readouterr().out
     main(["index", "info", "--index", built])
     assert "fitted to this index" in capsys.readouterr().out
-    assert PlaceIndex.open(built).calibration() != before
+    assert PlaceIndex.open(built).calibrations() != before
     index.store.refresh()
-    assert index.calibration() == PlaceIndex.open(built).calibration()
+    assert index.calibrations() == PlaceIndex.open(built).calibrations()
 
 
 def test_bad_input_is_one_line(

@@ -94,17 +94,19 @@ def test_probabilities_of_a_learned_matcher_are_its_own_or_those_without(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     feature = pytest.importorskip("kornia.feature")
-    assert index.calibration(reranked=DISK) == index.calibration()
-    assert index.calibration(reranked="sift") == index.calibration(reranked=True)
+    assert index.calibrations(reranked=DISK) == index.calibrations()
+    assert index.calibrations(reranked="sift") == index.calibrations(reranked=True)
+    assert "log_evidence" in index.calibrations(reranked=True)[0].names
     save_weights(torch_cache, feature, DISK)
     folder = str(index.folder)
     data = ["--dataset", "csv", "--data-dir", str(small)]
     main(["index", "calibrate", "--index", folder, *data, "--matcher", DISK])
     again = PlaceIndex.open(folder)
-    own = again.calibration(reranked=DISK)
-    assert "root_evidence" in own.names and own != again.calibration(reranked="aliked-lightglue")
-    assert again.calibration() == index.calibration()
-    assert again.calibration(reranked=True) == index.calibration(reranked=True)
+    own = again.calibrations(reranked=DISK)
+    assert "log_evidence" in own[0].names and own[1:] == index.calibrations()
+    assert again.calibrations(reranked="aliked-lightglue") == index.calibrations()
+    assert again.calibrations() == index.calibrations()
+    assert again.calibrations(reranked=True) == index.calibrations(reranked=True)
     capsys.readouterr()
     main(["locate", str(small / "queries/03.jpg"), "--index", folder, "--matcher", DISK])
     assert "calibrate" not in capsys.readouterr().err

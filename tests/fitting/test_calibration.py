@@ -74,7 +74,7 @@ def test_what_is_refused(answers):
     fitted = fit_calibration(features, correct, names=NAMES)
     with pytest.raises(DataError, match="reads 3: one, two, three"):
         fitted.probability(features[:, :2])
-    for damage in ({"means": [1.0]}, {"scales": [0, 1, 1]}, {"intercept": None}, {"threshold": 2}):
+    for damage in ({"means": [1.0]}, {"scales": [0, 1, 1]}, {"intercept": None}):
         with pytest.raises(StorageError, match=r"here\.json: "):
             Calibration.from_json({**fitted.to_json(), **damage}, "here.json")
     with pytest.raises(StorageError, match="not a calibration"):

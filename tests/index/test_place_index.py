@@ -162,7 +162,9 @@ def test_a_robot_does_not_meet_what_it_has_just_seen(quick_model: PlaceModel) ->
     later = index.locate(frame, time=15.0, k=15, exclude_last_s=5)
     assert {place.time for place in later.places} == set(map(float, range(10)))
     loop = index.locate(mosaic(2, 1), time=15.0, exclude_last_s=5, min_probability=0.0)
-    assert loop.places[0].time == 2.0 and loop.known is True
+    assert loop.places[0].time == 2.0
+    # Ten places that were not verified are too few to tell.
+    assert loop.verdict == "cannot-tell" and loop.probability is None
     assert loop.places[0].image == "frame-000002"
     # Without a time the latest place's counts.
     assert 14.0 not in {p.time for p in index.locate(frame, k=15, exclude_last_s=1).places}

@@ -8,11 +8,14 @@ from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.index.probability import (
     ALL_FEATURES,
     FEATURES,
+    LOCATED_FEATURES,
+    VERIFIED_FEATURES,
     answer_features,
-    default_calibration,
+    default_calibrations,
     features_of_answers,
     first_place_probability,
 )
+from netvlad.matching.rerank import Support
 
 LISTED = ALL_FEATURES[:4]
 
@@ -74,7 +77,7 @@ def test_one_answer_and_many_agree_and_only_the_first_twenty_count():
     for i in range(10):
         one = answer_features(scores[i, :20], positions[i, :20])
         if i == 3:
-            assert one is None and np.isnan(many[i]).all()
+            assert one is None and np.isnan(many[i][[0, 2]]).all()
         else:
             np.testing.assert_array_equal(one, many[i])
 
@@ -101,21 +104,27 @@ def test_small_lists():
     assert np.isfinite(twins).all() and twins[0] < -4
 
 
-def test_evidence_is_used_only_by_a_calibration_fitted_with_it():
+def test_support_is_used_only_by_a_calibration_fitted_with_it():
     scores, positions = random_lists(400, 20, seed=1)
-    evidence = np.random.default_rng(2).uniform(0, 20, 400)
-    names = (*FEATURES, "root_evidence")
-    features = features_of_answers(scores, positions, evidence).matrix(names)
-    np.testing.assert_allclose(features[:, -1], np.sqrt(evidence))
-    calibration = fit_calibration(features, evidence > 10, names=names)
-    few, many = (first_place_probability(calibration, scores[0], positions[0], i) for i in (5, 90))
-    assert few < 0.2 and many > 0.8
-    with pytest.raises(SettingsError, match="needs evidence: re-rank"):
-        first_place_probability(calibration, scores[0], positions[0])
-    plain = default_calibration()
-    assert first_place_probability(plain, scores[0], positions[0], 90) == first_place_probability(
-        plain, scores[0], positions[0]
+    support = np.random.default_rng(2).uniform(0, 20, (400, 3))
+    features = features_of_answers(scores, None, support).matrix(VERIFIED_FEATURES)
+    for name, column in (("log_evidence", 0), ("log_inliers", 1), ("log_margin", 2)):
+        found = features[:, VERIFIED_FEATURES.index(name)]
+        np.testing.assert_allclose(found, np.log(1 + support[:, column]))
+    calibration = fit_calibration(features, support[:, 0] > 10, names=VERIFIED_FEATURES)
+    few, many = (
+        first_place_probability([calibration], scores[0], None, Support(evidence, 9, 9.0))
+        for evidence in (5, 90)
     )
+    assert few < 0.2 and many > 0.8
+    assert first_place_probability([calibration], scores[0], positions[0]) is None
+    (plain,) = default_calibrations()
+    known = first_place_probability([plain], scores[0], positions[0])
+    assert known == first_place_probability([plain], scores[0], positions[0], Support(90, 9, 9.0))
+    assert known == first_place_probability([calibration, plain], scores[0], positions[0])
+    # Without verification a short list of scores says too little.
+    assert first_place_probability([plain], scores[0, :19], positions[0, :19]) is None
+    assert first_place_probability([calibration], scores[0, :1], None, Support(90, 9, 9.0)) > 0.5
 
 
 def test_the_default_calibrations_tell_sure_from_unsure():
@@ -123,21 +132,32 @@ def test_the_default_calibrations_tell_sure_from_unsure():
     sure = np.concatenate([np.linspace(0.8, 0.7, 6), np.linspace(0.4, 0.3, 14)])
     unsure, scattered = np.linspace(0.42, 0.4, 20), spots[::-1]
     for pooling in ("netvlad", "average"):
-        calibration = default_calibration(pooling)
-        assert calibration.radius_m == 25 and calibration.provenance["answers"] > 500
-        assert first_place_probability(calibration, sure, spots) > 0.95
-        assert first_place_probability(calibration, unsure, scattered) < 0.25
-        assert first_place_probability(calibration, sure, np.full((20, 2), np.nan)) is None
-    assert default_calibration() is default_calibration()
-    assert default_calibration("average") == default_calibration("gem")
-    assert default_calibration().names == FEATURES
+        calibrations = default_calibrations(pooling)
+        assert calibrations[0].radius_m == 25 and calibrations[0].provenance["answers"] > 500
+        assert first_place_probability(calibrations, sure, spots) > 0.95
+        assert first_place_probability(calibrations, unsure, scattered) < 0.25
+        assert first_place_probability(calibrations, sure, np.full((20, 2), np.nan)) is None
+        verified = default_calibrations(pooling, verified=True)
+        for where in (spots, None):
+            known = Support(5.0, 60, 8.0)
+            assert first_place_probability(verified, sure, where, known) > 0.95
+            chance = Support(0.02, 2, 0.2)
+            somewhere = None if where is None else scattered
+            assert first_place_probability(verified, unsure, somewhere, chance) < 0.1
+    assert default_calibrations() is default_calibrations()
+    assert default_calibrations("average") == default_calibrations("gem")
+    assert default_calibrations()[0].names == FEATURES
+    assert [c.names for c in default_calibrations(verified=True)[:2]] == [
+        LOCATED_FEATURES,
+        VERIFIED_FEATURES,
+    ]
 
 
 def test_what_is_refused():
     scores, positions = random_lists(2, 5)
     with pytest.raises(DataError, match="do not fit"):
         features_of_answers(scores, positions[:, :3])
-    with pytest.raises(DataError, match="one number for each of 2 answers"):
+    with pytest.raises(DataError, match="three numbers for each of 2 answers"):
         features_of_answers(scores, positions, np.array([1, 2, 3]))
     with pytest.raises(SettingsError, match="radius_m is 0"):
         features_of_answers(scores, positions, radius_m=0)

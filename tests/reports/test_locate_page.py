@@ -39,32 +39,32 @@ def near(image, score=0.9, **known):
     ("answer", "verdict", "counted"),
     [
         (
-            Answer("q", (near("a"),), HERE, 0.943, True),
-            "Probably here: 52.20512, 0.12121 ± 8 m · probability 0.94",
-            "1 in this index",
+            Answer("q", (near("a"),), HERE, 0.943, "here"),
+            "Here: 52.20512, 0.12121 ± 8 m · probability 0.94",
+            "1 here",
         ),
         (
-            Answer("q", (near("a"),), HERE, 0.08, False),
-            "Not a place in this index (probability 0.08)",
-            "1 not in this index",
+            Answer("q", (near("a"),), HERE, 0.08, "elsewhere"),
+            "No place of this index (probability 0.08)",
+            "1 no place of this index",
         ),
-        (Answer("q", (Place("a", 0.9),)), "No positions in this index", "1 without a verdict"),
+        (Answer("q", (Place("a", 0.9),)), "No positions in this index", "1 cannot be told"),
         (
             Answer("q", (Place("a", 0.9), near("b"))),
             "The first place has no position",
-            "1 without a verdict",
+            "1 cannot be told",
         ),
         (
             Answer("q", (near("a"),), HERE),
             "Perhaps here: 52.20512, 0.12121 ± 8 m",
-            "1 without a verdict",
+            "1 cannot be told",
         ),
         (
-            Answer("q", (Place("a", 0.9, time=3.0),), None, 0.97, True),
-            "A place of this index · probability 0.97",
-            "1 in this index",
+            Answer("q", (Place("a", 0.9, time=3.0),), None, 0.97, "here"),
+            "Here · probability 0.97",
+            "1 here",
         ),
-        (Answer("q"), "No place of this index meets the conditions", "1 without a verdict"),
+        (Answer("q"), "No place of this index meets the conditions", "1 cannot be told"),
         (
             Answer("q", error="is an empty file (0 bytes)"),
             "No answer: is an empty file (0 bytes)",
@@ -76,13 +76,13 @@ def test_every_kind_of_answer_has_its_words(tmp_path, answer, verdict, counted):
     text = written(tmp_path, answer).text
     assert verdict in text
     assert counted in text
-    assert ("Probably here" in text) == ("Probably here" in verdict)
+    assert (" Here: " in text) == verdict.startswith("Here: ")
 
 
 def test_only_links_lead_out_of_the_page(tmp_path, photos):
     answers = [
-        Answer(photos[0], (near(photos[1]), near(photos[2])), HERE, 0.9, True),
-        Answer("missing.jpg", (near("gone.jpg"),), HERE, 0.1, False),
+        Answer(photos[0], (near(photos[1]), near(photos[2])), HERE, 0.9, "here"),
+        Answer("missing.jpg", (near("gone.jpg"),), HERE, 0.1, "elsewhere"),
     ]
     picture = np.zeros((60, 160, 3), np.uint8)
     page = written(tmp_path, *answers, matches={(0, 1): picture})
@@ -109,7 +109,7 @@ def test_names_are_text_whatever_they_contain(tmp_path):
     place = near(EVIL, tags=("<b>tag</b>",), time=-1e18)
     page = written(
         tmp_path,
-        Answer(EVIL, (place,), HERE, 0.9, True),
+        Answer(EVIL, (place,), HERE, 0.9, "here"),
         Answer(undecodable, (near(undecodable),), error="<i>broken</i>"),
     )
     assert not {name for name, _ in page.elements} & {"b", "i"}
@@ -131,7 +131,7 @@ def test_a_card_says_what_is_known_of_a_place(tmp_path, photos):
         distance_m=12.3,
         inliers=57,
     )
-    page = written(tmp_path, Answer(photos[0], (place,), HERE, 0.9, True))
+    page = written(tmp_path, Answer(photos[0], (place,), HERE, 0.9, "here"))
     for words in (
         "score 0.877",
         "12 m from the query's own position",
@@ -153,7 +153,7 @@ def test_a_card_says_what_is_known_of_a_place(tmp_path, photos):
 
 def test_pictures_are_those_of_the_query_and_of_each_place_by_rank(tmp_path, photos):
     places = tuple(near(photo, 0.9 - i / 10) for i, photo in enumerate(photos[1:]))
-    page = written(tmp_path, Answer(photos[0], places, HERE, 0.9, True))
+    page = written(tmp_path, Answer(photos[0], places, HERE, 0.9, "here"))
     reds = []
     for image in page.all("img"):
         data = base64.b64decode(image["src"].split(",")[1])
@@ -163,7 +163,7 @@ def test_pictures_are_those_of_the_query_and_of_each_place_by_rank(tmp_path, pho
 
 
 def test_matches_stand_beside_the_query_and_the_place_that_they_belong_to(tmp_path, photos):
-    answers = [Answer(photos[0], (near(photos[1]), near(photos[2])), HERE, 0.9, True)] * 2
+    answers = [Answer(photos[0], (near(photos[1]), near(photos[2])), HERE, 0.9, "here")] * 2
     wide = np.full((300, 3000, 3), 77, np.uint8)
     page = written(tmp_path, *answers, matches={(1, 0): wide, (1, 1): wide[:, :90]})
     sections = "".join(page.parts).split("Inlier matches")
@@ -176,7 +176,7 @@ def test_matches_stand_beside_the_query_and_the_place_that_they_belong_to(tmp_pa
 def test_an_unreadable_picture_leaves_its_reason(tmp_path):
     page = written(
         tmp_path,
-        Answer("nowhere.jpg", (near("gone.jpg"),), HERE, 0.9, True),
+        Answer("nowhere.jpg", (near("gone.jpg"),), HERE, 0.9, "here"),
         Answer("other.jpg", error="is truncated"),
     )
     assert page.text.count("no picture: the file does not exist") == 2

@@ -49,7 +49,7 @@ def fused(covariance=((25.0, 0.0), (0.0, 25.0)), at=HERE):
 @pytest.mark.parametrize("far", [60, 130])
 def test_places_lie_so_many_metres_from_the_position(far):
     places = (place(30, 90), place(far, 0, 0.8), place(45, 225, 0.7))
-    plot = place_map(Answer("q", places, fused(), 0.9, True))
+    plot = place_map(Answer("q", places, fused(), 0.9, "here"))
     expected = [(30, 0), (0, far), (-45 * math.sqrt(0.5), -45 * math.sqrt(0.5))]
     np.testing.assert_allclose(dots(plot), expected, atol=0.06)
     cross = named(plot, "estimated position")
@@ -60,8 +60,8 @@ def test_places_lie_so_many_metres_from_the_position(far):
 
 def test_a_far_place_does_not_shrink_the_map():
     near = (place(10, 0), place(20, 90, 0.8))
-    alone = place_map(Answer("q", near, fused(), 0.9, True))
-    plot = place_map(Answer("q", (*near, place(3000, 135, 0.7)), fused(), 0.9, True))
+    alone = place_map(Answer("q", near, fused(), 0.9, "here"))
+    plot = place_map(Answer("q", (*near, place(3000, 135, 0.7)), fused(), 0.9, "here"))
     assert shown(plot) == shown(alone)
     assert len(dots(plot)) == 3 and "1 of them outside" in plot.words
     assert "3.0 km from the middle" in named(plot, "places by rank")["hovertext"][0]
@@ -90,7 +90,7 @@ def test_the_ellipse_holds_nine_in_ten():
 
 def test_places_on_one_spot_share_a_mark():
     places = tuple(place(0 if rank != 3 else 60, 90, 1 - rank / 10) for rank in range(1, 7))
-    marks = named(place_map(Answer("q", places, None, 0.9, True)), "places by rank")["text"]
+    marks = named(place_map(Answer("q", places, None, 0.9, "here")), "places by rank")["text"]
     assert sorted(filter(None, marks)) == ["1–2, 4–6", "3"]
 
 
@@ -99,7 +99,7 @@ def test_what_has_no_position_is_not_drawn():
     assert place_map(Answer("q")) is None
     plot = place_map(Answer("q", (Place("a.jpg", 0.9), place(5, 0), place(9, 90)), None))
     assert len(dots(plot)) == 2
-    unknown = place_map(Answer("q", (place(5, 0),), fused(), 0.1, False))
+    unknown = place_map(Answer("q", (place(5, 0),), fused(), 0.1, "elsewhere"))
     assert named(unknown, "estimated position") is None and named(unknown, "90 % ellipse") is None
 
 
@@ -109,7 +109,7 @@ def test_the_date_line_the_poles_and_the_other_side_of_the_earth_are_drawn(azimu
         near, far = moved(30, azimuth, start), moved(19_000_000, azimuth, start)
         places = (Place("a", 1.0, *start), Place("b", 0.9, *near), Place("c", 0.8, *far))
         position = Position(*start, 5.0, ((9.0, 0), (0, 9.0)))
-        found = np.linalg.norm(dots(place_map(Answer("q", places, position, 1.0, True))), axis=1)
+        found = np.linalg.norm(dots(place_map(Answer("q", places, position, 1.0, "here"))), axis=1)
         np.testing.assert_allclose(found, [0, 30, 19_000_000], rtol=0.01, atol=0.1)
 
 

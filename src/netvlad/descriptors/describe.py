@@ -14,6 +14,7 @@ from netvlad.descriptors.rows import (
     storage_dtype,
 )
 from netvlad.errors import DataError, ModelError, SettingsError
+from netvlad.export.engines import running
 from netvlad.images import left_out_notes, list_images, no_images
 from netvlad.models import Describer
 from netvlad.types import ImageSet, Reporter, silent
@@ -86,7 +87,8 @@ def describe(
     model = compute.place(model)
 
     def complete(rows: MemoryRows | FileRows) -> None:
-        fill(rows, model, model, images, compute=compute, stage=stage, report=report)
+        with running(model, compute, len(images), report):
+            fill(rows, model, model, images, compute=compute, stage=stage, report=report)
 
     if output is not None:
         return describe_in_file(

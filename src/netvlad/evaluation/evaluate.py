@@ -1,7 +1,7 @@
 """From a model, or from descriptors made elsewhere, to the figures of a protocol on a data set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +190,15 @@ def describe_sides(
 ) -> tuple[Rows, Rows]:
     """Describe the database and the queries, brought to size as the protocol says.
 
-    ``folder`` is ``keep`` of :func:`evaluate`, which explains the others.
+    ``folder`` is ``keep`` of :func:`evaluate`, which explains the others. Unless an engine is asked
+    for by name torch runs the model, so that figures do not depend on what is installed.
 
     Raises:
         SettingsError: the protocol resizes images as the loader cannot.
         StorageError: the folder holds other descriptors, or cannot be written.
     """
+    if compute.engine == "auto":
+        compute = replace(compute, engine="torch")
     # Both are asked before an hour is spent on the first.
     for_database = model.resized(protocol.resizing_of("database").for_loader(model.resize))
     for_queries = model.resized(protocol.resizing_of("queries").for_loader(model.resize))

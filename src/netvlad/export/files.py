@@ -157,10 +157,10 @@ def write_onnx(model: PlaceModel, path: str | Path) -> Agreement:
     program.model.metadata_props.update(metadata(model))
     with written_beside(Path(path)) as temporary:
         program.save(temporary, external_data=False)
-        return require_agreement(model, _in_onnxruntime(temporary))
+        return require_agreement(model, in_onnxruntime(temporary))
 
 
-def _in_onnxruntime(path: Path) -> Runner:
+def in_onnxruntime(path: Path) -> Runner:
     """An ONNX file in onnxruntime, on the CPU."""
     import onnxruntime  # noqa: PLC0415 (an extra)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from netvlad.errors import DataError, SettingsError, StorageError
 
 L2 = 1.0
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Calibration:
         intercept: the log-odds of an average answer.
         radius_m: how near the first place must lie to count as right; also tells the features
             which places are the same.
-        threshold: below this probability the query is called "not a place in this index".
         provenance: what it was fitted to: data, number of answers, model.
     """
 
@@ -35,7 +33,6 @@ class Calibration:
     coefficients: tuple[float, ...]
     intercept: float
     radius_m: float
-    threshold: float
     provenance: Mapping[str, str | int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,8 +47,6 @@ class Calibration:
             raise DataError("calibration: a number is not finite or a scale is 0; fit it again")
         if not (np.isfinite(self.radius_m) and self.radius_m > 0):
             raise SettingsError(f"radius_m is {self.radius_m}; give a number of metres above 0")
-        if not 0 <= self.threshold <= 1:
-            raise SettingsError(f"threshold is {self.threshold}; give a probability, 0 to 1")
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """How likely each answer is right: (n,) in [0, 1], NaN where a feature is NaN.
@@ -89,7 +84,7 @@ class Calibration:
             }
             for key in ("means", "scales", "coefficients"):
                 values[key] = tuple(float(value) for value in content[key])
-            for key in ("intercept", "radius_m", "threshold"):
+            for key in ("intercept", "radius_m"):
                 values[key] = float(content[key])
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -107,7 +102,6 @@ def fit_calibration(
     *,
     names: Sequence[str],
     radius_m: float = 25.0,
-    threshold: float = THRESHOLD,
     l2: float = L2,
     provenance: Mapping[str, str | int | float] | None = None,
 ) -> Calibration:
@@ -122,14 +116,13 @@ def fit_calibration(
         correct: (n,) whether the first place was right.
         names: of the f features.
         radius_m: how near the first place had to lie to count as right.
-        threshold: below which a query is called unknown.
         l2: strength of the penalty, above 0.
         provenance: what the answers were; the number of answers and of right ones is added.
 
     Raises:
         DataError: shapes do not fit, a feature is infinite, or the answers are all right or all
             wrong.
-        SettingsError: ``l2``, ``radius_m`` or ``threshold`` is out of range.
+        SettingsError: ``l2`` or ``radius_m`` is out of range.
     """
     table, truth = _usable(features, correct, names)
     if not (np.isfinite(l2) and l2 > 0):
@@ -146,7 +139,6 @@ def fit_calibration(
         coefficients=tuple(weights[:-1].tolist()),
         intercept=float(weights[-1]),
         radius_m=radius_m,
-        threshold=threshold,
         provenance={**(provenance or {}), "answers": len(truth), "right": int(truth.sum())},
     )
 

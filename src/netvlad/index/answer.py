@@ -17,7 +17,7 @@ from netvlad.fitting.calibration import Calibration
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.places import photo_facts
 from netvlad.index.position import fuse_position, metres_around
-from netvlad.index.probability import first_place_probability
+from netvlad.index.probability import HERE, first_place_probability, verdict_of
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
 from netvlad.index.where import Where
@@ -47,8 +47,8 @@ class Question:
             local features that the index keeps, if it does; True: by those, or RootSIFT; or by the
             matcher of that name, one of :data:`~netvlad.matching.registry.MATCHERS`.
         radius_m: places at most this far apart are one place (metres).
-        min_probability: below it the query is not a place of this index; None takes the
-            calibration's own threshold.
+        min_probability: from it on the verdict is "here", see
+            :func:`~netvlad.index.probability.verdict_of`.
         speed_mps: how fast the camera moved, for places without positions: what was seen within
             ``radius_m / speed_mps`` seconds counts as one place.
     """
@@ -58,7 +58,7 @@ class Question:
     heading_deg: float | None = None
     rerank: bool | str | None = None
     radius_m: float = 25.0
-    min_probability: float | None = None
+    min_probability: float = HERE
     speed_mps: float = 1.0
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Question:
             raise SettingsError(f"radius_m is {self.radius_m:g}; give metres above 0")
         if self.heading_deg is not None and not 0 <= self.heading_deg <= 180:
             raise SettingsError(f"heading_deg is {self.heading_deg:g}; give 0 to 180 degrees")
-        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
+        if not 0 <= self.min_probability <= 1:
             raise SettingsError(f"min_probability is {self.min_probability:g}; give 0 to 1")
 
     def matcher(self, kept: str | None) -> str | None:
@@ -112,7 +112,7 @@ def answers(
     store: Store,
     queries: Sequence[Query],
     question: Question,
-    calibration: Calibration,
+    calibrations: Sequence[Calibration],
     matcher: Matcher | None = None,
     cache: FeatureCache | None = None,
     report: Reporter = silent,
@@ -123,7 +123,8 @@ def answers(
         store: the places.
         queries: described by the index's own model.
         question: what is asked.
-        calibration: turns scores into a probability.
+        calibrations: turn scores into a probability, see
+            :func:`~netvlad.index.probability.first_place_probability`.
         matcher: verifies the places; None leaves them in the order of their scores.
         cache: of local features that the store does not keep; None makes one in memory.
         report: receives the progress of verification.
@@ -140,7 +141,7 @@ def answers(
         verify = partial(_verified, store, matcher, cache or FeatureCache(None))
     answered = []
     for query, candidates in zip(queries, found, strict=True):
-        answered.append(_answer(store, query, candidates, question, calibration, verify))
+        answered.append(_answer(store, query, candidates, question, calibrations, verify))
         if matcher is not None:
             report(Progress("Verifying places", len(answered), len(queries), "queries"))
     return answered
@@ -172,31 +173,31 @@ def _answer(
     query: Query,
     candidates: _Candidates,
     question: Question,
-    calibration: Calibration,
+    calibrations: Sequence[Calibration],
     verify: Callable[..., Reranked] | None,
 ) -> Answer:
     if not len(candidates.indices):
         return Answer(query.name)
     rows = [store.place(int(index)) for index in candidates.indices]
     verified: list[Verified | None] = [None] * len(rows)
+    support = None
     if verify is not None and query.picture is not None:
         found = verify(query.picture, rows[:CANDIDATES], candidates)
         order = np.append(found.order, np.arange(len(found.order), len(rows)))
         verified[: len(found.verified)] = found.verified
         rows, verified = [rows[i] for i in order], [verified[i] for i in order]
         candidates = _Candidates(candidates.indices[order], candidates.scores[order])
+        support = found.support
     latitude = np.array([_number(row["latitude"]) for row in rows])
     longitude = np.array([_number(row["longitude"]) for row in rows])
     time = np.array([_number(row["time"]) for row in rows])
     head = slice(0, CANDIDATES)
-    probability = _probability(
-        latitude[head],
-        longitude[head],
-        time[head],
+    probability = first_place_probability(
+        calibrations,
         candidates.scores[head],
-        None if verified[0] is None else verified[0].evidence,
-        question,
-        calibration,
+        _ground(latitude[head], longitude[head], time[head], question),
+        support,
+        question.radius_m,
     )
     places = [
         _place(row, float(score), None if pair is None else pair.inliers)
@@ -209,7 +210,6 @@ def _answer(
             replace(place, distance_m=float(metres) if np.isfinite(metres) else None)
             for place, metres in zip(places, away, strict=False)
         ]
-    least = calibration.threshold if question.min_probability is None else question.min_probability
     return Answer(
         query.name,
         tuple(places),
@@ -221,28 +221,24 @@ def _answer(
             question.radius_m,
         ),
         probability,
-        None if probability is None else probability >= least,
+        verdict_of(probability, question.min_probability),
         any(pair is not None for pair in verified),
     )
 
 
-def _probability(
+def _ground(
     latitude: NDArray[np.float64],
     longitude: NDArray[np.float64],
     time: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    evidence: float | None,
     question: Question,
-    calibration: Calibration,
-) -> float | None:
+) -> NDArray[np.float64] | None:
+    """(k, 2) metres by which places are told apart; None where nothing is known of them."""
     if np.isfinite(latitude[0] + longitude[0]):
-        around = metres_around(latitude, longitude, (float(latitude[0]), float(longitude[0])))
-    elif np.isfinite(time[0]) and not np.isfinite(latitude + longitude).any():
+        return metres_around(latitude, longitude, (float(latitude[0]), float(longitude[0])))
+    if np.isfinite(time[0]) and not np.isfinite(latitude + longitude).any():
         # A camera on its way: what it saw within seconds, it saw at one place.
-        around = np.stack([(time - time[0]) * question.speed_mps, np.zeros(len(time))], axis=1)
-    else:
-        return None
-    return first_place_probability(calibration, scores, around, evidence or 0.0, question.radius_m)
+        return np.stack([(time - time[0]) * question.speed_mps, np.zeros(len(time))], axis=1)
+    return None
 
 
 def _verified(

@@ -16,13 +16,13 @@ from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.geography import radius_neighbours
 from netvlad.index.answer import CANDIDATES
 from netvlad.index.probability import (
-    RERANKED_FEATURES,
+    LOCATED_FEATURES,
     answer_features,
-    default_calibration,
+    default_calibrations,
 )
 from netvlad.matching.cache import FeatureCache
 from netvlad.matching.features import Matcher
-from netvlad.matching.rerank import rerank
+from netvlad.matching.rerank import Reranked, rerank
 from netvlad.matching.sift import ROOT_SIFT
 from netvlad.models import PlaceModel
 from netvlad.search import search_exact
@@ -104,12 +104,13 @@ def labelled_answers(
             first, cosines = indices[shown][:CANDIDATES], scores[shown][:CANDIDATES]
             if not len(first):
                 continue
-            evidence = None
+            support = None
             if cache is not None:
-                order, evidence = _verified(cache, matcher, dataset, query, first, cosines)
+                found_here = _verified(cache, matcher, dataset, query, first, cosines)
+                order, support = found_here.order, found_here.support
                 first, cosines = first[order], cosines[order]
             positions = places[first] - places[first[0]]
-            features = answer_features(cosines, positions, evidence, radius_m=radius_m, names=names)
+            features = answer_features(cosines, positions, support, radius_m=radius_m, names=names)
             if features is None:
                 continue
             rows.append(features)
@@ -129,21 +130,18 @@ def _verified(
     query: int,
     candidates: NDArray[np.int64],
     cosines: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], float]:
-    """The order of the candidates after re-ranking, and the evidence for the first."""
-    found = rerank(
+) -> Reranked:
+    return rerank(
         cache.get(dataset.queries.path(query), matcher),
         [cache.get(dataset.database.path(int(index)), matcher) for index in candidates],
         cosines,
         matcher,
     )
-    first = found.verified[int(found.order[0])]
-    return found.order, 0.0 if first is None else first.evidence
 
 
 def feature_names(model: PlaceModel, *, reranked: bool = False) -> tuple[str, ...]:
     """The features that probabilities of this model's answers are computed from."""
-    return RERANKED_FEATURES if reranked else default_calibration(model.spec.pooling).names
+    return LOCATED_FEATURES if reranked else default_calibrations(model.spec.pooling)[0].names
 
 
 def fit(

@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 
 from netvlad.compute import Compute
 from netvlad.errors import ModelError, SettingsError, WeightsError
+from netvlad.export.engines import engine_of as network_engine
 from netvlad.fitting.calibration import Calibration
 from netvlad.index.address import engine_of, open_store, shown
 from netvlad.index.answer import (
@@ -21,7 +22,7 @@ from netvlad.index.build import Change, Photos, are_paths, build_folder
 from netvlad.index.photo_descriptors import Cluster, model_or_default
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places, find_places, missing_photos
-from netvlad.index.probability import default_calibration, document_name
+from netvlad.index.probability import HERE, default_calibrations, document_name
 from netvlad.index.results import Answer, Place, Position
 from netvlad.index.stores.memory import MemoryStore
 from netvlad.index.stores.store import Store, frame_name
@@ -222,41 +223,50 @@ class PlaceIndex:
     @cached_property
     def model(self) -> PlaceModel:
         """The model that described the places, and describes queries."""
-        return self.compute.place(self.store.load_model())
+        model = self.compute.place(self.store.load_model())
+        model.engine = network_engine(model, self.compute, 1)
+        return model
 
     @property
     def name(self) -> str:
         """What messages call it: the folder, or the address in Milvus without a password."""
         return self.store.name
 
-    def calibration(
+    def calibrations(
         self, *, reranked: bool | str = False, report: Reporter = silent
-    ) -> Calibration:
-        """Turns scores into probabilities: the index's own, or the default.
+    ) -> tuple[Calibration, ...]:
+        """What turns scores into probabilities: the index's own, then the default ones.
+
+        The first whose features an answer has counts, see
+        :func:`~netvlad.index.probability.first_place_probability`.
 
         Args:
-            reranked: the one for answers that were verified, or by which matcher. For learned ones
+            reranked: those for answers that were verified, or by which matcher. For learned ones
                 there is no default: without one of the index's own, answers are judged as if they
                 were not verified.
             report: receives a note where they are judged so.
 
         Raises:
             SettingsError: there is no matcher of that name.
-            StorageError: the index's own is damaged.
+            StorageError: one of the index's own is damaged.
         """
-        kept = self.store.documents.get(document_name(reranked=reranked))
-        if kept is not None:
-            return Calibration.from_json(kept, self.name)
         matcher = matcher_name(reranked)
-        if matcher in (None, DEFAULT_MATCHER):
-            return default_calibration(self._spec.pooling, reranked=matcher is not None)
-        report(
-            Note(
-                "probabilities are those of answers that are not verified; fit some to "
-                f"{matcher}: netvlad index calibrate --matcher {matcher}"
+        names = dict.fromkeys(document_name(reranked=name or False) for name in (matcher, None))
+        kept = [name for name in names if name in self.store.documents]
+        own = [Calibration.from_json(self.store.documents[name], self.name) for name in kept]
+        if matcher not in (None, DEFAULT_MATCHER) and document_name(reranked=reranked) not in kept:
+            report(
+                Note(
+                    "probabilities are those of answers that are not verified; fit some to "
+                    f"{matcher}: netvlad index calibrate --matcher {matcher}"
+                )
             )
-        )
-        return self.calibration()
+        verified = matcher == DEFAULT_MATCHER
+        usual = default_calibrations(self._spec.pooling, verified=verified)
+        if verified and document_name(reranked=reranked) not in kept:
+            # One that was fitted without verification knows less of verified answers.
+            return (*usual[:-1], *own, usual[-1])
+        return (*own, *usual)
 
     @property
     def _spec(self) -> ModelSpec:
@@ -360,7 +370,7 @@ class PlaceIndex:
         heading_deg: float | None = None,
         rerank: bool | str | None = None,
         radius_m: float = 25.0,
-        min_probability: float | None = None,
+        min_probability: float = HERE,
         position: tuple[float, float] | None = None,
         heading: float | None = None,
         time: float | None = None,
@@ -433,9 +443,9 @@ class PlaceIndex:
     def _answers(self, queries: list[Query], question: Question, report: Reporter) -> list[Answer]:
         matcher = self._verifying(question, report)
         reranked = False if matcher is None else matcher.name
-        calibration = self.calibration(reranked=reranked, report=report)
+        calibrations = self.calibrations(reranked=reranked, report=report)
         cache = self.feature_cache
-        return answers(self.store, queries, question, calibration, matcher, cache, report)
+        return answers(self.store, queries, question, calibrations, matcher, cache, report)
 
     def _verifying(self, question: Question, report: Reporter) -> Matcher | None:
         name = question.matcher(self.store.features)

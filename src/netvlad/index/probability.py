@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.fitting.calibration import Calibration
+from netvlad.index.results import Verdict
 from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
+from netvlad.matching.rerank import Support
 
 NEIGHBOURS = 20
 """How many of the nearest places the features are made for; further ones are not looked at."""
@@ -23,10 +25,16 @@ SHARPNESS = 3.0
 FEATURES = ("next_ratio", "tail_ratio", "agreement")
 """What a calibration reads unless it was fitted to something else."""
 
-RERANKED_FEATURES = (*FEATURES, "root_evidence")
-"""The same for answers that were re-ranked."""
+VERIFIED_FEATURES = ("log_evidence", "log_inliers", "tail_ratio", "tail_rise", "log_margin")
+"""The same for answers that were verified; positions are not needed."""
 
-ALL_FEATURES = (*FEATURES, "tail_rise", "root_evidence")
+LOCATED_FEATURES = (*VERIFIED_FEATURES, "agreement")
+"""The same for verified answers of places with positions."""
+
+ALL_FEATURES = (*FEATURES, "tail_rise", "log_evidence", "log_inliers", "log_margin")
+
+HERE, ELSEWHERE = 0.8, 0.1
+"""From this probability on an answer is "here"; below that one it is "no place of this index"."""
 
 # The same picture has distance 0; half-precision rows and rounding leave about this much.
 _SMALLEST_DISTANCE = 0.01
@@ -35,7 +43,7 @@ _STEEPEST_RISE = 50.0
 
 @dataclass(frozen=True, eq=False)
 class AnswerFeatures:
-    """What the lists of n answers look like; all NaN where an answer cannot be judged.
+    """What the lists of n answers look like; NaN where an answer cannot be judged by a feature.
 
     Scores are turned into distances of unit vectors, d = √(2 − 2·score), and distances are compared
     with others of the same list, so that nothing depends on where a model's scores lie.
@@ -49,54 +57,51 @@ class AnswerFeatures:
             spatial uncertainty estimation (Zaffar et al., CVPR 2024).
         tail_rise: (n,) log(1 + z), z standard deviations of the last half's scores between their
             average and the first score, at most 50.
-        root_evidence: (n,) √E of the first place, see :func:`~netvlad.matching.rerank.verify_pair`;
-            None without re-ranking.
+        log_evidence: (n,) log(1 + E) of the first place, see
+            :func:`~netvlad.matching.rerank.verify_pair`; NaN without verification, as the next two.
+        log_inliers: (n,) log(1 + inliers) of the first place.
+        log_margin: (n,) log(1 + m), see :class:`~netvlad.matching.rerank.Support`.
     """
 
     next_ratio: NDArray[np.float64]
     tail_ratio: NDArray[np.float64]
     agreement: NDArray[np.float64]
     tail_rise: NDArray[np.float64]
-    root_evidence: NDArray[np.float64] | None = None
+    log_evidence: NDArray[np.float64]
+    log_inliers: NDArray[np.float64]
+    log_margin: NDArray[np.float64]
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(n, f) the features called ``names``, as a calibration reads them.
 
         Raises:
-            SettingsError: there is no feature of that name, or it needs re-ranked answers.
+            SettingsError: there is no feature of that name.
         """
-        columns = []
-        for name in names:
-            if name not in ALL_FEATURES:
-                raise SettingsError(
-                    f"unknown feature {name!r}; there are {', '.join(ALL_FEATURES)}"
-                )
-            column = getattr(self, name)
-            if column is None:
-                raise SettingsError(
-                    f"feature {name!r} needs evidence: re-rank the answers, or use a calibration "
-                    "that was fitted without"
-                )
-            columns.append(column)
-        return np.stack(columns, axis=1)
+        unknown = [name for name in names if name not in ALL_FEATURES]
+        if unknown:
+            raise SettingsError(
+                f"unknown feature {unknown[0]!r}; there are {', '.join(ALL_FEATURES)}; fit a "
+                "calibration of an earlier version again with `netvlad index calibrate`"
+            )
+        return np.stack([getattr(self, name) for name in names], axis=1)
 
 
 def features_of_answers(
     scores: NDArray[np.floating],
-    positions: NDArray[np.floating],
-    evidence: NDArray[np.float64] | None = None,
+    positions: NDArray[np.floating] | None = None,
+    support: NDArray[np.floating] | None = None,
     radius_m: float = RADIUS_M,
 ) -> AnswerFeatures:
     """The features of many answers.
 
-    An answer can be judged when the first place and at least one other have a position. Places
+    ``next_ratio`` and ``agreement`` need a position of the first place and of another. Places
     without one count in the tail only.
 
     Args:
         scores: (n, k) cosine similarities, the first place first; NaN or −inf where a list ends
-            early. After re-ranking they need not descend. Only :data:`NEIGHBOURS` are looked at.
+            early. After verification they need not descend. Only :data:`NEIGHBOURS` are looked at.
         positions: (n, k, 2) metres in any frame, one for each answer; NaN where unknown.
-        evidence: (n,) of the first place, when the answers were re-ranked.
+        support: (n, 3) evidence, inliers and margin of the first place, where it was verified.
         radius_m: places at most this far from the first are the same place.
 
     Raises:
@@ -104,33 +109,40 @@ def features_of_answers(
         SettingsError: the radius is not a positive number.
     """
     s = np.asarray(scores, np.float64)[..., :NEIGHBOURS]
+    if positions is None:
+        positions = np.full((*np.shape(scores), 2), np.nan)
     metres = np.asarray(positions, np.float64)[..., :NEIGHBOURS, :]
     if s.ndim != 2 or metres.shape != (*s.shape, 2):
         raise DataError(
             f"scores {np.shape(scores)} and positions {np.shape(positions)} do not fit; "
             "give (n, k) and (n, k, 2)"
         )
-    if evidence is not None and np.shape(evidence) != s.shape[:1]:
+    if support is not None and np.shape(support) != (len(s), 3):
         raise DataError(
-            f"evidence {np.shape(evidence)}; give one number for each of {len(s)} answers"
+            f"support {np.shape(support)}; give three numbers for each of {len(s)} answers"
         )
     if not (np.isfinite(radius_m) and radius_m > 0):
         raise SettingsError(f"radius_m is {radius_m}; give a number of metres above 0")
+    listed = np.isfinite(s[:, :1]).any(axis=1)
     located = np.isfinite(s) & np.isfinite(metres).all(axis=2)
     judged = located[:, :1].any(axis=1) & (located.sum(axis=1) >= 2)
     table = np.full((4, len(s)), np.nan)
+    if listed.any():
+        table[1, listed], table[3, listed] = _of_the_tail(s[listed])
     if judged.any():
-        table[:, judged] = _of_judged(s[judged], metres[judged], located[judged], radius_m)
-    counted = None
-    if evidence is not None:
-        counted = np.where(judged, np.sqrt(np.asarray(evidence, np.float64)), np.nan)
-    return AnswerFeatures(table[0], table[1], table[2], table[3], counted)
+        table[0, judged], table[2, judged] = _of_the_ground(
+            s[judged], metres[judged], located[judged], radius_m
+        )
+    logs = np.full((len(s), 3), np.nan)
+    if support is not None:
+        logs = np.log1p(np.asarray(support, np.float64))
+    return AnswerFeatures(*table, *logs.T)
 
 
 def answer_features(
     scores: NDArray[np.floating],
-    positions: NDArray[np.floating],
-    evidence: float | None = None,
+    positions: NDArray[np.floating] | None = None,
+    support: Support | None = None,
     radius_m: float = RADIUS_M,
     *,
     names: Sequence[str] = FEATURES,
@@ -140,74 +152,100 @@ def answer_features(
     Args:
         scores: (k,) cosine similarities, the first place first.
         positions: (k, 2) metres, as :func:`~netvlad.index.position.metres_around` gives them.
-        evidence: of the first place, when the answer was re-ranked.
+        support: of the first place, where the answer was verified.
         radius_m: places at most this far from the first are the same place.
         names: which features, in which order.
 
     Returns:
-        (f,) or None when the answer cannot be judged for want of positions.
+        (f,) or None when the answer cannot be judged by these.
 
     Raises:
         DataError: shapes do not fit.
-        SettingsError: a name is unknown, or it needs evidence and there are none.
+        SettingsError: a name is unknown.
     """
-    counted = None if evidence is None else np.array([evidence])
     features = features_of_answers(
-        np.asarray(scores)[None], np.asarray(positions)[None], counted, radius_m
+        np.asarray(scores)[None],
+        None if positions is None else np.asarray(positions)[None],
+        None if support is None else np.array([support]),
+        radius_m,
     )
     row: NDArray[np.float64] = features.matrix(names)[0]
     return None if np.isnan(row).any() else row
 
 
 def first_place_probability(
-    calibration: Calibration,
+    calibrations: Sequence[Calibration],
     scores: NDArray[np.floating],
-    positions: NDArray[np.floating],
-    evidence: float | None = None,
+    positions: NDArray[np.floating] | None = None,
+    support: Support | None = None,
     radius_m: float | None = None,
 ) -> float | None:
     """The probability that the first place of one answer is right.
 
     Args:
-        calibration: says which features to look at, and how.
+        calibrations: the first of these counts whose features are all known. One that needs no
+            verification is passed over where there are fewer than :data:`NEIGHBOURS` places: how
+            the scores of a short list lie says little.
         scores: (k,) as for :func:`answer_features`; give :data:`NEIGHBOURS` places where the index
             has so many, whatever number the user wants to see.
         positions: (k, 2) metres, NaN where unknown.
-        evidence: of the first place; looked at only by a calibration that was fitted with it.
+        support: of the first place, where the answer was verified.
         radius_m: places at most this far from the first are the same; None is the calibration's.
 
     Returns:
-        a number in [0, 1], or None when there are too few positions to judge by.
+        a number in [0, 1], or None when there is too little to judge by.
 
     Raises:
         DataError: shapes do not fit.
-        SettingsError: the calibration needs evidence and there are none.
+        SettingsError: a calibration reads a feature that there is not.
     """
-    same = calibration.radius_m if radius_m is None else radius_m
-    features = answer_features(scores, positions, evidence, same, names=calibration.names)
-    return None if features is None else float(calibration.probability(features))
+    for calibration in calibrations:
+        if len(scores) < NEIGHBOURS and "log_evidence" not in calibration.names:
+            continue
+        same = calibration.radius_m if radius_m is None else radius_m
+        features = answer_features(scores, positions, support, same, names=calibration.names)
+        if features is not None:
+            return float(calibration.probability(features))
+    return None
+
+
+def verdict_of(probability: float | None, min_probability: float = HERE) -> Verdict:
+    """The one rule that turns probabilities into words.
+
+    "Here" from ``min_probability`` on, "elsewhere" (no place of this index) below
+    :data:`ELSEWHERE`, "perhaps" between them, and "cannot tell" where there is no probability.
+
+    Example:
+        >>> [verdict_of(p) for p in (0.9, 0.5, 0.05, None)]
+        ['here', 'perhaps', 'elsewhere', 'cannot-tell']
+    """
+    if probability is None:
+        return "cannot-tell"
+    if probability >= min_probability:
+        return "here"
+    return "elsewhere" if probability < ELSEWHERE else "perhaps"
 
 
 @cache
-def default_calibration(pooling: str = "netvlad", *, reranked: bool = False) -> Calibration:
-    """The calibration that ships, for when no other was fitted.
+def default_calibrations(
+    pooling: str = "netvlad", *, verified: bool = False
+) -> tuple[Calibration, ...]:
+    """The calibrations that ship, for when no other was fitted, those that know most first.
 
     Args:
-        pooling: the model's aggregator. NetVLAD, whitened or not, has a calibration of its own;
-            all others share one that is less sharp. NetVLAD's is far too sure of other models'
-            answers: distances between their descriptors vary more.
-        reranked: whether the answers were re-ranked, by RootSIFT. Then the evidence counts too, for
-            NetVLAD; other models' answers are judged as if they were not.
+        pooling: the model's aggregator. For answers that were not verified NetVLAD, whitened or
+            not, has a calibration of its own; all others share one that is less sharp. NetVLAD's is
+            far too sure of other models' answers: distances between their descriptors vary more.
+        verified: whether the answers may have been verified, by RootSIFT.
 
     Raises:
         StorageError: the package's own file is damaged.
     """
     name = "default_calibration.json"
     content = json.loads(files("netvlad.index").joinpath(name).read_text(encoding="utf-8"))
-    kind = "netvlad" if pooling == "netvlad" else "other"
-    if reranked and f"{kind}-reranked" in content:
-        kind = f"{kind}-reranked"
-    return Calibration.from_json(content[kind], name)
+    kinds = ["verified-located", "verified"] if verified else []
+    kinds.append("netvlad" if pooling == "netvlad" else "other")
+    return tuple(Calibration.from_json(content[kind], name) for kind in kinds)
 
 
 def document_name(*, reranked: bool | str) -> str:
@@ -226,17 +264,26 @@ def document_name(*, reranked: bool | str) -> str:
     return "calibration-reranked" + ("" if matcher == DEFAULT_MATCHER else f"-{matcher}")
 
 
-def _of_judged(
+def _of_the_tail(
+    scores: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``tail_ratio`` and ``tail_rise``, (n,) each."""
+    first, (tail_mean, tail_spread) = scores[:, 0], tail_statistics(scores)
+    rise = np.clip(first - tail_mean, 0, None)
+    z = rise / np.maximum(tail_spread, rise / _STEEPEST_RISE + 1e-12)
+    return np.log(_distance(first) / _distance(tail_mean)), np.log1p(z)
+
+
+def _of_the_ground(
     scores: NDArray[np.float64],
     metres: NDArray[np.float64],
     located: NDArray[np.bool_],
     radius_m: float,
-) -> tuple[NDArray[np.float64], ...]:
-    """The first four features, (n,) each; ``located`` (n, k) says which places have a position."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``next_ratio`` and ``agreement``; ``located`` (n, k) says which places have a position."""
     offsets = metres - metres[:, :1]
     near = np.hypot(offsets[..., 0], offsets[..., 1]) <= radius_m
     different = located & ~near
-    first, (tail_mean, tail_spread) = scores[:, 0], tail_statistics(scores)
     present = np.isfinite(scores)
     next_score = np.where(
         different.any(axis=1),
@@ -245,13 +292,9 @@ def _of_judged(
         np.where(present, scores, np.inf).min(axis=1),
     )
     weights = np.where(located, score_weights(scores, SHARPNESS), 0.0)
-    rise = np.clip(first - tail_mean, 0, None)
-    z = rise / np.maximum(tail_spread, rise / _STEEPEST_RISE + 1e-12)
     return (
-        np.log(_distance(first) / _distance(next_score)),
-        np.log(_distance(first) / _distance(tail_mean)),
+        np.log(_distance(scores[:, 0]) / _distance(next_score)),
         (weights * near).sum(axis=1) / weights.sum(axis=1),
-        np.log1p(z),
     )
 
 

@@ -1,10 +1,10 @@
 """What an index answers: ranked places, a position, and how sure it is."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,15 @@ from netvlad.errors import ImageError
 from netvlad.matching.drawing import matches_of_files
 from netvlad.matching.features import Matcher
 from netvlad.matching.sift import ROOT_SIFT
+
+Verdict = Literal["here", "perhaps", "elsewhere", "cannot-tell"]
+VERDICTS: Mapping[Verdict, str] = {
+    "here": "here",
+    "perhaps": "perhaps here",
+    "elsewhere": "no place of this index",
+    "cannot-tell": "cannot tell",
+}
+"""As people are told."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Answer:
 
     Example:
         >>> places = (Place("a.jpg", 0.91, 52.2, 0.12),)
-        >>> answer = Answer("q.jpg", places, probability=0.97, known=True)
+        >>> answer = Answer("q.jpg", places, probability=0.97, verdict="here")
         >>> answer.places[0].image, answer.known, answer.to_json()["probability"]
         ('a.jpg', True, 0.97)
 
@@ -102,10 +111,9 @@ class Answer:
         query: the query as it was given: a path, or a name.
         places: best first; may be empty.
         position: where the query was taken; None when no place has a position.
-        probability: that the first place is right, in [0, 1]; None when the index has no positions
-            to tell places apart by.
-        known: whether the probability is high enough to call the query a place of this index; None
-            without a probability.
+        probability: that the first place is right, in [0, 1]; None when there is too little to
+            judge by.
+        verdict: the same in a word, see :func:`~netvlad.index.probability.verdict_of`.
         verified: whether places were compared with the query by their local features.
         error: why the query could not be answered at all; None when it was.
     """
@@ -114,9 +122,14 @@ class Answer:
     places: tuple[Place, ...] = ()
     position: Position | None = None
     probability: float | None = None
-    known: bool | None = None
+    verdict: Verdict = "cannot-tell"
     verified: bool = False
     error: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the query is sure to be a place of this index: the verdict is "here"."""
+        return self.verdict == "here"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types; ``error`` appears where there was one."""
@@ -125,7 +138,7 @@ class Answer:
             "places": [place.to_json() for place in self.places],
             "position": None if self.position is None else self.position.to_json(),
             "probability": None if self.probability is None else round(self.probability, 4),
-            "known": self.known,
+            "verdict": self.verdict,
             "verified": self.verified,
         }
         if self.error is not None:

@@ -5,7 +5,7 @@ What was tried, and what it gains, is in ``docs/reranking.md``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,6 +49,21 @@ class Verified:
         return len(self.matches)
 
 
+class Support(NamedTuple):
+    """What verification says for the first place of an answer.
+
+    Attributes:
+        evidence: of :class:`Verified`; 0 where the place has no features.
+        inliers: likewise.
+        margin: how far its score lies above the next one, in standard deviations of the
+            similarities; 0 for a single candidate.
+    """
+
+    evidence: float
+    inliers: int
+    margin: float
+
+
 @dataclass(frozen=True, eq=False)
 class Reranked:
     """Candidates in a new order.
@@ -57,11 +72,13 @@ class Reranked:
         order: (k,) int64 indices into the candidates, best first.
         verified: of each candidate, in the old order; None where it had no features to look at.
         scores: (k,) float64, in the old order: the similarity, raised by the evidence.
+        support: what speaks for the first one in the new order.
     """
 
     order: NDArray[np.int64]
     verified: tuple[Verified | None, ...]
     scores: NDArray[np.float64]
+    support: Support
 
 
 def verify_pair(
@@ -172,4 +189,11 @@ def rerank(
     movable = np.array([verified[i] is not None for i in order], dtype=np.bool_)
     moving = order[movable]
     order[movable] = moving[np.argsort(-scores[moving], kind="stable")]
-    return Reranked(order, verified, scores)
+    support = Support(0.0, 0, 0.0)
+    if len(order):
+        first, others = verified[order[0]], scores[order[1:]]
+        margin = (scores[order[0]] - others.max()) / spread if len(others) else 0.0
+        support = Support(0.0, 0, max(float(margin), 0.0))
+        if first is not None:
+            support = Support(first.evidence, first.inliers, support.margin)
+    return Reranked(order, verified, scores, support)

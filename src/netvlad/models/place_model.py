@@ -2,8 +2,9 @@
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,10 @@ class PlaceModel(DescribesImages, nn.Module):
         spec: what the model is made of.
         channels_last: whether convolutions run in the channels-last memory format, which is faster
             on CPUs and on GPUs with tensor cores, and gives the same numbers.
+        engine: runs the whole network on uint8 images where no gradients are needed; None is torch.
     """
+
+    engine: Callable[[Tensor], Tensor] | None
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class PlaceModel(DescribesImages, nn.Module):
                 f"takes {pool.dim}"
             )
         _check_whitening(whitening, spec, pool)
+        self.engine = None
         self.encoder = encoder
         self.pool = pool
         self.whitening = whitening
@@ -74,6 +79,10 @@ class PlaceModel(DescribesImages, nn.Module):
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
         nn.utils.convert_conv2d_weight_memory_format(encoder, self._memory_format)
         self._freeze()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the engine: a copy may be trained, or run on another machine."""
+        return {**self.__dict__, "engine": None}
 
     @property
     def training(self) -> bool:
@@ -153,6 +162,9 @@ class PlaceModel(DescribesImages, nn.Module):
         Raises:
             ModelError: the batch has another shape, or its images are too small.
         """
+        if self.engine is not None and not torch.is_grad_enabled() and images.dtype == torch.uint8:
+            check_batch(images, minimum_size=self.minimum_size, name=self.encoder.name)
+            return self.engine(images)
         return self.tail(self.trunk(images))
 
     def trunk(self, images: Tensor) -> Tensor:

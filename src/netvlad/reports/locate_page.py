@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from netvlad.index.position import metres_around
-from netvlad.index.results import Answer, Place, Position
+from netvlad.index.results import VERDICTS, Answer, Place, Position
 from netvlad.reports.evaluation_words import distance
 from netvlad.reports.pages import write_page
 from netvlad.reports.pictures import Picture, fitted_picture, small_picture
@@ -70,7 +70,7 @@ def write_locate_page(
         "locate.html",
         index=printable(index),
         sections=sections,
-        counts={kind: kinds.count(kind) for kind in ("known", "unknown", "unjudged", "failed")},
+        counts={kind: kinds.count(kind) for kind in (*VERDICTS, "failed")},
         any_position=any(section["map"] for section in sections),
         any_probability=any(answer.probability is not None for answer in answers),
         any_distance=any(p.distance_m is not None for a in answers for p in a.places),
@@ -95,7 +95,7 @@ def _section(
         "picture": replace(picture, reason=printable(picture.reason)),
         "kind": kind,
         "verdict": printable(verdict),
-        **_on_the_map(None if kind == "unknown" else answer.position),
+        **_on_the_map(None if kind == "elsewhere" else answer.position),
         "map": place_map(answer),
         "cards": [_card(rank, place, thumbnails) for rank, place in enumerate(answer.places, 1)],
         "matches": [
@@ -114,7 +114,7 @@ def place_map(answer: Answer) -> Plot | None:
     position is left out when the answer is "not a place of this index", because then there is
     nothing that it could be the position of.
     """
-    position = answer.position if answer.known is not False else None
+    position = answer.position if answer.verdict != "elsewhere" else None
     known = [
         (rank, place, place.latitude, place.longitude)
         for rank, place in enumerate(answer.places, 1)
@@ -195,18 +195,18 @@ def _verdict(answer: Answer) -> tuple[str, str]:
     if answer.error is not None:
         return "failed", f"No answer: {answer.error}"
     if not answer.places:
-        return "unjudged", "No place of this index meets the conditions"
+        return "cannot-tell", "No place of this index meets the conditions"
     sure = ""
     if answer.probability is not None:
         sure = f"probability\N{NO-BREAK SPACE}{answer.probability:.2f}"
-    if answer.known is False:
-        return "unknown", "Not a place in this index" + (f" ({sure})" if sure else "")
-    kind = "known" if answer.known else "unjudged"
+    if answer.verdict == "elsewhere":
+        return "elsewhere", f"No place of this index ({sure})"
+    kind = answer.verdict
     if answer.position is not None:
         within = f"± {distance(answer.position.error_m)}".replace(" ", "\N{NO-BREAK SPACE}")
         return kind, f"{within}\N{NO-BREAK SPACE}· {sure}" if sure else within
     if sure:
-        return kind, f"A place of this index · {sure}"
+        return kind, f"{VERDICTS[answer.verdict].capitalize()} · {sure}"
     some = any(place.latitude is not None for place in answer.places)
     return kind, "The first place has no position" if some else "No positions in this index"
 

@@ -123,7 +123,7 @@ def test_a_command_builds_on_both_nodes_what_one_machine_builds(
     (tmp_path / "text.jpg").write_text("hello")
     build = ["index", "build", str(photos / "map"), str(tmp_path / "text.jpg")]
     small = ["--model", "efficientnet-lite0-avg", "--batch-size", "3"]
-    ray = ["--engine", "ray", "--address", cluster.address]
+    ray = ["--cluster", "ray", "--address", cluster.address]
     stored = []
     for name, flags in (("ray", ray), ("local", [])):
         folder = tmp_path / name
@@ -195,13 +195,13 @@ def test_trouble_is_told_in_one_line(
         assert len(lines) == 1
         return lines[0]
 
-    ray = ("--engine", "ray")
+    ray = ("--cluster", "ray")
     assert "no Ray cluster answers there" in refused(*ray, "--address", "127.0.0.1:1")
     assert "give HOST:PORT" in refused(*ray, "--address", "ray://somewhere:10001")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     assert "no Ray cluster runs on this machine" in refused(*ray, "--address", "auto")
-    assert "add --engine ray" in refused("--address", "auto")
+    assert "add --cluster ray" in refused("--address", "auto")
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "pip install 'netvlad[ray]'" in refused(*ray)
     with pytest.raises(SettingsError, match=r"netvlad\[ray\]"):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -52,30 +52,32 @@ index = cyclopts.App(
 
 @Parameter(name="*", group=MACHINE)
 @dataclass(frozen=True)
-class EngineFlags:
+class ClusterFlags:
     """One machine or many."""
 
-    engine: Literal["local", "ray"] = "local"
-    """Who describes the photos: this machine alone, or a Ray cluster (pip install 'netvlad[ray]'),
-    whose nodes all find them at the same paths."""
+    cluster: Literal["ray"] | None = None
+    """Describe the photos on a Ray cluster (pip install 'netvlad[ray]'), whose nodes all find them
+    at the same paths [default: on this machine alone]."""
 
     address: str | None = None
     """The Ray cluster: auto on one of its machines, or HOST:PORT [default: a Ray of its own on
     this machine, shut down at the end]."""
 
-    def cluster(self, compute: Compute, index: str) -> RayCluster | None:
+    def made(self, compute: Compute, index: str) -> RayCluster | None:
         """The machines that describe for ``index``; None is this one alone.
 
         Raises:
             SettingsError: there is an address, but nothing to find there; or the index lies where
                 a cluster cannot be used.
         """
-        if self.engine == "ray" and engine_of(index):
-            raise SettingsError("--engine ray: works for index folders, not for Milvus")
-        if self.engine == "ray":
+        if self.cluster == "ray" and engine_of(index):
+            raise SettingsError("--cluster ray: works for index folders, not for Milvus")
+        if self.cluster == "ray":
             return RayCluster(self.address, compute.device != "cpu")
         if self.address is not None:
-            raise SettingsError(f"--address {self.address}: is that of a cluster; add --engine ray")
+            raise SettingsError(
+                f"--address {self.address}: is that of a cluster; add --cluster ray"
+            )
         return None
 
 
@@ -92,7 +94,7 @@ def build(
     features: FeatureName | None = None,
     positions: PositionFlags = PositionFlags(),
     compute: ComputeFlags = Compute(),
-    engine: EngineFlags = EngineFlags(),
+    cluster: ClusterFlags = ClusterFlags(),
     strict: bool = False,
 ) -> None:
     """Make an index of photos: folders with all that lies below them, and single files.
@@ -119,7 +121,7 @@ def build(
             locate` verifies its answers; or none [default: sift; none in Milvus].
         strict: Exit with 1 when a photo could not be used.
     """
-    cluster = engine.cluster(compute, index)
+    machines = cluster.made(compute, index)
     with reporting() as report:
         network = None if model is None else load_place_model(model, ckpt=ckpt, report=report)
         built = PlaceIndex.build(
@@ -131,7 +133,7 @@ def build(
             whiten=whiten,
             features=features,
             compute=compute,
-            cluster=cluster,
+            cluster=machines,
             report=report,
         )
         assert built.change is not None
@@ -148,7 +150,7 @@ def add(
     index: str,
     positions: PositionFlags = PositionFlags(),
     compute: ComputeFlags = Compute(),
-    engine: EngineFlags = EngineFlags(),
+    cluster: ClusterFlags = ClusterFlags(),
     strict: bool = False,
 ) -> None:
     """Add photos to an index; those it has are described again only if the file has changed.
@@ -165,10 +167,10 @@ def add(
         index: The index folder, or milvus://HOST:19530/COLLECTION.
         strict: Exit with 1 when a photo could not be used.
     """
-    cluster = engine.cluster(compute, index)
+    machines = cluster.made(compute, index)
     with reporting() as report:
         opened = PlaceIndex.open(index, compute=compute)
-        change = opened.add(photos, **vars(positions), cluster=cluster, report=report)
+        change = opened.add(photos, **vars(positions), cluster=machines, report=report)
         for note in change.notes:
             report(Note(note))
     _tell(opened, change, strict)
@@ -330,7 +332,7 @@ def calibrate(
     split: str = DEFAULT_SPLIT,
     utm_zone: str | None = None,
     radius_m: float = 25.0,
-    rerank: bool | None = None,
+    rerank: Annotated[bool | None, Parameter(negative="--no-rerank")] = None,
     matcher: MatcherName | None = None,
     compute: ComputeFlags = Compute(),
 ) -> None:

@@ -15,7 +15,8 @@ from netvlad.errors import SettingsError
 from netvlad.index.answer import Question
 from netvlad.index.photos import find_photos
 from netvlad.index.place_index import PlaceIndex
-from netvlad.index.results import Answer, Place, match_pictures
+from netvlad.index.probability import HERE
+from netvlad.index.results import VERDICTS, Answer, Place, match_pictures
 from netvlad.index.where import Where
 from netvlad.matching.registry import MatcherName
 from netvlad.types import counted
@@ -66,10 +67,10 @@ def locate(
     *,
     index: str,
     k: Annotated[int, Parameter(name=["-k", "--top"])] = 5,
-    rerank: bool | None = None,
+    rerank: Annotated[bool | None, Parameter(negative="--no-rerank")] = None,
     matcher: MatcherName | None = None,
     radius_m: float = 25.0,
-    min_probability: float | None = None,
+    min_probability: float = HERE,
     json: bool = False,
     output: Path | None = None,
     filters: FilterFlags = FilterFlags(),
@@ -82,9 +83,11 @@ def locate(
     netvlad locate query.jpg --index my.index
     ```
 
-    A score is the cosine similarity of two descriptors: 1 for the same picture. The probability
-    says how likely the first place is right; when it is low, the query is not a place of this
-    index. The position is that of the places that agree with the first; half of all queries
+    A score is the cosine similarity of two descriptors: 1 for the same picture. Where the index
+    keeps local features, its first 20 places are verified by their geometry. The probability says
+    how likely the first place is right: from 0.8 on it is "here", below 0.1 "no place of this
+    index", between them "perhaps here"; where there is too little to judge by, "cannot tell". The
+    position is that of the places that agree with the first; half of all queries
     answered like this one lie within the metres behind ±.
 
     Args:
@@ -96,8 +99,7 @@ def locate(
         matcher: Verify by these local features [default: those that the index keeps, else sift].
             All but sift are learned: pip install 'netvlad[matching]'.
         radius_m: Places at most this far apart are one place (metres).
-        min_probability: Below this probability a query is not a place of this index [default: the
-            index's own].
+        min_probability: From this probability on the verdict is "here".
         json: Print a list with an object for each query, and nothing else.
         output: Write a page with pictures and maps to this file (.html).
         strict: Exit with 1 when a query could not be used.
@@ -154,20 +156,24 @@ def _lines(answer: Answer) -> list[str]:
     if answer.error is not None:
         return []
     lines = [answer.query]
-    checked = ", verified" if answer.verified else ""
-    if answer.probability is not None and not answer.known:
-        lines.append(f"  not a place in this index (probability {answer.probability:.2f}{checked})")
-    elif answer.position is not None and answer.probability is not None:
-        where = answer.position
-        lines.append(
-            f"  {where.latitude:.6f}, {where.longitude:.6f} ± {where.error_m:.0f} m, "
-            f"probability {answer.probability:.2f}{checked}"
-        )
+    lines.append(f"  {_verdict(answer)}")
     if not answer.places:
         lines.append("  no place of the index may be returned")
     for rank, place in enumerate(answer.places, 1):
         lines.append(f"  {rank:>2}  " + "  ".join(_cells(place)))
     return lines
+
+
+def _verdict(answer: Answer) -> str:
+    words, sure = VERDICTS[answer.verdict], []
+    if answer.position is not None and answer.verdict != "elsewhere":
+        where = answer.position
+        words += f": {where.latitude:.6f}, {where.longitude:.6f} ± {where.error_m:.0f} m"
+    if answer.probability is not None:
+        sure.append(f"probability {answer.probability:.2f}")
+    if answer.verified:
+        sure.append("verified")
+    return f"{words} ({', '.join(sure)})" if sure else words
 
 
 def _cells(place: Place) -> list[str]:
