@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["32", "bf16", "16"]
-Engine = Literal["auto", "torch", "onnxruntime", "openvino", "compile"]
-ENGINES: tuple[Engine, ...] = ("auto", "torch", "onnxruntime", "openvino", "compile")
+Engine = Literal["auto", "torch", "onnxruntime", "openvino"]
+ENGINES: tuple[Engine, ...] = ("auto", "torch", "onnxruntime", "openvino")
 PRECISIONS: tuple[Precision, ...] = ("32", "bf16", "16")
 
 

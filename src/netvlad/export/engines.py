@@ -28,7 +28,7 @@ WORTH_PREPARING = 1000
 """Images from which on ``auto`` takes the quarter of a minute to prepare engines."""
 
 _PACKAGES = {"onnxruntime": "export", "openvino": "openvino"}
-"""Of each engine but torch's own: what is imported, and the extra that brings it."""
+"""Of each engine but torch: what is imported, and the extra that brings it."""
 
 _FILE, _RECORD = "model.onnx", "engines.json"
 _BATCH, _TIMES = 8, 5
@@ -83,8 +83,6 @@ def engine_of(
         if name == "auto":
             return None
         raise SettingsError(f"engine {name}: runs netvlad's own models, on the CPU in 32 bits")
-    if name == "compile":
-        return _compiled(model)
     if name != "auto":
         _require_installed(name)
     folder = engines_folder() / model_fingerprint(model)
@@ -208,8 +206,3 @@ def _opened(name: str, path: Path) -> Runner:
 
 def _tensors(run: Runner) -> Callable[[Tensor], Tensor]:
     return lambda images: torch.from_numpy(run(np.ascontiguousarray(images.numpy())))
-
-
-def _compiled(model: PlaceModel) -> Callable[[Tensor], Tensor]:
-    # A function, for torch would take a module in among the model's own.
-    return torch.compile(lambda images: model.tail(model.trunk(images)), dynamic=True)
