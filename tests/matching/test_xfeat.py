@@ -30,7 +30,7 @@ class Given:
     agreement = "epipolar"
     name = format = "given"
     layout = ROOT_SIFT.layout
-    max_side, weight = 640, 1.0
+    max_side, weight, concurrent = 640, 1.0, True
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
         raise NotImplementedError

@@ -126,6 +126,10 @@ class Matcher(Protocol):
         """What the square root of the evidence counts for, in standard deviations of the
         candidates' similarities; chosen for this matcher, see ``docs/reranking.md``."""
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads find features at once; a network shares out the cores itself."""
+
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
         """The features of a photo.
 

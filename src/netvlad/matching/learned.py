@@ -5,9 +5,8 @@ al., IEEE TIM 2023. LightGlue: Lindenberger, Sarlin and Pollefeys, ICCV 2023.
 """
 
 import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -164,7 +163,7 @@ class LearnedMatcher:
     max_side: int = MAX_SIDE
     agreement: Agreement = "displacement"
     weight: float = 10.0
-    _alone: threading.Lock = field(default_factory=threading.Lock)
+    concurrent = False
 
     def extract(self, pixels: NDArray[np.uint8]) -> LocalFeatures:
         """Find and describe points: see the constants above for how many.
@@ -186,8 +185,7 @@ class LearnedMatcher:
             return LocalFeatures(np.zeros((0, 2), np.float32), nothing, size)
         # A copy: torch warns of arrays that may only be read, as Pillow's are.
         picture = torch.tensor(small, device=self.device).permute(2, 0, 1)[None].float() / 255
-        # One photo after another: networks share out the cores by themselves.
-        with self._alone, torch.inference_mode():
+        with torch.inference_mode():
             found = self.detect(picture)
         return LocalFeatures(
             found.keypoints.float().cpu().numpy(),

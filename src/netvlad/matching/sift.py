@@ -41,6 +41,7 @@ class RootSift:
     name = "sift"
     agreement: Agreement = "displacement"
     weight = WEIGHT
+    concurrent = True
     layout = FeatureLayout(MAX_POINTS, 128, "u1")
 
     @property
