@@ -3,16 +3,14 @@
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 import netvlad
+from netvlad.index import LoopCloser
 
-index = netvlad.PlaceIndex.in_memory(netvlad.load_model("efficientnet-lite0-avg"))
-for second, file in enumerate(sorted(Path(sys.argv[1]).iterdir())):
-    frame = Image.open(file)
-    # What was seen in the last half minute looks alike because it was just now.
-    closure = index.locate(frame, time=second, exclude_last_s=30)
-    if closure.known:
-        print(f"{file.name} is {closure.places[0].image}, probability {closure.probability:.2f}")
-    index.add(frame, time=second, name=file.name)
-print(f"{len(index)} frames")
+files = sorted(Path(sys.argv[1]).iterdir())
+# What was seen in the last half minute looks alike because it was just now.
+closer = LoopCloser(netvlad.load_model("efficientnet-lite0-avg"), exclude_last_s=30)
+for second, file in enumerate(files):
+    closure = closer.see(file, time=second)
+    if closure is not None:
+        print(f"{file.name} is where {files[closure.frame].name} was, score {closure.score:.2f}")
+print(f"{len(closer)} frames")

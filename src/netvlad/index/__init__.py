@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 from netvlad.lazy import offered
 
-__all__ = ["Answer", "Change", "Place", "PlaceIndex", "Position", "Question", "Where"]
-
 if TYPE_CHECKING:
+    from netvlad.index.loop_closure import Closure, LoopCloser
     from netvlad.index.place_index import (
         Answer,
         Change,
@@ -17,4 +16,30 @@ if TYPE_CHECKING:
         Where,
     )
 
-__getattr__, __dir__ = offered(__name__, {"netvlad.index.place_index": __all__})
+__all__ = [
+    "Answer",
+    "Change",
+    "Closure",
+    "LoopCloser",
+    "Place",
+    "PlaceIndex",
+    "Position",
+    "Question",
+    "Where",
+]
+
+__getattr__, __dir__ = offered(
+    __name__,
+    {
+        "netvlad.index.loop_closure": ("Closure", "LoopCloser"),
+        "netvlad.index.place_index": (
+            "Answer",
+            "Change",
+            "Place",
+            "PlaceIndex",
+            "Position",
+            "Question",
+            "Where",
+        ),
+    },
+)

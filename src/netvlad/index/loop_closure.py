@@ -11,7 +11,7 @@ from netvlad.errors import SettingsError
 from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.matching.registry import load_matcher
 from netvlad.matching.rerank import verify_pair
-from netvlad.models import OneImage, PlaceModel
+from netvlad.models import ExternalModel, OneImage, PlaceModel
 from netvlad.models.image_inputs import image_pixels
 
 SPEEDS = (0.8, 0.9, 1.0, 1.1, 1.25)
@@ -79,7 +79,7 @@ class LoopCloser:
         compute: where and how.
     """
 
-    model: PlaceModel
+    model: PlaceModel | ExternalModel
     exclude_last_s: float = 30.0
     length: int = 20
     compute: Compute = Compute()
