@@ -1,0 +1,199 @@
+"""Probabilities of verified answers, fitted and measured: ``python -m benchmarks.probabilities``.
+
+Every query is asked twice of an index of its own: one that holds a few photos of its place, and one
+without any within 100 m. Sizes from 3 photos on; average pooling below 32 photos, NetVLAD above.
+The calibrations are fitted on the split train (``--write`` puts them where the package reads its
+defaults) and measured on val and test, with the photos of train as others. About a third of a
+second an answer and core.
+
+Data: ``NETVLAD_BENCH_DATA``, tables with the splits train, val and test; headings in the names
+(``yaw060``) say which photos of a place look the way a query does. ``NETVLAD_BENCH_DISTRACTORS``, a
+folder of photos of elsewhere, makes larger indexes.
+"""
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import netvlad
+from netvlad.errors import DataError
+from netvlad.evaluation.confidence import measure_confidence
+from netvlad.fitting.calibration import fit_calibration
+from netvlad.images.listing import list_images
+from netvlad.index.answer import CANDIDATES
+from netvlad.index.photo_descriptors import FEWEST_PHOTOS, LONGEST_SIDE, default_model
+from netvlad.index.probability import LOCATED_FEATURES, VERIFIED_FEATURES, features_of_answers
+from netvlad.matching.extracting import features_of
+from netvlad.matching.features import LocalFeatures
+from netvlad.matching.rerank import rerank
+from netvlad.matching.sift import ROOT_SIFT
+from netvlad.storage import write_json
+from netvlad.types import ImageSet
+
+RADIUS_M, AWAY_M = 25.0, 100.0
+FITTED, MEASURED = (3, 10, 30, 100, 300, 1000, 1800), (10, 100, 1000, 10_000)
+KINDS = {"verified-located": LOCATED_FEATURES, "verified": VERIFIED_FEATURES}
+DEFAULTS = Path(netvlad.__file__).parent / "index/default_calibration.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """N photos: files, (N, 2) metres, the split of each, whether it is a query, and headings."""
+
+    files: list[Path]
+    positions: NDArray[np.float64]
+    split: NDArray[np.str_]
+    query: NDArray[np.bool_]
+    heading: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a calibration reads of n answers, by kind; whether each is right; size; query."""
+
+    features: dict[str, NDArray[np.float64]]
+    right: NDArray[np.bool_]
+    size: NDArray[np.int64]
+    query: NDArray[np.int64]
+
+
+def photos_of(data: Path, elsewhere: Path | None) -> Photos:
+    files, positions, split, query = [], [], [], []
+    for name in ("train", "val", "test"):
+        dataset = netvlad.open_dataset("csv", data, name)
+        for side, asks in ((dataset.database, False), (dataset.queries, True)):
+            assert side.positions is not None
+            files += [side.path(i) for i in range(len(side))]
+            positions += side.positions.tolist()
+            split += [name] * len(side)
+            query += [asks] * len(side)
+    if elsewhere is not None:
+        names, _ = list_images(elsewhere)
+        files += [elsewhere / name for name in names]
+        positions += [[1e7 + 1e3 * i, 1e7] for i in range(len(names))]
+        split += ["elsewhere"] * len(names)
+        query += [False] * len(names)
+    yaw = [re.search(r"yaw(\d+)", file.name) for file in files]
+    heading = np.array([np.nan if found is None else float(found[1]) for found in yaw])
+    return Photos(files, np.array(positions), np.array(split), np.array(query), heading)
+
+
+def descriptors_of(photos: Photos) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, D) by average pooling, and by a NetVLAD of 300 photos of train."""
+    train = np.flatnonzero((photos.split == "train") & ~photos.query)
+    some = np.random.default_rng(1).choice(train, min(300, len(train)), replace=False)
+    sample = ImageSet(Path(), tuple(str(photos.files[i]) for i in some))
+    images = ImageSet(Path(), tuple(map(str, photos.files)))
+    average = netvlad.load_model("efficientnet-lite0-avg")
+    assert isinstance(average, netvlad.PlaceModel)
+    models = (average.resized(LONGEST_SIDE), default_model(sample))
+    first, second = (netvlad.describe(model, images).values for model in models)
+    return first, second
+
+
+def asked(
+    photos: Photos, splits: Sequence[str], sizes: Sequence[int], seed: int
+) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """A query, the size of its index and the photos in it: with its place, then without."""
+    random = np.random.default_rng(seed)
+    ours, fitting = np.isin(photos.split, splits), splits == ("train",)
+    database = np.flatnonzero(ours & ~photos.query)
+    city = np.flatnonzero((photos.split != "elsewhere") & ~photos.query)
+    queries = np.flatnonzero(ours & photos.query)
+    for number, query in enumerate(queries.tolist()):
+        away = np.linalg.norm(photos.positions - photos.positions[query], axis=1)
+        turned = np.abs((photos.heading - photos.heading[query] + 180) % 360 - 180)
+        place = database[away[database] <= RADIUS_M]
+        place = place[np.argsort((turned + away)[place], kind="stable")]
+        # Each query is fitted on at one size, in turn, and measured on at all.
+        for size in sizes[number % len(sizes) :][:1] if fitting else sizes:
+            pool = database if fitting or size <= 100 else city
+            pool = pool if size <= len(pool) else np.flatnonzero(~photos.query)
+            shown = (
+                1 if size < 5 else random.integers(1, 5) if size < 20 else random.integers(3, 13)
+            )
+            near = place[:shown]
+            rest, far = pool[away[pool] > RADIUS_M], pool[away[pool] > AWAY_M]
+            others = random.choice(rest, min(size - len(near), len(rest)), replace=False)
+            yield query, size, np.concatenate([near, others])
+            yield query, size, random.choice(far, min(size, len(far)), replace=False)
+
+
+def answered(
+    photos: Photos,
+    descriptors: tuple[NDArray[np.float32], NDArray[np.float32]],
+    questions: Iterator[tuple[int, int, NDArray[np.int64]]],
+) -> Answers:
+    @lru_cache(4000)
+    def local(i: int) -> LocalFeatures:
+        return features_of(ROOT_SIFT, photos.files[i])
+
+    features: dict[str, list[NDArray[np.float64]]] = {kind: [] for kind in KINDS}
+    right, sizes, queries = [], [], []
+    for query, size, index in questions:
+        rows = descriptors[size >= FEWEST_PHOTOS]
+        similar = rows[index] @ rows[query]
+        best = np.argsort(-similar)[:CANDIDATES]
+        found = rerank(local(query), [local(i) for i in index[best].tolist()], similar[best])
+        ranked = index[best][found.order]
+        ground = photos.positions[ranked] - photos.positions[ranked[0]]
+        looks = features_of_answers(
+            similar[best][found.order][None], ground[None], np.array([found.support]), RADIUS_M
+        )
+        for kind, names in KINDS.items():
+            features[kind].append(looks.matrix(names)[0])
+        off = photos.positions[ranked[0]] - photos.positions[query]
+        right.append(bool(np.hypot(*off) <= RADIUS_M))
+        sizes.append(size)
+        queries.append(query)
+        if len(right) % 200 == 0:
+            print(f"{len(right)} answers", flush=True)
+    columns = {kind: np.array(rows) for kind, rows in features.items()}
+    return Answers(columns, np.array(right), np.array(sizes), np.array(queries))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="replace the package's defaults")
+    chosen = parser.parse_args(arguments)
+    data = os.environ.get("NETVLAD_BENCH_DATA")
+    if data is None:
+        raise DataError("NETVLAD_BENCH_DATA is not set: name a folder of tables (see --help)")
+    elsewhere = os.environ.get("NETVLAD_BENCH_DISTRACTORS")
+    photos = photos_of(Path(data), None if elsewhere is None else Path(elsewhere))
+    descriptors = descriptors_of(photos)
+    fitted = answered(photos, descriptors, asked(photos, ("train",), FITTED, 0))
+    measured = answered(photos, descriptors, asked(photos, ("val", "test"), MEASURED, 7))
+    content = json.loads(DEFAULTS.read_text(encoding="utf-8"))
+    for kind, names in KINDS.items():
+        calibration = fit_calibration(
+            fitted.features[kind],
+            fitted.right,
+            names=names,
+            provenance=content[kind]["provenance"],
+        )
+        content[kind] = calibration.to_json()
+        told = calibration.probability(measured.features[kind])
+        for size in MEASURED:
+            these = measured.size == size
+            figures = measure_confidence(
+                told[these], measured.right[these], groups=measured.query[these]
+            )
+            print(
+                f"{kind}, {size:,} photos: {figures.answers} answers, {figures.right} right, "
+                f"ECE {figures.ece:.3f}, AUC {figures.auc:.3f}"
+            )
+    if chosen.write:
+        write_json(DEFAULTS, content)
+
+
+if __name__ == "__main__":
+    main()
