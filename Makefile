@@ -47,6 +47,7 @@ test-golden: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.engines
 
 bench-epoch: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.epoch
