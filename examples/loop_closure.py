@@ -4,11 +4,10 @@ import sys
 from pathlib import Path
 
 import netvlad
-from netvlad.index import LoopCloser
 
 files = sorted(Path(sys.argv[1]).iterdir())
 # What was seen in the last half minute looks alike because it was just now.
-closer = LoopCloser(netvlad.load_model("efficientnet-lite0-avg"), exclude_last_s=30)
+closer = netvlad.LoopCloser(netvlad.load_model("efficientnet-lite0-avg"), exclude_last_s=30)
 for second, file in enumerate(files):
     closure = closer.see(file, time=second)
     if closure is not None:

@@ -15,7 +15,7 @@ _PUBLIC = {
     "netvlad.evaluation.compare": ("compare",),
     "netvlad.evaluation.comparison": ("Comparison",),
     "netvlad.evaluation.evaluate": ("Evaluation", "evaluate"),
-    "netvlad.index": ("Answer", "PlaceIndex", "Where"),
+    "netvlad.index": ("Answer", "LoopCloser", "PlaceIndex", "Where"),
     "netvlad.loading": ("list_models", "load_model"),
     "netvlad.models": ("ExternalModel", "PlaceModel", "register_model"),
     "netvlad.types": ("ImageSet", "Matches", "PlaceDataset", "Recalls"),
@@ -27,6 +27,7 @@ __all__ = [
     "Evaluation",
     "ExternalModel",
     "ImageSet",
+    "LoopCloser",
     "Matches",
     "NetvladError",
     "PlaceDataset",
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from netvlad.evaluation.compare import compare
     from netvlad.evaluation.comparison import Comparison
     from netvlad.evaluation.evaluate import Evaluation, evaluate
-    from netvlad.index import Answer, PlaceIndex, Where
+    from netvlad.index import Answer, LoopCloser, PlaceIndex, Where
     from netvlad.loading import list_models, load_model
     from netvlad.models import ExternalModel, PlaceModel, register_model
     from netvlad.types import ImageSet, Matches, PlaceDataset, Recalls
