@@ -111,7 +111,7 @@ def place_map(answer: Answer) -> Plot | None:
 
     At first the map shows the places nearest to its centre, as long as none is three times as far
     as the one before, nor farther than 500 m; the others are found by zooming out. The fused
-    position is left out when the answer is "not a place of this index", because then there is
+    position is left out when the verdict is "elsewhere", because then there is
     nothing that it could be the position of.
     """
     position = answer.position if answer.verdict != "elsewhere" else None
