@@ -223,8 +223,11 @@ class PlaceIndex:
     @cached_property
     def model(self) -> PlaceModel:
         """The model that described the places, and describes queries."""
+        return self._loaded_model(silent)
+
+    def _loaded_model(self, report: Reporter) -> PlaceModel:
         model = self.compute.place(self.store.load_model())
-        model.engine = network_engine(model, self.compute, 1)
+        model.engine = network_engine(model, self.compute, 1, report)
         return model
 
     @property
@@ -422,6 +425,8 @@ class PlaceIndex:
         """
         question = question or Question()
         self._verifying(question, report)  # before work that would be in vain
+        if "model" not in self.__dict__:
+            self.__dict__["model"] = self._loaded_model(report)  # an engine may take its time
         asked, reasons = file_queries(
             self.model, queries, heading=heading, compute=self.compute, report=report
         )
