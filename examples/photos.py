@@ -6,7 +6,7 @@ import netvlad
 
 photos, query = sys.argv[1:]
 index = netvlad.PlaceIndex.build(photos)
-answer = index.locate(query, rerank=True)
+answer = index.locate(query)
 for place in answer.places:
     print(f"{place.score:.3f}  {place.latitude}, {place.longitude}  {place.image}")
 if answer.known and answer.position is not None:

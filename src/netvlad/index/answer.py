@@ -1,4 +1,4 @@
-"""From a photo to an answer: description, search, re-ranking, probability, position."""
+"""From a photo to an answer: description, search, verification, probability, position."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from netvlad.models.image_inputs import image_pixels
 from netvlad.types import ImageSet, Progress, Reporter, silent
 
 CANDIDATES = 20
-"""Places that are re-ranked, and that probability and position are computed from."""
+"""Places that are verified, and that probability and position are computed from."""
 
 UNKNOWN = PhotoFacts(np.nan, np.nan, np.nan, np.nan, np.nan)
 
@@ -91,7 +91,7 @@ class Query:
         name: as it was given.
         descriptor: (D,) float32.
         facts: where it says it was taken, and in which direction.
-        picture: the photo itself, for re-ranking.
+        picture: the photo itself, for verification.
     """
 
     name: str

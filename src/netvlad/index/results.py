@@ -38,7 +38,7 @@ class Place:
         time: seconds since 1970 (UTC).
         tags: words the place was marked with.
         distance_m: how far it is from where the query says it was taken; None when it does not say.
-        inliers: matches that agree with one view of the same scene; None without re-ranking.
+        inliers: matches that agree with one view of the same scene; None without verification.
     """
 
     image: str
@@ -152,9 +152,9 @@ def match_pictures(
     """Draw the matches that agree, between each query and its first places.
 
     Args:
-        found: answers to files, re-ranked.
+        found: answers to files, verified.
         top: how many places of each.
-        matcher: what they were re-ranked by.
+        matcher: what they were verified by.
 
     Returns:
         (H, W, 3) uint8 pictures by (number of the answer, number of the place); those without

@@ -1,1 +1,1 @@
-"""Ways to find local features in a photo and to match those of two photos, for re-ranking."""
+"""Ways to find local features in a photo and to match those of two photos, for verification."""
