@@ -27,9 +27,15 @@ import netvlad
 from netvlad.errors import DataError
 from netvlad.evaluation.confidence import measure_confidence
 from netvlad.fitting.calibration import fit_calibration
+from netvlad.fitting.whitening import whiten_rows
 from netvlad.images.listing import list_images
 from netvlad.index.answer import CANDIDATES
-from netvlad.index.photo_descriptors import FEWEST_PHOTOS, LONGEST_SIDE, default_model
+from netvlad.index.photo_descriptors import (
+    FEWEST_PHOTOS,
+    LONGEST_SIDE,
+    default_model,
+    fitted_whitening,
+)
 from netvlad.index.probability import LOCATED_FEATURES, VERIFIED_FEATURES, features_of_answers
 from netvlad.matching.extracting import features_of
 from netvlad.matching.features import LocalFeatures
@@ -87,7 +93,7 @@ def photos_of(data: Path, elsewhere: Path | None) -> Photos:
 
 
 def descriptors_of(photos: Photos) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, D) by average pooling, and by a NetVLAD of 300 photos of train."""
+    """(N, D) by average pooling, and by the default model of 300 photos of train."""
     train = np.flatnonzero((photos.split == "train") & ~photos.query)
     some = np.random.default_rng(1).choice(train, min(300, len(train)), replace=False)
     sample = ImageSet(Path(), tuple(str(photos.files[i]) for i in some))
@@ -96,7 +102,9 @@ def descriptors_of(photos: Photos) -> tuple[NDArray[np.float32], NDArray[np.floa
     assert isinstance(average, netvlad.PlaceModel)
     models = (average.resized(LONGEST_SIDE), default_model(sample))
     first, second = (netvlad.describe(model, images).values for model in models)
-    return first, second
+    whitening = fitted_whitening(second[some], None, default=True)
+    assert whitening is not None
+    return first, whiten_rows(whitening, second)
 
 
 def asked(

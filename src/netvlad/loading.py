@@ -17,6 +17,7 @@ from netvlad.models import (
 from netvlad.models.checkpoints import BEST, LATEST, Ckpt, load_checkpoint, model_of
 from netvlad.models.fingerprints import weights_fingerprint
 from netvlad.models.registering import is_python_file, open_python_file
+from netvlad.models.whitening import whitening_settings
 from netvlad.types import Reporter, silent
 
 _PYTORCH_NETVLAD = "_desc_cen.hdf5"
@@ -94,7 +95,7 @@ def _of_run(run: Path, spec: ModelSpec, clusters: Clusters) -> PlaceModel:
     trained = model_of(load_checkpoint(run, ckpt), run)
     layer = NetVLAD(spec.num_clusters, trained.encoder.channels, spec.vladv2)
     own = {name: getattr(spec, name) for name in ("num_clusters", "vladv2", "resize")}
-    spec = replace(trained.spec, pooling="netvlad", whitening_dim=None, **own)
+    spec = replace(trained.spec, pooling="netvlad", **whitening_settings(None), **own)
     return PlaceModel(trained.encoder, layer, spec)
 
 

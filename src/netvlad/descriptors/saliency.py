@@ -48,8 +48,8 @@ def cell_shares(
     They tell what the sum is made of, not what would happen without a cell: the norms, and through
     the receptive field the other cells, would change as well.
 
-    PCA whitening maps d to P(d − m) / n, whose norm n is taken as a constant too; P d is shared
-    out, while −P m belongs to no cell and is returned as ``constant``.
+    PCA whitening maps d to A(d − m) / n, whose norm n is taken as a constant too; A d is shared
+    out, while −A m belongs to no cell and is returned as ``constant``.
 
     Args:
         model: used in evaluation mode and left in the mode it was in.
@@ -102,12 +102,12 @@ def _before_whitening(
 ) -> tuple[Tensor, float]:
     """What to multiply an unwhitened descriptor with, and what to add, for the whitened cosine.
 
-    With n = ‖P(d − m)‖ it is t·P(d − m)/n = (Pᵀt/n)·d − (Pᵀt/n)·m. From (D,) d (``pooled``) and
-    (D',) t (``towards``; None takes the whitened d itself) this gives (D,) Pᵀt/n, and −(Pᵀt/n)·m.
+    With n = ‖A(d − m)‖ it is t·A(d − m)/n = (Aᵀt/n)·d − (Aᵀt/n)·m. From (D,) d (``pooled``) and
+    (D',) t (``towards``; None takes the whitened d itself) this gives (D,) Aᵀt/n, and −(Aᵀt/n)·m.
     """
-    projection, mean = whitening.projection.double(), whitening.mean.double()
-    whitened = projection @ (pooled - mean)
+    mean = whitening.mean.double()
+    whitened = whitening.linear(pooled - mean)
     norm = torch.linalg.vector_norm(whitened).clamp_min(_SMALLEST_NORM)
     target = whitened / norm if towards is None else towards
-    direction = projection.T @ target / norm
+    direction = whitening.adjoint(target) / norm
     return direction, -float(direction @ mean)

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from netvlad.errors import DataError, SettingsError
 from netvlad.models.place_model import PlaceModel
-from netvlad.models.whitening import Whitening
+from netvlad.models.whitening import PartialWhitening, Whitening, whitening_settings
 from netvlad.storage import drop_pages
 
 SAMPLE = 20_000
 POWER = 0.5
+
+DIRECTIONS, PARTIAL_SAMPLE = 64, 4096
+"""Of a partial whitening: m, and the most descriptors that it is learned from."""
 
 _BLOCK_BYTES = 64 << 20  # of float64
 # Variance below this share of the largest is float32's rounding: no direction of the data.
@@ -64,6 +67,49 @@ def fit_whitening(
     """
     if not 0 <= power <= 1:
         raise SettingsError(f"whitening power is {power}; choose 0 (PCA alone) to 1 (full)")
+    mean, variances, directions = _leading(descriptors, dim, sample, seed)
+    whitening = Whitening(len(mean), dim)
+    whitening.mean.copy_(torch.from_numpy(mean))
+    whitening.projection.copy_(
+        torch.from_numpy(directions / variances[:, None] ** (power / 2)).to(torch.float32)
+    )
+    return whitening
+
+
+def fit_partial_whitening(
+    descriptors: Floats,
+    directions: int = DIRECTIONS,
+    *,
+    sample: int | None = PARTIAL_SAMPLE,
+    seed: int = 123,
+) -> PartialWhitening:
+    """Learn a partial whitening from descriptors, see
+    :class:`~netvlad.models.whitening.PartialWhitening`.
+
+    Args:
+        descriptors: (N, D) as for :func:`fit_whitening`.
+        directions: m; with fewer than 4·m descriptors, a quarter of their number.
+        sample: as for :func:`fit_whitening`. A few hundred tell the leading directions.
+        seed: governs the sample.
+
+    Raises:
+        SettingsError: ``sample`` is out of range, or the descriptors are fewer than four.
+        DataError: the descriptors are no matrix, or not finite.
+    """
+    given = len(descriptors) if sample is None else min(len(descriptors), sample)
+    count = min(directions, given // 4, descriptors.shape[-1])
+    mean, variances, leading = _leading(descriptors, count, sample, seed)
+    whitening = PartialWhitening(len(mean), count)
+    shrunk = 1 - np.sqrt(variances[-1] / variances)
+    whitening.mean.copy_(torch.from_numpy(mean))
+    whitening.projection.copy_(torch.from_numpy(leading * np.sqrt(shrunk)[:, None]))
+    return whitening
+
+
+def _leading(
+    descriptors: Floats, dim: int, sample: int | None, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The mean (D,), the ``dim`` largest variances (d,) and their directions (d, D)."""
     if dim < 1 or (sample is not None and sample < 2):
         raise SettingsError(
             f"whitening to {dim} dimensions from a sample of {sample}; at least 1 and 2 are needed"
@@ -76,13 +122,7 @@ def fit_whitening(
     variances, directions = _principal(rows, mean, dim)
     _check_dim(dim, int((variances > variances[0] * _SMALLEST_VARIANCE).sum()), len(rows))
     largest = np.abs(directions).argmax(axis=1)[:, None]
-    directions *= np.sign(np.take_along_axis(directions, largest, axis=1))
-    whitening = Whitening(rows.shape[1], dim)
-    whitening.mean.copy_(torch.from_numpy(mean))
-    whitening.projection.copy_(
-        torch.from_numpy(directions / variances[:, None] ** (power / 2)).to(torch.float32)
-    )
-    return whitening
+    return mean, variances, directions * np.sign(np.take_along_axis(directions, largest, axis=1))
 
 
 def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel:
@@ -94,11 +134,10 @@ def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel
     Raises:
         ModelError: the whitening takes descriptors of another length.
     """
-    dim = None if whitening is None else whitening.output_dim
     whitened = PlaceModel(
         model.encoder,
         model.pool,
-        replace(model.spec, whitening_dim=dim),
+        replace(model.spec, **whitening_settings(whitening)),
         whitening=None if whitening is None else copy.deepcopy(whitening).train(model.training),
         channels_last=model.channels_last,
     )

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError, StorageError
-from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
+from netvlad.fitting.whitening import whiten_rows, with_whitening
 from netvlad.images import Unreadable
 from netvlad.images.listing import images_fingerprint
 from netvlad.index.photo_descriptors import (
     Cluster,
     describe_photos,
     familiar,
+    fitted_whitening,
     image_set,
     model_or_default,
 )
@@ -106,8 +107,8 @@ def build_folder(
         first = described.unreadable[0].error
         raise DataError(f"none of {len(places)} photos can be used (the first: {first})")
     blocks = _blocks(described.values, good)
-    if whiten is not None:
-        whitening = fit_whitening(described.values, whiten, seed=seed)
+    whitening = fitted_whitening(described.values, whiten, default=model is None, seed=seed)
+    if whitening is not None:
         chosen = with_whitening(chosen, whitening)
         blocks = (whiten_rows(whitening, block) for block in _blocks(described.values, good))
     dim = chosen.descriptor_dim

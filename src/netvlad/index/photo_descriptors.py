@@ -12,8 +12,10 @@ from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors, describe
 from netvlad.errors import ClusterError
 from netvlad.fitting import compute_clusters, initialise
+from netvlad.fitting.whitening import fit_partial_whitening, fit_whitening
 from netvlad.index.places import Places
 from netvlad.models import ModelSpec, PlaceModel, build_model
+from netvlad.models.whitening import Whitening
 from netvlad.types import ImageSet, Note, Reporter, silent
 
 # What tells whether a photo is still the file that was described.
@@ -108,6 +110,32 @@ def model_or_default(
     if model is not None:
         return model
     return default_model(image_set(places), seed=seed, compute=compute, report=report)
+
+
+def fitted_whitening(
+    descriptors: NDArray[np.floating[Any]],
+    whiten: int | None,
+    *,
+    default: bool,
+    seed: int = 123,
+) -> Whitening | None:
+    """What is to follow a model's aggregator, learned from the photos that it has described.
+
+    Args:
+        descriptors: (N, D), zeros for photos that cannot be used.
+        whiten: the dimension of a PCA whitening; 0 for no whitening. None leaves a model that
+            somebody named alone, and whitens the default model in part.
+        default: whether it is the default model.
+        seed: governs the sample that is learned from.
+
+    Raises:
+        SettingsError: ``whiten`` is more than the photos allow.
+    """
+    if whiten:
+        return fit_whitening(descriptors, whiten, seed=seed)
+    if whiten is None and default and len(descriptors) >= FEWEST_PHOTOS:
+        return fit_partial_whitening(descriptors, seed=seed)
+    return None
 
 
 def describe_photos(

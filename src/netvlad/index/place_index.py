@@ -19,7 +19,7 @@ from netvlad.index.answer import (
     not_just_now,
 )
 from netvlad.index.build import Change, Photos, are_paths, build_folder
-from netvlad.index.photo_descriptors import Cluster, model_or_default
+from netvlad.index.photo_descriptors import Cluster, fitted_whitening, model_or_default
 from netvlad.index.photos import Collection, collect_photos
 from netvlad.index.places import Places, find_places, missing_photos
 from netvlad.index.probability import HERE, default_calibrations, document_name
@@ -114,8 +114,9 @@ class PlaceIndex:
             positions: a table of positions (CSV or Parquet: image, latitude, longitude, ...).
             utm_zone: zone of eastings and northings, where the table or the names do not say.
             storage: bits per value of stored descriptors, ``"16"`` or ``"32"``.
-            whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them
-                (with ``output`` only).
+            whiten: dimension that descriptors are reduced to, by a PCA whitening learned from them;
+                0 for no whitening. None whitens the default model in part, see
+                :class:`~netvlad.models.whitening.PartialWhitening`, and no other.
             features: the local features that are kept of each photo, by which :meth:`locate`
                 verifies places: one of :data:`~netvlad.matching.registry.MATCHERS`, or
                 ``"none"``; None takes ``"sift"``, and nothing in Milvus, which cannot keep them.
@@ -137,16 +138,18 @@ class PlaceIndex:
         engine = None if output is None else engine_of(output)
         if cluster is not None and (output is None or engine):
             raise SettingsError("describing on a cluster needs output: the folder of an index")
-        if whiten is not None and output is None:
-            raise SettingsError("whiten needs output: an index in memory keeps its dimension")
         if engine and features not in (None, "none"):
             raise SettingsError(f"features {features}: only index folders and memory keep them")
         matcher = None if engine else feature_matcher(features, compute, report)
         collection = _collected(photos, positions, utm_zone, compute, report)
         if output is None:
             chosen = model_or_default(own, collection.places, compute, seed, report)
-            store: Store = MemoryStore(chosen.descriptor_dim, chosen, matcher)
-            change = store.add(chosen, collection, compute, report, matcher=matcher)
+            memory = MemoryStore(chosen.descriptor_dim, chosen, matcher)
+            change = memory.add(chosen, collection, compute, report, matcher=matcher)
+            whitening = fitted_whitening(memory.matrix, whiten, default=own is None, seed=seed)
+            if whitening is not None:
+                memory.whiten(whitening)
+            store: Store = memory
         else:
             make = partial(build_folder, Path(output), cluster=cluster, matcher=matcher)
             if engine:

@@ -176,7 +176,7 @@ def write_pytorch_netvlad_run(
             f"pytorch-NetVlad has no {spec.arch} with {spec.pooling}; it knows "
             f"{', '.join(_ARCHITECTURES)} with {', '.join(_POOLINGS)}"
         )
-    if spec.whitening_dim is not None:
+    if spec.whitening_dim or spec.whitened_directions:
         raise CheckpointError(
             "pytorch-NetVlad has no PCA whitening; write the model as it was before that was fitted"
         )

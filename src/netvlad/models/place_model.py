@@ -18,7 +18,7 @@ from netvlad.models.describer import DescribesImages
 from netvlad.models.image_inputs import check_batch
 from netvlad.models.preprocessing import Preprocessing
 from netvlad.models.spec import ModelSpec
-from netvlad.models.whitening import Whitening
+from netvlad.models.whitening import Whitening, whitening_settings
 
 __all__ = ["ModelSpec", "PlaceModel"]
 
@@ -208,12 +208,12 @@ class PlaceModel(DescribesImages, nn.Module):
 
 
 def _check_whitening(whitening: Whitening | None, spec: ModelSpec, pool: Aggregator) -> None:
-    found = None if whitening is None else whitening.output_dim
-    if found != spec.whitening_dim:
-        raise ModelError(
-            f"the whitening has {found or 'no'} dimensions but model setting whitening_dim is "
-            f"{spec.whitening_dim}"
-        )
+    for setting, found in whitening_settings(whitening).items():
+        if found != getattr(spec, setting):
+            raise ModelError(
+                f"the whitening has {found or 'no'} dimensions but model setting {setting} is "
+                f"{getattr(spec, setting)}"
+            )
     if whitening is not None and whitening.dim != pool.output_dim:
         raise ModelError(
             f"the whitening takes {whitening.dim} dimensions but the {spec.pooling} aggregator "

@@ -15,7 +15,7 @@ from netvlad.models.backbones.vgg16 import vgg16
 from netvlad.models.place_model import PlaceModel
 from netvlad.models.spec import ModelSpec
 from netvlad.models.weights import WeightsRecord, load_backbone_weights
-from netvlad.models.whitening import Whitening
+from netvlad.models.whitening import PartialWhitening, Whitening
 from netvlad.types import Reporter, silent
 
 
@@ -135,7 +135,10 @@ def build_model(
             report=report,
         )
     pool = aggregator(encoder.channels, spec)
-    dim = spec.whitening_dim
-    whitening = None if dim is None else Whitening(pool.output_dim, dim)
+    whitening = None
+    if spec.whitening_dim is not None:
+        whitening = Whitening(pool.output_dim, spec.whitening_dim)
+    elif spec.whitened_directions is not None:
+        whitening = PartialWhitening(pool.output_dim, spec.whitened_directions)
     built = replace(spec, cut=encoder.cut)
     return PlaceModel(encoder, pool, built, whitening=whitening, channels_last=channels_last).eval()

@@ -23,7 +23,9 @@ class ModelSpec:
             was loaded with, as small training batches of few places need; no effect from scratch.
         resize: (height, width) in pixels that images are brought to before they are described; or
             the most that their longer side may have, keeping the shape; None for their own size.
-        whitening_dim: how many dimensions PCA whitening leaves; None for no whitening.
+        whitening_dim: how many dimensions PCA whitening leaves; None for no such whitening.
+        whitened_directions: how many leading directions a partial whitening takes down, which
+            leaves the dimension as it is; None for none.
     """
 
     arch: str = "vgg16"
@@ -35,6 +37,7 @@ class ModelSpec:
     freeze_batch_norm: bool = True
     resize: tuple[int, int] | int | None = None
     whitening_dim: int | None = None
+    whitened_directions: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("arch", "pooling"):
@@ -53,17 +56,21 @@ class ModelSpec:
             )
         if self.resize is not None and not _is_size(self.resize):
             raise _wrong("resize", self.resize, "one positive whole number, or (height, width)")
-        dim = self.whitening_dim
-        if dim is not None and (not _is_whole(dim) or dim < 1):
-            raise _wrong("whitening_dim", dim, "a whole number of at least 1, or nothing")
+        for name in ("whitening_dim", "whitened_directions"):
+            number = getattr(self, name)
+            if number is not None and (not _is_whole(number) or number < 1):
+                raise _wrong(name, number, "a whole number of at least 1, or nothing")
+        if self.whitening_dim and self.whitened_directions:
+            raise ModelError("model settings whitening_dim and whitened_directions: drop one")
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON types: a field each, but no ``whitening_dim`` without whitening."""
+        """The settings as JSON types: a field each, but none for a whitening that there is not."""
         content = asdict(self)
         content["resize"] = list(self.resize) if isinstance(self.resize, tuple) else self.resize
-        if self.whitening_dim is None:
-            # As before there was whitening: fingerprints of models without it stay the same.
-            del content["whitening_dim"]
+        for name in ("whitening_dim", "whitened_directions"):
+            if content[name] is None:
+                # As before there was whitening: fingerprints of models without it stay the same.
+                del content[name]
         return content
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.compute import Compute
+from netvlad.fitting.whitening import whiten_rows, with_whitening
 from netvlad.index.build import Change
 from netvlad.index.photo_descriptors import Cluster, describe_photos
 from netvlad.index.photos import Collection
@@ -21,6 +22,7 @@ from netvlad.matching.extracting import features_of_all
 from netvlad.matching.features import LocalFeatures, Matcher
 from netvlad.models import ModelSpec, PlaceModel
 from netvlad.models.fingerprints import model_fingerprint
+from netvlad.models.whitening import Whitening
 from netvlad.search import search_exact
 from netvlad.types import Matches, Progress, Reporter
 
@@ -112,6 +114,13 @@ class MemoryStore(Store):
             seconds=described.seconds,
             extracting_s=extracting_s,
         )
+
+    def whiten(self, whitening: Whitening) -> None:
+        """Have the model, and what it has described, followed by a whitening."""
+        self._model = with_whitening(self.load_model(), whitening)
+        self._rows = whiten_rows(whitening, self.matrix)
+        self.dim = whitening.output_dim
+        self.__dict__.pop("model_fingerprint", None)
 
     def save(self, folder: Path, *, storage: str = "16") -> None:
         """Write all of it to a folder."""

@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 from netvlad.compute import Compute
 from netvlad.descriptors import Descriptors
 from netvlad.errors import DataError
-from netvlad.fitting.whitening import SAMPLE, fit_whitening, with_whitening
+from netvlad.fitting.whitening import PARTIAL_SAMPLE, SAMPLE, with_whitening
 from netvlad.images import Unreadable
 from netvlad.index.build import Change
-from netvlad.index.photo_descriptors import describe_photos, familiar, model_or_default
+from netvlad.index.photo_descriptors import (
+    describe_photos,
+    familiar,
+    fitted_whitening,
+    model_or_default,
+)
 from netvlad.index.photos import Collection
 from netvlad.index.places import Places
 from netvlad.index.stores.milvus.client import MilvusAddress
@@ -52,7 +57,7 @@ def build_in_milvus(
     MilvusStore.check_free(address)
     places = collection.places
     chosen = model_or_default(model, places, compute, seed, report)
-    if whiten is not None:
+    if whiten or (whiten is None and model is None):
         chosen = _whitened(chosen, places, whiten, compute, seed, report)
     store: MilvusStore | None = None
     skipped: list[Unreadable] = []
@@ -141,13 +146,19 @@ def _from(start: int, total: int, report: Reporter) -> Reporter:
 
 
 def _whitened(
-    model: PlaceModel, places: Places, dim: int, compute: Compute, seed: int, report: Reporter
+    model: PlaceModel,
+    places: Places,
+    dim: int | None,
+    compute: Compute,
+    seed: int,
+    report: Reporter,
 ) -> PlaceModel:
-    sample = np.arange(len(places))
-    if len(places) > SAMPLE:
-        sample = np.sort(np.random.default_rng(seed).choice(sample, SAMPLE, replace=False))
+    sample, most = np.arange(len(places)), SAMPLE if dim else PARTIAL_SAMPLE
+    if len(places) > most:
+        sample = np.sort(np.random.default_rng(seed).choice(sample, most, replace=False))
     described = describe_photos(model, places.take(sample), compute, report)
-    return with_whitening(model, fit_whitening(described.values, dim, seed=seed))
+    fitted = fitted_whitening(described.values, dim, default=True, seed=seed)
+    return with_whitening(model, fitted)
 
 
 def _moved(described: Descriptors, at: NDArray[np.int64]) -> list[Unreadable]:
