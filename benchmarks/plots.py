@@ -152,6 +152,26 @@ def epoch_parts(details: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def reliability_by_size(kinds: Mapping[str, Any]) -> Figure:
+    """What is stated against what is right, for each size of index."""
+    names = {"verified-located": "positions known", "verified": "positions unknown"}
+    sizes = list(next(iter(kinds.values())))
+    figure, row = plt.subplots(1, len(sizes), figsize=(9.6, 2.9), layout="constrained", sharey=True)
+    for axes, size in zip(row, sizes, strict=True):
+        axes.plot([0, 1], [0, 1], color="0.8", zorder=0)
+        for (kind, label), colour in zip(names.items(), (OURS, ORIGINAL), strict=True):
+            table = kinds[kind][size]
+            there = [i for i, count in enumerate(table["counts"]) if count]
+            x, y = ([table[name][i] for i in there] for name in ("stated", "right"))
+            axes.plot(x, y, color=colour, marker="o", markersize=4, label=label)
+        axes.set_aspect("equal")
+        axes.set_title(f"{size} photos")
+        axes.set_xlabel("stated probability")
+    row[0].set_ylabel("share that is right")
+    row[-1].legend(loc="lower right", fontsize=8)
+    return figure
+
+
 def _stacked(axes: Axes, parts: Mapping[str, float], side: str) -> None:
     whole = sum(parts.values())
     factor, unit = (3600, "hours") if whole > 2 * 3600 else (60, "minutes")
@@ -202,6 +222,7 @@ FIGURES: dict[str, tuple[str, Callable[[Any], Figure]]] = {
     "layer": ("bench-growth.json", layer_growth),
     "mining": ("bench-growth.json", mining_growth),
     "epoch": ("bench-details.json", epoch_parts),
+    "probabilities": ("bench-probabilities.json", reliability_by_size),
 }
 """What is drawn from which file."""
 

@@ -8,7 +8,8 @@ second an answer and core.
 
 Data: ``NETVLAD_BENCH_DATA``, tables with the splits train, val and test; headings in the names
 (``yaw060``) say which photos of a place look the way a query does. ``NETVLAD_BENCH_DISTRACTORS``, a
-folder of photos of elsewhere, makes larger indexes.
+folder of photos of elsewhere, makes larger indexes. ``python -m benchmarks.plots``
+draws the result.
 """
 
 import argparse
@@ -19,13 +20,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import netvlad
+from benchmarks.children import ROOT
 from netvlad.errors import DataError
-from netvlad.evaluation.confidence import measure_confidence
+from netvlad.evaluation.confidence import measure_confidence, reliability
 from netvlad.fitting.calibration import fit_calibration
 from netvlad.fitting.whitening import whiten_rows
 from netvlad.images.listing import list_images
@@ -36,7 +39,12 @@ from netvlad.index.photo_descriptors import (
     default_model,
     fitted_whitening,
 )
-from netvlad.index.probability import LOCATED_FEATURES, VERIFIED_FEATURES, features_of_answers
+from netvlad.index.probability import (
+    FEATURES,
+    LOCATED_FEATURES,
+    VERIFIED_FEATURES,
+    features_of_answers,
+)
 from netvlad.matching.extracting import features_of
 from netvlad.matching.features import LocalFeatures
 from netvlad.matching.rerank import rerank
@@ -46,7 +54,12 @@ from netvlad.types import ImageSet
 
 RADIUS_M, AWAY_M = 25.0, 100.0
 FITTED, MEASURED = (3, 10, 30, 100, 300, 1000, 1800), (10, 100, 1000, 10_000)
-KINDS = {"verified-located": LOCATED_FEATURES, "verified": VERIFIED_FEATURES}
+KINDS = {
+    "verified-located": LOCATED_FEATURES,
+    "verified": VERIFIED_FEATURES,
+    "partly-whitened": FEATURES,
+}
+RESULTS = ROOT / "build/bench-probabilities.json"
 DEFAULTS = Path(netvlad.__file__).parent / "index/default_calibration.json"
 
 
@@ -63,10 +76,10 @@ class Photos:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a calibration reads of n answers, by kind; whether each is right; size; query."""
+    """What a calibration reads of n answers, and whether each is right, by kind; size; query."""
 
     features: dict[str, NDArray[np.float64]]
-    right: NDArray[np.bool_]
+    right: dict[str, NDArray[np.bool_]]
     size: NDArray[np.int64]
     query: NDArray[np.int64]
 
@@ -145,27 +158,30 @@ def answered(
         return features_of(ROOT_SIFT, photos.files[i])
 
     features: dict[str, list[NDArray[np.float64]]] = {kind: [] for kind in KINDS}
-    right, sizes, queries = [], [], []
+    right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+    sizes, queries = [], []
     for query, size, index in questions:
         rows = descriptors[size >= FEWEST_PHOTOS]
         similar = rows[index] @ rows[query]
         best = np.argsort(-similar)[:CANDIDATES]
         found = rerank(local(query), [local(i) for i in index[best].tolist()], similar[best])
-        ranked = index[best][found.order]
-        ground = photos.positions[ranked] - photos.positions[ranked[0]]
-        looks = features_of_answers(
-            similar[best][found.order][None], ground[None], np.array([found.support]), RADIUS_M
-        )
         for kind, names in KINDS.items():
+            alone = names == FEATURES
+            order = np.arange(len(best)) if alone else found.order
+            ranked = index[best][order]
+            support = None if alone else np.array([found.support])
+            ground = photos.positions[ranked] - photos.positions[ranked[0]]
+            looks = features_of_answers(similar[best][order][None], ground[None], support, RADIUS_M)
             features[kind].append(looks.matrix(names)[0])
-        off = photos.positions[ranked[0]] - photos.positions[query]
-        right.append(bool(np.hypot(*off) <= RADIUS_M))
+            off = photos.positions[ranked[0]] - photos.positions[query]
+            right[kind].append(bool(np.hypot(*off) <= RADIUS_M))
         sizes.append(size)
         queries.append(query)
-        if len(right) % 200 == 0:
-            print(f"{len(right)} answers", flush=True)
+        if len(sizes) % 200 == 0:
+            print(f"{len(sizes)} answers", flush=True)
     columns = {kind: np.array(rows) for kind, rows in features.items()}
-    return Answers(columns, np.array(right), np.array(sizes), np.array(queries))
+    truth = {kind: np.array(answers) for kind, answers in right.items()}
+    return Answers(columns, truth, np.array(sizes), np.array(queries))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -181,24 +197,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fitted = answered(photos, descriptors, asked(photos, ("train",), FITTED, 0))
     measured = answered(photos, descriptors, asked(photos, ("val", "test"), MEASURED, 7))
     content = json.loads(DEFAULTS.read_text(encoding="utf-8"))
+    drawn: dict[str, Any] = {}
     for kind, names in KINDS.items():
+        # Average pooling, below so many photos, has a calibration of its own where it is alone.
+        fewest = FEWEST_PHOTOS if names == FEATURES else 0
+        some = fitted.size >= fewest
         calibration = fit_calibration(
-            fitted.features[kind],
-            fitted.right,
+            fitted.features[kind][some],
+            fitted.right[kind][some],
             names=names,
             provenance=content[kind]["provenance"],
         )
         content[kind] = calibration.to_json()
         told = calibration.probability(measured.features[kind])
-        for size in MEASURED:
+        for size in (size for size in MEASURED if size >= fewest):
             these = measured.size == size
             figures = measure_confidence(
-                told[these], measured.right[these], groups=measured.query[these]
+                told[these], measured.right[kind][these], groups=measured.query[these]
             )
             print(
                 f"{kind}, {size:,} photos: {figures.answers} answers, {figures.right} right, "
                 f"ECE {figures.ece:.3f}, AUC {figures.auc:.3f}"
             )
+            table = reliability(told[these], measured.right[kind][these], bins=5)
+            drawn.setdefault(kind, {})[f"{size:,}"] = {
+                "counts": table.counts.tolist(),
+                "stated": np.nan_to_num(table.probability).tolist(),
+                "right": np.nan_to_num(table.correct).tolist(),
+            }
+    RESULTS.parent.mkdir(exist_ok=True)
+    write_json(RESULTS, drawn)
     if chosen.write:
         write_json(DEFAULTS, content)
 

@@ -9,7 +9,7 @@ from netvlad.descriptors import cell_shares
 from netvlad.errors import ModelError
 from netvlad.fitting.whitening import with_whitening
 from netvlad.models import ExternalModel, ModelSpec, NetVLAD, build_model
-from netvlad.models.whitening import Whitening
+from netvlad.models.whitening import PartialWhitening, Whitening
 
 SPEC = ModelSpec(arch="efficientnet-lite0", num_clusters=4)
 NETVLAD_V1 = SPEC
@@ -17,16 +17,16 @@ NETVLAD_V2 = replace(SPEC, vladv2=True)
 AVERAGE = replace(SPEC, pooling="avg")
 
 
-def built(spec, whitened=False):
+def built(spec, whitened=None):
     torch.manual_seed(0)
     model = build_model(spec, weights=None if spec.from_scratch else "imagenet")
     if isinstance(model.pool, NetVLAD):
         # As sharp as an assignment is once its clusters were fitted.
         model.pool.conv.weight.data *= 20
     if whitened:
-        whitening = Whitening(model.descriptor_dim, 9)
+        whitening = whitened(model.descriptor_dim, 9)
         whitening.mean.copy_(0.5 * torch.randn(whitening.dim) / whitening.dim**0.5)
-        whitening.projection.copy_(torch.randn(9, whitening.dim))
+        whitening.projection.copy_(torch.randn(9, whitening.dim) / whitening.dim**0.5)
         model = with_whitening(model, whitening)
     return model.eval()
 
@@ -52,8 +52,9 @@ def slow_parts(model, image):
     constant = np.zeros(parts.shape[1])
     if model.whitening is not None:
         m, P = (t.double().numpy() for t in (model.whitening.mean, model.whitening.projection))
-        length = np.linalg.norm(P @ (parts.sum(axis=0) - m))
-        parts, constant = parts @ P.T / length, -P @ m / length
+        A = np.eye(len(m)) - P.T @ P if isinstance(model.whitening, PartialWhitening) else P
+        length = np.linalg.norm(A @ (parts.sum(axis=0) - m))
+        parts, constant = parts @ A.T / length, -A @ m / length
     return parts, constant, features.shape[1:]
 
 
@@ -75,7 +76,7 @@ def slow_netvlad_parts(layer, cells):
     return parts / np.linalg.norm(parts.sum(axis=0)), nearest
 
 
-@pytest.mark.parametrize("whitened", [False, True])
+@pytest.mark.parametrize("whitened", [None, Whitening, PartialWhitening])
 @pytest.mark.parametrize("spec", [NETVLAD_V1, NETVLAD_V2, AVERAGE])
 def test_shares_are_the_cells_parts_of_the_cosine(spec, whitened):
     model = built(spec, whitened)
@@ -93,7 +94,7 @@ def test_shares_are_the_cells_parts_of_the_cosine(spec, whitened):
         np.testing.assert_allclose(found.shares.ravel(), parts @ target, atol=1e-5)
         assert found.constant == pytest.approx(constant @ target, abs=1e-5)
         assert found.shares.sum() + found.constant == pytest.approx(own @ target, abs=1e-5)
-        assert (found.constant != 0) == whitened
+        assert (found.constant != 0) == (whitened is not None)
 
 
 def test_cells_know_their_cluster():
@@ -124,7 +125,7 @@ def test_what_is_no_sum_over_cells_has_no_shares():
     image = some_image()
     for pooling in ("max", "gem"):
         assert cell_shares(built(replace(SPEC, pooling=pooling)), image) is None
-        assert cell_shares(built(replace(SPEC, pooling=pooling), whitened=True), image) is None
+        assert cell_shares(built(replace(SPEC, pooling=pooling), whitened=Whitening), image) is None
     pooled = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
     assert cell_shares(ExternalModel(pooled, name="pooled"), image) is None
 

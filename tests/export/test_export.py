@@ -17,7 +17,7 @@ from PIL import Image
 from netvlad.errors import ModelError, SettingsError
 from netvlad.export import files, metadata, write_onnx, write_torch_export
 from netvlad.export.module import ExportableModel, SamePadding, smallest_side
-from netvlad.fitting.whitening import with_whitening
+from netvlad.fitting.whitening import fit_partial_whitening, with_whitening
 from netvlad.models import AGGREGATORS, BACKBONES, ModelSpec, build_model
 from netvlad.models.backbones.efficientnet_lite0 import SamePaddedConv2d
 from netvlad.models.fingerprints import model_fingerprint
@@ -41,6 +41,12 @@ def whitened(model, dim):
     return with_whitening(model, whitening)
 
 
+def whitened_in_part(model):
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(40, model.descriptor_dim)).astype(np.float32)
+    return with_whitening(model, fit_partial_whitening(rows, 5))
+
+
 def some_images(*shape):
     return np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
 
@@ -58,6 +64,14 @@ def lite(tmp_path_factory):
     agreement = write_onnx(model, path)
     assert model.training
     return model.eval(), path, agreement
+
+
+def test_a_partial_whitening_is_exported(tmp_path):
+    model = whitened_in_part(some_model("efficientnet-lite0"))
+    assert write_onnx(model, tmp_path / "model.onnx").largest_difference < 1e-5
+    images = some_images(2, 3, 40, 50)
+    (found,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"images": images})
+    np.testing.assert_allclose(found, in_torch(model, images), atol=1e-5)
 
 
 def test_onnxruntime_gives_the_descriptors_of_any_batch_and_size(lite):

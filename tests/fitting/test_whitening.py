@@ -7,7 +7,13 @@ from sklearn.decomposition import PCA
 
 from netvlad.errors import DataError, ModelError, SettingsError
 from netvlad.fitting import whitening as module
-from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
+from netvlad.fitting.whitening import (
+    fit_partial_whitening,
+    fit_whitening,
+    unwhiten_rows,
+    whiten_rows,
+    with_whitening,
+)
 from netvlad.models import ModelSpec, build_model
 
 
@@ -158,3 +164,39 @@ def test_long_descriptors_of_few_images_are_quick():
     assert fit_whitening(rows, 64).projection.shape == (64, 32_768)
     # Its 32,768 × 32,768 covariance alone would take 8 GB and minutes.
     assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize("shape", [(300, 40), (60, 200)])
+def test_partial_whitening_takes_the_leading_directions_down_to_one_variance(shape):
+    x = some_descriptors(*shape)
+    whitening = fit_partial_whitening(x, 12)
+    variances, vectors = np.linalg.eigh(np.cov(x.astype(np.float64).T))
+    variances, vectors = variances[::-1], vectors[:, ::-1]
+    expected = x - x.mean(axis=0, dtype=np.float64)
+    for i in range(12):
+        share = 1 - np.sqrt(variances[11] / variances[i])
+        expected = expected - share * np.outer(expected @ vectors[:, i], vectors[:, i])
+    found = whiten_rows(whitening, x)
+    np.testing.assert_allclose(found, unit(expected), atol=1e-5)
+    np.testing.assert_allclose(unwhiten_rows(whitening, found), x, atol=1e-5)
+    assert (whitening.output_dim, whitening.directions) == (shape[1], 12)
+
+
+def test_partial_whitening_leaves_alone_what_its_photos_do_not_show():
+    x = np.concatenate([some_descriptors(200, 20), np.zeros((200, 5), np.float32)], axis=1)
+    other = np.zeros((1, 25), np.float32)
+    other[0, 22] = 1
+    centred = other - x.mean(axis=0)
+    whitened = whiten_rows(fit_partial_whitening(x, 8), other)[0]
+    # Of a photo of elsewhere the full whitening to 20 dimensions would leave nothing.
+    assert whitened[22] > unit(centred)[0, 22]
+
+
+def test_few_descriptors_tell_few_directions_and_zeros_do_not_count():
+    x = some_descriptors(40, 60)
+    assert fit_partial_whitening(x).directions == 10
+    with pytest.raises(SettingsError, match="0 dimensions"):
+        fit_partial_whitening(x[:3])
+    blank = np.zeros((1, 60), np.float32)
+    assert not whiten_rows(fit_partial_whitening(x), blank).any()
+    assert not unwhiten_rows(fit_partial_whitening(x), blank).any()

@@ -67,6 +67,22 @@ def test_a_dimension_that_the_photos_do_not_span_is_refused_and_nothing_changes(
         optimize_folder(folder, whiten=16)
 
 
+def test_what_was_whitened_in_part_is_whitened_as_if_it_had_not_been(
+    photos: Path, tmp_path: Path
+) -> None:
+    for name, whiten in (("partly", None), ("plain", 0)):
+        PlaceIndex.build(
+            photos, output=tmp_path / name, whiten=whiten, storage="32", features="none"
+        )
+        optimize_folder(tmp_path / name, whiten=24)
+    partly, plain = (answers(tmp_path / name, photos) for name in ("partly", "plain"))
+    assert [[image for image, _ in places] for places in partly] == [
+        [image for image, _ in places] for places in plain
+    ]
+    for ours, theirs in zip(partly, plain, strict=True):
+        assert [s for _, s in ours] == pytest.approx([s for _, s in theirs], abs=2e-3)
+
+
 def test_stored_bits_are_changed(folder: Path) -> None:
     optimize_folder(folder, storage="32")
     store = PlaceIndex.open(folder).store

@@ -217,6 +217,15 @@ def test_the_default_model_is_learned_from_the_photos_and_kept(
     index = PlaceIndex.build(photos / "map", output=tmp_path / "i")
     before = index.store.snapshot.manifest.model_fingerprint
     assert index.model.spec.pooling == "netvlad" and index.model.spec.num_clusters == 32
+    assert index.model.spec.whitened_directions == len(index) // 4
+    query = min((photos / "queries").iterdir())
+    place = index.locate(query).places[0]
+    described = index.model.describe([query, place.image])
+    assert place.score == pytest.approx(float(described[0] @ described[1]), abs=2e-3)
+    memory = PlaceIndex.build(photos / "map", features="none")
+    assert memory.locate(query).places[0].score == pytest.approx(place.score, abs=2e-3)
+    plain = PlaceIndex.build(photos / "map", output=tmp_path / "plain", whiten=0)
+    assert plain.model.spec.whitened_directions is None
     index.add(photos / "queries")
     assert index.store.snapshot.manifest.model_fingerprint == before
     few = PlaceIndex.build(sorted((photos / "map").iterdir())[:31])

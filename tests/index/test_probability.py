@@ -16,8 +16,13 @@ from netvlad.index.probability import (
     first_place_probability,
 )
 from netvlad.matching.rerank import Support
+from netvlad.models import ModelSpec
 
 LISTED = ALL_FEATURES[:4]
+
+
+NETVLAD, AVERAGE = ModelSpec(), ModelSpec(pooling="avg")
+PARTLY_WHITENED = ModelSpec(whitened_directions=64)
 
 
 def slow(scores, positions, radius):
@@ -118,7 +123,7 @@ def test_support_is_used_only_by_a_calibration_fitted_with_it():
     )
     assert few < 0.2 and many > 0.8
     assert first_place_probability([calibration], scores[0], positions[0]) is None
-    (plain,) = default_calibrations()
+    (plain,) = default_calibrations(NETVLAD)
     known = first_place_probability([plain], scores[0], positions[0])
     assert known == first_place_probability([plain], scores[0], positions[0], Support(90, 9, 9.0))
     assert known == first_place_probability([calibration, plain], scores[0], positions[0])
@@ -131,23 +136,24 @@ def test_the_default_calibrations_tell_sure_from_unsure():
     spots = np.concatenate([np.zeros((6, 2)), np.arange(28).reshape(14, 2) * 500.0 + 100])
     sure = np.concatenate([np.linspace(0.8, 0.7, 6), np.linspace(0.4, 0.3, 14)])
     unsure, scattered = np.linspace(0.42, 0.4, 20), spots[::-1]
-    for pooling in ("netvlad", "average"):
-        calibrations = default_calibrations(pooling)
+    for spec in (NETVLAD, PARTLY_WHITENED, AVERAGE):
+        calibrations = default_calibrations(spec)
         assert calibrations[0].radius_m == 25 and calibrations[0].provenance["answers"] > 500
         assert first_place_probability(calibrations, sure, spots) > 0.95
         assert first_place_probability(calibrations, unsure, scattered) < 0.25
         assert first_place_probability(calibrations, sure, np.full((20, 2), np.nan)) is None
-        verified = default_calibrations(pooling, verified=True)
+        verified = default_calibrations(spec, verified=True)
         for where in (spots, None):
             known = Support(5.0, 60, 8.0)
             assert first_place_probability(verified, sure, where, known) > 0.95
             chance = Support(0.02, 2, 0.2)
             somewhere = None if where is None else scattered
             assert first_place_probability(verified, unsure, somewhere, chance) < 0.1
-    assert default_calibrations() is default_calibrations()
-    assert default_calibrations("average") == default_calibrations("gem")
-    assert default_calibrations()[0].names == FEATURES
-    assert [c.names for c in default_calibrations(verified=True)[:2]] == [
+    assert default_calibrations(NETVLAD) is default_calibrations(NETVLAD)
+    assert default_calibrations(AVERAGE) == default_calibrations(ModelSpec(pooling="gem"))
+    assert default_calibrations(NETVLAD) != default_calibrations(PARTLY_WHITENED)
+    assert default_calibrations(NETVLAD)[0].names == FEATURES
+    assert [c.names for c in default_calibrations(NETVLAD, verified=True)[:2]] == [
         LOCATED_FEATURES,
         VERIFIED_FEATURES,
     ]

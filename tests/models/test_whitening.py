@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from netvlad.errors import CheckpointError, ModelError
-from netvlad.fitting.whitening import with_whitening
+from netvlad.fitting.whitening import fit_partial_whitening, with_whitening
 from netvlad.loading import load_model
 from netvlad.models import AveragePooling, ModelSpec, PlaceModel, build_model, vgg16
 from netvlad.models.checkpoints import Checkpoint, write_checkpoint
@@ -93,6 +93,24 @@ def test_a_checkpoint_keeps_it(whitened, tmp_path):
     record.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="do not fit its settings"):
         load_model(tmp_path)
+
+
+def test_a_checkpoint_keeps_a_partial_one(plain, tmp_path):
+    rows = torch.nn.functional.normalize(torch.randn(40, 112) + 1, dim=1).numpy()
+    partly = with_whitening(plain, fit_partial_whitening(rows, 6))
+    assert partly.spec == replace(plain.spec, whitened_directions=6)
+    assert partly.descriptor_dim == 112
+    write_checkpoint(tmp_path, "e1", Checkpoint(partly.spec, partly.state_dict()))
+    loaded = load_model(tmp_path)
+    assert model_fingerprint(loaded) == model_fingerprint(partly) != model_fingerprint(plain)
+    with torch.no_grad():
+        assert torch.equal(loaded(IMAGES), partly(IMAGES))
+        assert not torch.allclose(loaded(IMAGES), plain(IMAGES), atol=1e-2)
+        # Built from a spec it changes nothing but the mean's place, which is zero.
+        blank = build_model(partly.spec, weights="imagenet")
+        torch.testing.assert_close(blank(IMAGES), plain(IMAGES))
+    with pytest.raises(ModelError, match="drop one"):
+        replace(partly.spec, whitening_dim=5)
 
 
 def test_models_without_it_are_what_they_were(plain):

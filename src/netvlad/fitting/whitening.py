@@ -160,6 +160,16 @@ def whiten_rows(whitening: Whitening, block: Floats) -> Floats:
     return values
 
 
+@torch.inference_mode()
+def unwhiten_rows(whitening: PartialWhitening, block: Floats) -> NDArray[np.float32]:
+    """The descriptors (B, D) that :func:`whiten_rows` made these of; zero rows stay zero."""
+    rows = torch.from_numpy(np.asarray(block, dtype=np.float32).copy())
+    plain = whitening.undone(rows.to(whitening.mean.device)).cpu()
+    plain[~rows.any(dim=1)] = 0
+    undone: NDArray[np.float32] = plain.numpy()
+    return undone
+
+
 def _sampled(descriptors: Floats, sample: int | None, seed: int) -> NDArray[np.float32]:
     """Rows to learn from, (n, D) float32, without the zero rows, in their order."""
     total, dimensions = descriptors.shape

@@ -16,7 +16,7 @@ from netvlad.errors import ImageError, SettingsError
 from netvlad.fitting.calibration import Calibration
 from netvlad.images.exif import PhotoFacts
 from netvlad.index.places import photo_facts
-from netvlad.index.position import fuse_position, metres_around
+from netvlad.index.position import SHARPNESS, VERIFIED_SHARPNESS, fuse_position, metres_around
 from netvlad.index.probability import HERE, first_place_probability, verdict_of
 from netvlad.index.results import Answer, Place
 from netvlad.index.stores.store import Store
@@ -180,14 +180,15 @@ def _answer(
         return Answer(query.name)
     rows = [store.place(int(index)) for index in candidates.indices]
     verified: list[Verified | None] = [None] * len(rows)
-    support = None
+    support, speaking, sharpness = None, candidates.scores, SHARPNESS
     if verify is not None and query.picture is not None:
         found = verify(query.picture, rows[:CANDIDATES], candidates)
         order = np.append(found.order, np.arange(len(found.order), len(rows)))
         verified[: len(found.verified)] = found.verified
         rows, verified = [rows[i] for i in order], [verified[i] for i in order]
         candidates = _Candidates(candidates.indices[order], candidates.scores[order])
-        support = found.support
+        support, sharpness = found.support, VERIFIED_SHARPNESS
+        speaking = found.scores[found.order]
     latitude = np.array([_number(row["latitude"]) for row in rows])
     longitude = np.array([_number(row["longitude"]) for row in rows])
     time = np.array([_number(row["time"]) for row in rows])
@@ -216,9 +217,10 @@ def _answer(
         fuse_position(
             latitude[head],
             longitude[head],
-            candidates.scores[head],
+            speaking[head],
             probability,
             question.radius_m,
+            sharpness=sharpness,
         ),
         probability,
         verdict_of(probability, question.min_probability),

@@ -141,7 +141,7 @@ def _verified(
 
 def feature_names(model: PlaceModel, *, reranked: bool = False) -> tuple[str, ...]:
     """The features that probabilities of this model's answers are computed from."""
-    return LOCATED_FEATURES if reranked else default_calibrations(model.spec.pooling)[0].names
+    return LOCATED_FEATURES if reranked else default_calibrations(model.spec)[0].names
 
 
 def fit(

@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netvlad.errors import SettingsError
-from netvlad.fitting.whitening import fit_whitening, whiten_rows, with_whitening
+from netvlad.fitting.whitening import (
+    SAMPLE,
+    fit_whitening,
+    unwhiten_rows,
+    whiten_rows,
+    with_whitening,
+)
 from netvlad.index.probability import document_name
 from netvlad.index.stores.folder import FolderStore
 from netvlad.index.stores.writer import IndexWriter, writing
 from netvlad.matching.registry import MATCHERS
 from netvlad.models.fingerprints import model_fingerprint
-from netvlad.models.whitening import Whitening
+from netvlad.models.whitening import PartialWhitening, Whitening
 from netvlad.search.approximate import Structure, build_structure
 from netvlad.search.tuning import Trial, choose_structure
 from netvlad.types import Note, Reporter, silent
@@ -98,16 +104,22 @@ def _rewrite(
     seed: int,
     report: Reporter,
 ) -> None:
-    whitening, dim = None, base.manifest.dim
+    undone, whitening, dim = None, None, base.manifest.dim
     if whiten is not None:
         model = base.load_model()
-        if model.whitening is not None:
+        if isinstance(model.whitening, PartialWhitening):
+            undone = model.whitening
+        elif model.whitening is not None:
             raise SettingsError(
                 f"{base.folder}: its descriptors are whitened to {dim} dimensions already; "
                 "build the index anew for another dimension"
             )
         report(Note(f"learning a whitening to {whiten} dimensions"))
-        whitening, dim = fit_whitening(base.matrix, whiten, seed=seed), whiten
+        rows = base.matrix
+        if undone is not None:
+            some = np.random.default_rng(seed).permutation(len(rows))[:SAMPLE]
+            rows = unwhiten_rows(undone, rows[np.sort(some)])
+        whitening, dim = fit_whitening(rows, whiten, seed=seed), whiten
         whitened = with_whitening(model, whitening)
         writer.put_model(whitened, model_fingerprint(whitened))
         # Probabilities were fitted to scores of the other descriptors.
@@ -117,12 +129,16 @@ def _rewrite(
             if name in base.manifest.documents:
                 report(Note(f"the {name} is dropped: run `netvlad index calibrate` again"))
                 writer.put_document(name, None)
-    writer.rewrite(_blocks(base, whitening), dim, storage)
+    writer.rewrite(_blocks(base, undone, whitening), dim, storage)
 
 
-def _blocks(base: FolderStore, whitening: Whitening | None) -> Iterator[NDArray[Any]]:
+def _blocks(
+    base: FolderStore, undone: PartialWhitening | None, whitening: Whitening | None
+) -> Iterator[NDArray[Any]]:
     for start in range(0, len(base.rows), _BLOCK):
         block = base.matrix[base.rows[start : start + _BLOCK]]
+        if undone is not None:
+            block = unwhiten_rows(undone, block)
         yield block if whitening is None else whiten_rows(whitening, block.astype(np.float32))
 
 

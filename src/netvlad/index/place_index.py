@@ -268,7 +268,7 @@ class PlaceIndex:
                 )
             )
         verified = matcher == DEFAULT_MATCHER
-        usual = default_calibrations(self._spec.pooling, verified=verified)
+        usual = default_calibrations(self._spec, verified=verified)
         if verified and document_name(reranked=reranked) not in kept:
             # One that was fitted without verification knows less of verified answers.
             return (*usual[:-1], *own, usual[-1])

@@ -18,6 +18,9 @@ RADIUS_M = 25.0
 # These four were fitted to street-level photos taken every 10 m.
 SHARPNESS = 8.0
 """Of the weights, see :func:`~netvlad.index.probability.score_weights`."""
+VERIFIED_SHARPNESS = 4.0
+"""The same for scores that verification has raised: what local features say of the second and third
+photo is worth more."""
 BASE_M = 6.0
 """Standard deviation along each axis between a query and the middle of its place, given that the
 first place is right: a query is not taken where a photo of the index was."""
@@ -34,6 +37,8 @@ def fuse_position(
     scores: ArrayLike,
     probability: float | None,
     radius_m: float = RADIUS_M,
+    *,
+    sharpness: float = SHARPNESS,
 ) -> Position | None:
     """The position of a query from its ranked places.
 
@@ -48,10 +53,12 @@ def fuse_position(
     Args:
         latitudes: (k,) WGS84 degrees, best place first, NaN where unknown.
         longitudes: (k,) WGS84 degrees, NaN where unknown.
-        scores: (k,) cosine similarities.
+        scores: (k,) cosine similarities; or what verification has made of them, with
+            :data:`VERIFIED_SHARPNESS`.
         probability: that the first place is right; None takes it for granted, and the error holds
             given that it is.
         radius_m: places farther than this from the first have no say.
+        sharpness: of the weights.
 
     Returns:
         the position, or None when no place has one.
@@ -73,7 +80,7 @@ def fuse_position(
     cluster = located[np.hypot(offsets[:, 0], offsets[:, 1]) <= radius_m]
     _, zone = to_utm(phi[cluster[:1]], lam[cluster[:1]])
     metres, _ = to_utm(phi[cluster], lam[cluster], zone)
-    weights = score_weights(s[None], SHARPNESS)[0, cluster]
+    weights = score_weights(s[None], sharpness)[0, cluster]
     weights /= weights.sum()
     mean = weights @ metres
     deviations = metres - mean

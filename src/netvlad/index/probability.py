@@ -14,6 +14,7 @@ from netvlad.fitting.calibration import Calibration
 from netvlad.index.results import Verdict
 from netvlad.matching.registry import DEFAULT_MATCHER, matcher_name
 from netvlad.matching.rerank import Support
+from netvlad.models import ModelSpec
 
 NEIGHBOURS = 20
 """How many of the nearest places the features are made for; further ones are not looked at."""
@@ -227,15 +228,14 @@ def verdict_of(probability: float | None, min_probability: float = HERE) -> Verd
 
 
 @cache
-def default_calibrations(
-    pooling: str = "netvlad", *, verified: bool = False
-) -> tuple[Calibration, ...]:
+def default_calibrations(spec: ModelSpec, *, verified: bool = False) -> tuple[Calibration, ...]:
     """The calibrations that ship, for when no other was fitted, those that know most first.
 
     Args:
-        pooling: the model's aggregator. For answers that were not verified NetVLAD, whitened or
-            not, has a calibration of its own; all others share one that is less sharp. NetVLAD's is
-            far too sure of other models' answers: distances between their descriptors vary more.
+        spec: what the model is made of. For answers that were not verified NetVLAD has a
+            calibration of its own, partly whitened another one; all others share one that is less
+            sharp. NetVLAD's is far too sure of other models' answers: distances between their
+            descriptors vary more.
         verified: whether the answers may have been verified, by RootSIFT.
 
     Raises:
@@ -244,7 +244,10 @@ def default_calibrations(
     name = "default_calibration.json"
     content = json.loads(files("netvlad.index").joinpath(name).read_text(encoding="utf-8"))
     kinds = ["verified-located", "verified"] if verified else []
-    kinds.append("netvlad" if pooling == "netvlad" else "other")
+    if spec.pooling != "netvlad":
+        kinds.append("other")
+    else:
+        kinds.append("partly-whitened" if spec.whitened_directions else "netvlad")
     return tuple(Calibration.from_json(content[kind], name) for kind in kinds)
 
 

@@ -115,7 +115,8 @@ def build(
             EfficientNet-Lite0 and a NetVLAD whose centres are learned from these photos].
         ckpt: Which checkpoint of a run: latest or best.
         whiten: Reduce descriptors to so many dimensions, by a PCA whitening learned from these
-            photos.
+            photos; 0 leaves them as they are [default: the default model's keep their dimension
+            and are whitened in part].
         storage: Bits per value of the descriptors (Milvus Lite keeps 32).
         features: The local features to keep of each photo, about 130 kB for sift, by which `netvlad
             locate` verifies its answers; or none [default: sift; none in Milvus].
