@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from netvlad.compute import Compute
 from netvlad.errors import ModelError
 from netvlad.storage import drop_pages
 from netvlad.types import Matches
@@ -117,7 +118,7 @@ def search_exact(
     *,
     query_mask: NDArray[np.bool_] | None = None,
     database_mask: NDArray[np.bool_] | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     database_block: int | None = None,
 ) -> Matches:
     """The ``k`` database rows with the smallest squared L2 distance to each query row.
@@ -136,7 +137,7 @@ def search_exact(
         k: how many to return; columns beyond the number of usable rows hold -1.
         query_mask: (Q,) False for queries that have no descriptor: their rows are all -1.
         database_mask: (N,) False for rows that must never be returned.
-        device: where the products are computed.
+        device: where the products are computed; ``"auto"`` takes a GPU if there is one.
         database_block: database rows held at once, rounded up to a multiple of ``GROUP``; None
             takes as many as ``DATABASE_BYTES`` hold. The answer does not depend on it.
 
@@ -154,7 +155,7 @@ def search_exact(
     indices = np.full((len(queries), k), -1, dtype=np.int64)
     distances = np.full((len(queries), k), np.inf, dtype=np.float32)
     if indices.size and len(database):
-        device = torch.device(device)
+        device = Compute(device=str(device)).torch_device()
         held = _Rows(queries, query_mask, _rows_within(QUERY_BYTES, queries), device)
         block = database_block or _rows_within(DATABASE_BYTES, database)
         streamed = _Rows(database, database_mask, block, device)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netvlad.compute import Compute
 from netvlad.errors import DataError
 from netvlad.geography import radius_neighbours
 from netvlad.training.recipes import Recipe
@@ -105,7 +106,7 @@ def mine(
     *,
     query_readable: NDArray[np.bool_] | None = None,
     database_readable: NDArray[np.bool_] | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
 ) -> Mined:
     """Find the positives and the hard negatives of a block of queries.
 
@@ -121,11 +122,12 @@ def mine(
         random: draws the random negatives; the result depends on nothing else that is random.
         query_readable: (Q,) False where there is no descriptor.
         database_readable: (N,) likewise.
-        device: where distances are computed and compared.
+        device: where distances are computed and compared; ``"auto"`` takes a GPU if there is one.
 
     Returns:
         The tuples. Memory beside the descriptors stays below a fixed size.
     """
+    device = Compute(device=str(device)).torch_device()
     usable = database_readable
     if usable is None:
         usable = np.ones(len(database_descriptors), dtype=np.bool_)
