@@ -169,7 +169,7 @@ def answered(
             alone = names == FEATURES
             order = np.arange(len(best)) if alone else found.order
             ranked = index[best][order]
-            support = None if alone else np.array([found.support])
+            support = None if alone else [found.support]
             ground = photos.positions[ranked] - photos.positions[ranked[0]]
             looks = features_of_answers(similar[best][order][None], ground[None], support, RADIUS_M)
             features[kind].append(looks.matrix(names)[0])

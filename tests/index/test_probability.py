@@ -6,7 +6,6 @@ import pytest
 from netvlad.errors import DataError, SettingsError, StorageError
 from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.index.probability import (
-    ALL_FEATURES,
     FEATURES,
     LOCATED_FEATURES,
     VERIFIED_FEATURES,
@@ -18,9 +17,7 @@ from netvlad.index.probability import (
 from netvlad.matching.rerank import Support
 from netvlad.models import ModelSpec
 
-LISTED = ALL_FEATURES[:4]
-
-
+LISTED = (*FEATURES, "tail_rise")
 NETVLAD, AVERAGE = ModelSpec(), ModelSpec(pooling="avg")
 PARTLY_WHITENED = ModelSpec(whitened_directions=64)
 
@@ -109,27 +106,62 @@ def test_small_lists():
     assert np.isfinite(twins).all() and twins[0] < -4
 
 
+def verified(evidence, inliers, margin, k=20):
+    """The first candidate has it all, and is so far above all others."""
+    return Support(np.eye(1, k)[0] * evidence, np.eye(1, k)[0] * margin, inliers)
+
+
+def test_what_verification_says_in_plain_python():
+    scores, positions = random_lists(40, 20, seed=3)
+    random = np.random.default_rng(4)
+    support = [
+        Support(random.uniform(0, 9, 20), random.normal(0, 3, 20), int(random.integers(50)))
+        for _ in scores
+    ]
+    features = features_of_answers(scores, positions, support, 25).matrix(LOCATED_FEATURES)
+    for row, s, places, one in zip(features, scores, positions, support, strict=True):
+        found = dict(zip(LOCATED_FEATURES, row, strict=True))
+        assert found["log_evidence"] == pytest.approx(math.log(1 + one.evidence[0]))
+        assert found["log_inliers"] == pytest.approx(math.log(1 + one.inliers))
+        margin = max(one.scores[0] - max(one.scores[1:]), 0)
+        assert found["log_margin"] == pytest.approx(math.log(1 + margin))
+        if not math.isfinite(sum(places[0])):
+            assert math.isnan(found["log_place_margin"]) and math.isnan(found["log_rival"])
+            continue
+        listed = (i for i in range(1, 20) if math.isfinite(s[i]))
+        others = [i for i in listed if math.dist(places[i], places[0]) > 25]
+        rival = max(one.evidence[i] for i in others)
+        margin = max(one.scores[0] - max(one.scores[i] for i in others), 0)
+        assert found["log_rival"] == pytest.approx(math.log(1 + rival))
+        assert found["log_place_margin"] == pytest.approx(math.log(1 + margin))
+    # All of them are one place: the last one's score stands for the next place's.
+    same = features_of_answers(scores[:1], np.zeros((1, 20, 2)), support[:1], 25)
+    margin = max(support[0].scores[0] - min(support[0].scores), 0)
+    assert same.log_place_margin[0] == pytest.approx(math.log(1 + margin))
+    assert same.log_rival[0] == 0
+
+
 def test_support_is_used_only_by_a_calibration_fitted_with_it():
     scores, positions = random_lists(400, 20, seed=1)
-    support = np.random.default_rng(2).uniform(0, 20, (400, 3))
+    evidence = np.random.default_rng(2).uniform(0, 20, 400)
+    support = [verified(float(e), 9, 9.0) for e in evidence]
     features = features_of_answers(scores, None, support).matrix(VERIFIED_FEATURES)
-    for name, column in (("log_evidence", 0), ("log_inliers", 1), ("log_margin", 2)):
-        found = features[:, VERIFIED_FEATURES.index(name)]
-        np.testing.assert_allclose(found, np.log(1 + support[:, column]))
-    calibration = fit_calibration(features, support[:, 0] > 10, names=VERIFIED_FEATURES)
+    calibration = fit_calibration(features, evidence > 10, names=VERIFIED_FEATURES)
     few, many = (
-        first_place_probability([calibration], scores[0], None, Support(evidence, 9, 9.0))
-        for evidence in (5, 90)
+        first_place_probability([calibration], scores[0], None, verified(e, 9, 9.0))
+        for e in (5, 90)
     )
     assert few < 0.2 and many > 0.8
     assert first_place_probability([calibration], scores[0], positions[0]) is None
     (plain,) = default_calibrations(NETVLAD)
     known = first_place_probability([plain], scores[0], positions[0])
-    assert known == first_place_probability([plain], scores[0], positions[0], Support(90, 9, 9.0))
+    sure = verified(90, 9, 9.0)
+    assert known == first_place_probability([plain], scores[0], positions[0], sure)
     assert known == first_place_probability([calibration, plain], scores[0], positions[0])
     # Without verification a short list of scores says too little.
     assert first_place_probability([plain], scores[0, :19], positions[0, :19]) is None
-    assert first_place_probability([calibration], scores[0, :1], None, Support(90, 9, 9.0)) > 0.5
+    alone = verified(90, 9, 9.0, k=1)
+    assert first_place_probability([calibration], scores[0, :1], None, alone) > 0.5
 
 
 def test_the_default_calibrations_tell_sure_from_unsure():
@@ -142,13 +174,13 @@ def test_the_default_calibrations_tell_sure_from_unsure():
         assert first_place_probability(calibrations, sure, spots) > 0.95
         assert first_place_probability(calibrations, unsure, scattered) < 0.25
         assert first_place_probability(calibrations, sure, np.full((20, 2), np.nan)) is None
-        verified = default_calibrations(spec, verified=True)
+        calibrations = default_calibrations(spec, verified=True)
         for where in (spots, None):
-            known = Support(5.0, 60, 8.0)
-            assert first_place_probability(verified, sure, where, known) > 0.95
-            chance = Support(0.02, 2, 0.2)
+            known = verified(5.0, 60, 8.0)
+            assert first_place_probability(calibrations, sure, where, known) > 0.95
+            chance = verified(0.02, 2, 0.2)
             somewhere = None if where is None else scattered
-            assert first_place_probability(verified, unsure, somewhere, chance) < 0.1
+            assert first_place_probability(calibrations, unsure, somewhere, chance) < 0.1
     assert default_calibrations(NETVLAD) is default_calibrations(NETVLAD)
     assert default_calibrations(AVERAGE) == default_calibrations(ModelSpec(pooling="gem"))
     assert default_calibrations(NETVLAD) != default_calibrations(PARTLY_WHITENED)
@@ -163,8 +195,8 @@ def test_what_is_refused():
     scores, positions = random_lists(2, 5)
     with pytest.raises(DataError, match="do not fit"):
         features_of_answers(scores, positions[:, :3])
-    with pytest.raises(DataError, match="three numbers for each of 2 answers"):
-        features_of_answers(scores, positions, np.array([1, 2, 3]))
+    with pytest.raises(DataError, match="support of 1 answers; give it for each of 2"):
+        features_of_answers(scores, positions, [verified(1, 2, 3)])
     with pytest.raises(SettingsError, match="radius_m is 0"):
         features_of_answers(scores, positions, radius_m=0)
     with pytest.raises(SettingsError, match="unknown feature 'gap'"):

@@ -29,10 +29,10 @@ FEATURES = ("next_ratio", "tail_ratio", "agreement")
 VERIFIED_FEATURES = ("log_evidence", "log_inliers", "tail_ratio", "tail_rise", "log_margin")
 """The same for answers that were verified; positions are not needed."""
 
-LOCATED_FEATURES = (*VERIFIED_FEATURES, "agreement")
+LOCATED_FEATURES = (*VERIFIED_FEATURES, "agreement", "log_place_margin", "log_rival")
 """The same for verified answers of places with positions."""
 
-ALL_FEATURES = (*FEATURES, "tail_rise", "log_evidence", "log_inliers", "log_margin")
+ALL_FEATURES = tuple(dict.fromkeys((*FEATURES, *LOCATED_FEATURES)))
 
 HERE, ELSEWHERE = 0.8, 0.1
 """From this probability on an answer is "here"; below that one it is "no place of this index"."""
@@ -59,9 +59,13 @@ class AnswerFeatures:
         tail_rise: (n,) log(1 + z), z standard deviations of the last half's scores between their
             average and the first score, at most 50.
         log_evidence: (n,) log(1 + E) of the first place, see
-            :func:`~netvlad.matching.rerank.verify_pair`; NaN without verification, as the next two.
+            :func:`~netvlad.matching.rerank.verify_pair`; NaN without verification, as what follows.
         log_inliers: (n,) log(1 + inliers) of the first place.
-        log_margin: (n,) log(1 + m), see :class:`~netvlad.matching.rerank.Support`.
+        log_margin: (n,) log(1 + m), m standard deviations of the similarities by which the first
+            place's score lies above the next one; 0 for a single candidate.
+        log_place_margin: (n,) the same above the next *different* place: where places look alike,
+            as the storeys of a house do, other places have scores that are nearly as high.
+        log_rival: (n,) log(1 + E) of the different place with the most evidence.
     """
 
     next_ratio: NDArray[np.float64]
@@ -71,6 +75,8 @@ class AnswerFeatures:
     log_evidence: NDArray[np.float64]
     log_inliers: NDArray[np.float64]
     log_margin: NDArray[np.float64]
+    log_place_margin: NDArray[np.float64]
+    log_rival: NDArray[np.float64]
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(n, f) the features called ``names``, as a calibration reads them.
@@ -90,19 +96,19 @@ class AnswerFeatures:
 def features_of_answers(
     scores: NDArray[np.floating],
     positions: NDArray[np.floating] | None = None,
-    support: NDArray[np.floating] | None = None,
+    support: Sequence[Support] | None = None,
     radius_m: float = RADIUS_M,
 ) -> AnswerFeatures:
     """The features of many answers.
 
-    ``next_ratio`` and ``agreement`` need a position of the first place and of another. Places
+    What compares with a different place needs a position of the first place and of another. Places
     without one count in the tail only.
 
     Args:
         scores: (n, k) cosine similarities, the first place first; NaN or −inf where a list ends
             early. After verification they need not descend. Only :data:`NEIGHBOURS` are looked at.
         positions: (n, k, 2) metres in any frame, one for each answer; NaN where unknown.
-        support: (n, 3) evidence, inliers and margin of the first place, where it was verified.
+        support: n, where the answers were verified.
         radius_m: places at most this far from the first are the same place.
 
     Raises:
@@ -118,26 +124,24 @@ def features_of_answers(
             f"scores {np.shape(scores)} and positions {np.shape(positions)} do not fit; "
             "give (n, k) and (n, k, 2)"
         )
-    if support is not None and np.shape(support) != (len(s), 3):
-        raise DataError(
-            f"support {np.shape(support)}; give three numbers for each of {len(s)} answers"
-        )
+    if support is not None and len(support) != len(s):
+        raise DataError(f"support of {len(support)} answers; give it for each of {len(s)}")
     if not (np.isfinite(radius_m) and radius_m > 0):
         raise SettingsError(f"radius_m is {radius_m}; give a number of metres above 0")
     listed = np.isfinite(s[:, :1]).any(axis=1)
     located = np.isfinite(s) & np.isfinite(metres).all(axis=2)
     judged = located[:, :1].any(axis=1) & (located.sum(axis=1) >= 2)
-    table = np.full((4, len(s)), np.nan)
+    table, logs = np.full((4, len(s)), np.nan), np.full((5, len(s)), np.nan)
+    different = np.zeros(s.shape, np.bool_)
     if listed.any():
         table[1, listed], table[3, listed] = _of_the_tail(s[listed])
     if judged.any():
-        table[0, judged], table[2, judged] = _of_the_ground(
+        table[0, judged], table[2, judged], different[judged] = _of_the_ground(
             s[judged], metres[judged], located[judged], radius_m
         )
-    logs = np.full((len(s), 3), np.nan)
-    if support is not None:
-        logs = np.log1p(np.asarray(support, np.float64))
-    return AnswerFeatures(*table, *logs.T)
+    for i, one in enumerate(support or ()):
+        logs[:, i] = _of_the_support(one, different[i] if judged[i] else None)
+    return AnswerFeatures(*table, *logs)
 
 
 def answer_features(
@@ -153,7 +157,7 @@ def answer_features(
     Args:
         scores: (k,) cosine similarities, the first place first.
         positions: (k, 2) metres, as :func:`~netvlad.index.position.metres_around` gives them.
-        support: of the first place, where the answer was verified.
+        support: where the answer was verified.
         radius_m: places at most this far from the first are the same place.
         names: which features, in which order.
 
@@ -167,7 +171,7 @@ def answer_features(
     features = features_of_answers(
         np.asarray(scores)[None],
         None if positions is None else np.asarray(positions)[None],
-        None if support is None else np.array([support]),
+        None if support is None else [support],
         radius_m,
     )
     row: NDArray[np.float64] = features.matrix(names)[0]
@@ -190,7 +194,7 @@ def first_place_probability(
         scores: (k,) as for :func:`answer_features`; give :data:`NEIGHBOURS` places where the index
             has so many, whatever number the user wants to see.
         positions: (k, 2) metres, NaN where unknown.
-        support: of the first place, where the answer was verified.
+        support: where the answer was verified.
         radius_m: places at most this far from the first are the same; None is the calibration's.
 
     Returns:
@@ -282,8 +286,9 @@ def _of_the_ground(
     metres: NDArray[np.float64],
     located: NDArray[np.bool_],
     radius_m: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``next_ratio`` and ``agreement``; ``located`` (n, k) says which places have a position."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """``next_ratio`` and ``agreement``, and which places (n, k) are different ones; ``located``
+    (n, k) says which have a position."""
     offsets = metres - metres[:, :1]
     near = np.hypot(offsets[..., 0], offsets[..., 1]) <= radius_m
     different = located & ~near
@@ -298,7 +303,23 @@ def _of_the_ground(
     return (
         np.log(_distance(scores[:, 0]) / _distance(next_score)),
         (weights * near).sum(axis=1) / weights.sum(axis=1),
+        different,
     )
+
+
+def _of_the_support(support: Support, different: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """``log_evidence`` and what follows it, of one answer; ``different`` (k,) are other places."""
+    evidence, scores = support.evidence[:NEIGHBOURS], support.scores[:NEIGHBOURS]
+    margin = scores[0] - scores[1:].max() if len(scores) > 1 else 0.0
+    place_margin = rival = np.nan
+    if different is not None:
+        others = different[: len(scores)]
+        # No different place in the list: the next one scores at most as much as the last.
+        place_margin = scores[0] - (scores[others].max() if others.any() else scores.min())
+        rival = evidence[others].max(initial=0.0)
+    values = (evidence[0], support.inliers, max(margin, 0), np.maximum(place_margin, 0), rival)
+    logs: NDArray[np.float64] = np.log1p(np.array(values, np.float64))
+    return logs
 
 
 def _distance(scores: NDArray[np.float64]) -> NDArray[np.float64]:

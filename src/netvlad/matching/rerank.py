@@ -50,18 +50,17 @@ class Verified:
 
 
 class Support(NamedTuple):
-    """What verification says for the first place of an answer.
+    """What verification says of the k candidates of an answer, best first.
 
     Attributes:
-        evidence: of :class:`Verified`; 0 where the place has no features.
-        inliers: likewise.
-        margin: how far its score lies above the next one, in standard deviations of the
-            similarities; 0 for a single candidate.
+        evidence: (k,) float64 of each, see :class:`Verified`; 0 where it has no features.
+        scores: (k,) float64, in standard deviations of the similarities.
+        inliers: of the first.
     """
 
-    evidence: float
+    evidence: NDArray[np.float64]
+    scores: NDArray[np.float64]
     inliers: int
-    margin: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class Reranked:
         order: (k,) int64 indices into the candidates, best first.
         verified: of each candidate, in the old order; None where it had no features to look at.
         scores: (k,) float64, in the old order: the similarity, raised by the evidence.
-        support: what speaks for the first one in the new order.
+        support: what speaks for each, in the new order.
     """
 
     order: NDArray[np.int64]
@@ -189,11 +188,8 @@ def rerank(
     movable = np.array([verified[i] is not None for i in order], dtype=np.bool_)
     moving = order[movable]
     order[movable] = moving[np.argsort(-scores[moving], kind="stable")]
-    support = Support(0.0, 0, 0.0)
-    if len(order):
-        first, others = verified[order[0]], scores[order[1:]]
-        margin = (scores[order[0]] - others.max()) / spread if len(others) else 0.0
-        support = Support(0.0, 0, max(float(margin), 0.0))
-        if first is not None:
-            support = Support(first.evidence, first.inliers, support.margin)
+    first = verified[order[0]] if len(order) else None
+    support = Support(
+        evidence[order], scores[order] / (spread or 1.0), 0 if first is None else first.inliers
+    )
     return Reranked(order, verified, scores, support)
