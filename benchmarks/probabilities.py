@@ -7,9 +7,10 @@ defaults) and measured on val and test, with the photos of train as others. Abou
 second an answer and core.
 
 Data: ``NETVLAD_BENCH_DATA``, tables with the splits train, val and test; headings in the names
-(``yaw060``) say which photos of a place look the way a query does. ``NETVLAD_BENCH_DISTRACTORS``, a
-folder of photos of elsewhere, makes larger indexes. ``python -m benchmarks.plots``
-draws the result.
+(``yaw060``) say which photos of a place look the way a query does. ``NETVLAD_BENCH_ALIKE``, a table
+with a split test whose places look alike, such as the storeys of a tower: every second place is
+fitted on, the others are measured on, and its photos make the larger indexes of the first.
+``python -m benchmarks.plots`` draws the result.
 """
 
 import argparse
@@ -31,7 +32,6 @@ from netvlad.errors import DataError
 from netvlad.evaluation.confidence import measure_confidence, reliability
 from netvlad.fitting.calibration import fit_calibration
 from netvlad.fitting.whitening import whiten_rows
-from netvlad.images.listing import list_images
 from netvlad.index.answer import CANDIDATES
 from netvlad.index.photo_descriptors import (
     FEWEST_PHOTOS,
@@ -41,6 +41,7 @@ from netvlad.index.photo_descriptors import (
 )
 from netvlad.index.probability import (
     FEATURES,
+    HERE,
     LOCATED_FEATURES,
     VERIFIED_FEATURES,
     features_of_answers,
@@ -59,6 +60,7 @@ KINDS = {
     "verified": VERIFIED_FEATURES,
     "partly-whitened": FEATURES,
 }
+LEARNED_ALIKE = ("verified-located",)  # without positions, places that look alike cannot be told
 RESULTS = ROOT / "build/bench-probabilities.json"
 DEFAULTS = Path(netvlad.__file__).parent / "index/default_calibration.json"
 
@@ -84,9 +86,9 @@ class Answers:
     query: NDArray[np.int64]
 
 
-def photos_of(data: Path, elsewhere: Path | None) -> Photos:
+def photos_of(data: Path, names: Sequence[str]) -> Photos:
     files, positions, split, query = [], [], [], []
-    for name in ("train", "val", "test"):
+    for name in names:
         dataset = netvlad.open_dataset("csv", data, name)
         for side, asks in ((dataset.database, False), (dataset.queries, True)):
             assert side.positions is not None
@@ -94,21 +96,27 @@ def photos_of(data: Path, elsewhere: Path | None) -> Photos:
             positions += side.positions.tolist()
             split += [name] * len(side)
             query += [asks] * len(side)
-    if elsewhere is not None:
-        names, _ = list_images(elsewhere)
-        files += [elsewhere / name for name in names]
-        positions += [[1e7 + 1e3 * i, 1e7] for i in range(len(names))]
-        split += ["elsewhere"] * len(names)
-        query += [False] * len(names)
     yaw = [re.search(r"yaw(\d+)", file.name) for file in files]
     heading = np.array([np.nan if found is None else float(found[1]) for found in yaw])
     return Photos(files, np.array(positions), np.array(split), np.array(query), heading)
 
 
-def descriptors_of(photos: Photos) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, D) by average pooling, and by the default model of 300 photos of train."""
-    train = np.flatnonzero((photos.split == "train") & ~photos.query)
-    some = np.random.default_rng(1).choice(train, min(300, len(train)), replace=False)
+def among(photos: Photos, others: Photos) -> Photos:
+    """Photos, and others that are far away and ask nothing."""
+    count = len(others.files)
+    return Photos(
+        photos.files + others.files,
+        np.concatenate([photos.positions, others.positions + 1e7]),
+        np.append(photos.split, np.full(count, "elsewhere")),
+        np.append(photos.query, np.zeros(count, np.bool_)),
+        np.append(photos.heading, others.heading),
+    )
+
+
+def descriptors_of(photos: Photos, split: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, D) by average pooling, and by the default model of 300 photos of a split."""
+    own = np.flatnonzero((photos.split == split) & ~photos.query)
+    some = np.random.default_rng(1).choice(own, min(300, len(own)), replace=False)
     sample = ImageSet(Path(), tuple(str(photos.files[i]) for i in some))
     images = ImageSet(Path(), tuple(map(str, photos.files)))
     average = netvlad.load_model("efficientnet-lite0-avg")
@@ -118,6 +126,16 @@ def descriptors_of(photos: Photos) -> tuple[NDArray[np.float32], NDArray[np.floa
     whitening = fitted_whitening(second[some], None, default=True)
     assert whitening is not None
     return first, whiten_rows(whitening, second)
+
+
+def asked_alike(photos: Photos, odd: bool) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Every second query of every second place, of all photos: with its place, then without."""
+    place = np.unique(photos.positions, axis=0, return_inverse=True)[1].reshape(-1)
+    database = np.flatnonzero(~photos.query)
+    for query in np.flatnonzero(photos.query & (place % 2 == odd))[::2].tolist():
+        away = np.linalg.norm(photos.positions[database] - photos.positions[query], axis=1)
+        yield query, len(database), database
+        yield query, len(database), database[away > AWAY_M]
 
 
 def asked(
@@ -188,23 +206,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="replace the package's defaults")
     chosen = parser.parse_args(arguments)
-    data = os.environ.get("NETVLAD_BENCH_DATA")
-    if data is None:
-        raise DataError("NETVLAD_BENCH_DATA is not set: name a folder of tables (see --help)")
-    elsewhere = os.environ.get("NETVLAD_BENCH_DISTRACTORS")
-    photos = photos_of(Path(data), None if elsewhere is None else Path(elsewhere))
-    descriptors = descriptors_of(photos)
+    folders = [os.environ.get(f"NETVLAD_BENCH_{name}") for name in ("DATA", "ALIKE")]
+    if None in folders:
+        raise DataError("set NETVLAD_BENCH_DATA and NETVLAD_BENCH_ALIKE to folders of tables")
+    data, alike_data = (Path(str(folder)) for folder in folders)
+    alike = photos_of(alike_data, ("test",))
+    photos = among(photos_of(data, ("train", "val", "test")), alike)
+    descriptors = descriptors_of(photos, "train")
     fitted = answered(photos, descriptors, asked(photos, ("train",), FITTED, 0))
     measured = answered(photos, descriptors, asked(photos, ("val", "test"), MEASURED, 7))
+    descriptors = descriptors_of(alike, "test")
+    floors = [answered(alike, descriptors, asked_alike(alike, odd)) for odd in (False, True)]
     content = json.loads(DEFAULTS.read_text(encoding="utf-8"))
     drawn: dict[str, Any] = {}
     for kind, names in KINDS.items():
         # Average pooling, below so many photos, has a calibration of its own where it is alone.
         fewest = FEWEST_PHOTOS if names == FEATURES else 0
         some = fitted.size >= fewest
+        learned = [(fitted.features[kind][some], fitted.right[kind][some])]
+        if kind in LEARNED_ALIKE:
+            learned.append((floors[0].features[kind], floors[0].right[kind]))
         calibration = fit_calibration(
-            fitted.features[kind][some],
-            fitted.right[kind][some],
+            np.concatenate([features for features, _ in learned]),
+            np.concatenate([right for _, right in learned]),
             names=names,
             provenance=content[kind]["provenance"],
         )
@@ -225,6 +249,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "stated": np.nan_to_num(table.probability).tolist(),
                 "right": np.nan_to_num(table.correct).tolist(),
             }
+        told, right = calibration.probability(floors[1].features[kind]), floors[1].right[kind]
+        figures = measure_confidence(told, right, groups=floors[1].query)
+        here = told >= HERE
+        print(
+            f"{kind}, places alike: {figures.answers} answers, {figures.right} right, "
+            f"ECE {figures.ece:.3f}, AUC {figures.auc:.3f}; here {here.mean():.2f}, of which right "
+            f"{right[here].mean():.2f}; of absent places here {here[1::2].mean():.2f}"
+        )
     RESULTS.parent.mkdir(exist_ok=True)
     write_json(RESULTS, drawn)
     if chosen.write:

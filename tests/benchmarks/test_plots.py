@@ -23,6 +23,10 @@ def results(tmp_path_factory):
     parts = {"refresh": 80.0, "mining": 4.0, "steps": 500.0, "cache build": 900.0}
     details = {"epoch": {"ours": parts, "original": parts | {"cache build": 0.0, "steps": 9e3}}}
     (folder / "bench-details.json").write_text(json.dumps(details))
+    table = {"counts": [3, 0, 5], "stated": [0.1, 0.0, 0.9], "right": [0.0, 0.0, 0.8]}
+    sizes = {"10": table, "1,000": table}
+    kinds = {"verified-located": sizes, "verified": sizes}
+    (folder / "bench-probabilities.json").write_text(json.dumps(kinds))
     threads, faiss_threads = torch.get_num_threads(), faiss.omp_get_max_threads()
     arguments = ["--quick", "--threads", "1", "--output", str(folder / "bench-growth.json")]
     assert growth.main(arguments) == 0

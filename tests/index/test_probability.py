@@ -126,19 +126,20 @@ def test_what_verification_says_in_plain_python():
         margin = max(one.scores[0] - max(one.scores[1:]), 0)
         assert found["log_margin"] == pytest.approx(math.log(1 + margin))
         if not math.isfinite(sum(places[0])):
-            assert math.isnan(found["log_place_margin"]) and math.isnan(found["log_rival"])
+            assert math.isnan(found["log_place_margin"]) and math.isnan(found["log_lead"])
             continue
         listed = (i for i in range(1, 20) if math.isfinite(s[i]))
         others = [i for i in listed if math.dist(places[i], places[0]) > 25]
         rival = max(one.evidence[i] for i in others)
         margin = max(one.scores[0] - max(one.scores[i] for i in others), 0)
-        assert found["log_rival"] == pytest.approx(math.log(1 + rival))
+        lead = math.log((one.evidence[0] + 0.1) / (rival + 0.1))
+        assert found["log_lead"] == pytest.approx(lead)
         assert found["log_place_margin"] == pytest.approx(math.log(1 + margin))
     # All of them are one place: the last one's score stands for the next place's.
     same = features_of_answers(scores[:1], np.zeros((1, 20, 2)), support[:1], 25)
     margin = max(support[0].scores[0] - min(support[0].scores), 0)
     assert same.log_place_margin[0] == pytest.approx(math.log(1 + margin))
-    assert same.log_rival[0] == 0
+    assert same.log_lead[0] == pytest.approx(math.log((support[0].evidence[0] + 0.1) / 0.1))
 
 
 def test_support_is_used_only_by_a_calibration_fitted_with_it():

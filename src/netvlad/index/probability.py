@@ -29,7 +29,7 @@ FEATURES = ("next_ratio", "tail_ratio", "agreement")
 VERIFIED_FEATURES = ("log_evidence", "log_inliers", "tail_ratio", "tail_rise", "log_margin")
 """The same for answers that were verified; positions are not needed."""
 
-LOCATED_FEATURES = (*VERIFIED_FEATURES, "agreement", "log_place_margin", "log_rival")
+LOCATED_FEATURES = (*VERIFIED_FEATURES, "agreement", "log_place_margin", "log_lead")
 """The same for verified answers of places with positions."""
 
 ALL_FEATURES = tuple(dict.fromkeys((*FEATURES, *LOCATED_FEATURES)))
@@ -40,6 +40,7 @@ HERE, ELSEWHERE = 0.8, 0.1
 # The same picture has distance 0; half-precision rows and rounding leave about this much.
 _SMALLEST_DISTANCE = 0.01
 _STEEPEST_RISE = 50.0
+_LITTLE_EVIDENCE = 0.1  # nine in ten pairs of photos of different streets have less
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,8 @@ class AnswerFeatures:
             place's score lies above the next one; 0 for a single candidate.
         log_place_margin: (n,) the same above the next *different* place: where places look alike,
             as the storeys of a house do, other places have scores that are nearly as high.
-        log_rival: (n,) log(1 + E) of the different place with the most evidence.
+        log_lead: (n,) log((E + 0.1) / (R + 0.1)), R the evidence for the different place that has
+            the most.
     """
 
     next_ratio: NDArray[np.float64]
@@ -76,7 +78,7 @@ class AnswerFeatures:
     log_inliers: NDArray[np.float64]
     log_margin: NDArray[np.float64]
     log_place_margin: NDArray[np.float64]
-    log_rival: NDArray[np.float64]
+    log_lead: NDArray[np.float64]
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """(n, f) the features called ``names``, as a calibration reads them.
@@ -311,15 +313,15 @@ def _of_the_support(support: Support, different: NDArray[np.bool_] | None) -> ND
     """``log_evidence`` and what follows it, of one answer; ``different`` (k,) are other places."""
     evidence, scores = support.evidence[:NEIGHBOURS], support.scores[:NEIGHBOURS]
     margin = scores[0] - scores[1:].max() if len(scores) > 1 else 0.0
-    place_margin = rival = np.nan
+    place_margin = lead = np.nan
     if different is not None:
         others = different[: len(scores)]
         # No different place in the list: the next one scores at most as much as the last.
         place_margin = scores[0] - (scores[others].max() if others.any() else scores.min())
         rival = evidence[others].max(initial=0.0)
-    values = (evidence[0], support.inliers, max(margin, 0), np.maximum(place_margin, 0), rival)
-    logs: NDArray[np.float64] = np.log1p(np.array(values, np.float64))
-    return logs
+        lead = np.log((evidence[0] + _LITTLE_EVIDENCE) / (rival + _LITTLE_EVIDENCE))
+    values = (evidence[0], support.inliers, max(margin, 0), np.maximum(place_margin, 0))
+    return np.append(np.log1p(np.array(values, np.float64)), lead)
 
 
 def _distance(scores: NDArray[np.float64]) -> NDArray[np.float64]:
