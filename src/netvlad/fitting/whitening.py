@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
@@ -235,6 +234,8 @@ def _largest(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The largest eigenvalues of a symmetric matrix, falling, and the eigenvectors as rows."""
     size = len(matrix)
+    import scipy.linalg  # noqa: PLC0415 - a quarter of a second, which only learning needs
+
     values, vectors = scipy.linalg.eigh(
         matrix, subset_by_index=[size - count, size - 1], overwrite_a=True, check_finite=False
     )

@@ -30,7 +30,7 @@ OTHER_NAMES = {
 }
 """What people's programs call a column: the first that is there is taken where our name is not."""
 
-_TRUE = pa.array(["true", "1", "1.0", "t", "yes"])
+_TRUE = ("true", "1", "1.0", "t", "yes")
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Columns:
         if name not in self:
             return np.zeros(len(self), dtype=np.bool_)
         lowered = pc.utf8_lower(pc.utf8_trim_whitespace(self._table.column(name)))
-        truths: NDArray[np.bool_] = pc.is_in(lowered, value_set=_TRUE).to_numpy()
+        truths: NDArray[np.bool_] = pc.is_in(lowered, value_set=pa.array(_TRUE)).to_numpy()
         return truths
 
     def numbers(self, name: str) -> NDArray[np.float64]:
