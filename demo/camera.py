@@ -41,7 +41,8 @@ class Camera:
         rays = np.empty((rows, columns, 3), dtype=np.float32)
         rays[..., 0], rays[..., 1] = sine + right * cosine, cosine - right * sine
         rays[..., 2] = ((rows * self.horizon - np.arange(rows) - 0.5) / focal)[:, None]
-        return (rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
+        unit: Floats = (rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
+        return unit
 
 
 class Session:
@@ -63,8 +64,8 @@ class Session:
         directions, rng = camera.rays(fine), np.random.default_rng([seed, 11])
         origins = np.tile(tint(*camera.position, camera.height), (len(directions), 1))
         pixel = 2 * math.tan(math.radians(camera.field_of_view) / 2) / fine[1]
-        colour = self._look(origins, directions, pixel, rng, fine)
-        colour = cv2.resize(colour.reshape(*fine, 3), size[::-1], interpolation=cv2.INTER_AREA)
+        seen = self._look(origins, directions, pixel, rng, fine).reshape(*fine, 3)
+        colour = np.asarray(cv2.resize(seen, size[::-1], interpolation=cv2.INTER_AREA))
         v, u = np.mgrid[-1 : 1 : size[0] * 1j, -1 : 1 : size[1] * 1j]
         bright = (
             colour
@@ -72,7 +73,8 @@ class Session:
         )
         soft = np.clip(bright * (1 + bright / 4.0) / (1 + bright * 0.9), 0, 1) ** (1 / 2.2)
         grain = (0.013 if self.light.lamps > 0.5 else 0.008) * rng.standard_normal((*size, 1))
-        return np.clip(255 * (soft + grain) + 0.5, 0, 255).astype(np.uint8)
+        picture: NDArray[np.uint8] = np.clip(255 * (soft + grain) + 0.5, 0, 255).astype(np.uint8)
+        return picture
 
     def _look(
         self, origins: Floats, directions: Floats, pixel: float, rng: Rng, grid: Grid | None

@@ -86,5 +86,5 @@ def _halved(picture: Texels) -> list[Texels]:
         size = max(levels[-1].shape[1] // 2, 1), max(levels[-1].shape[0] // 2, 1)
         half = cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA)
         half[..., 3] = cv2.resize(levels[-1][..., 3], size, interpolation=cv2.INTER_NEAREST)
-        levels.append(half)
+        levels.append(np.asarray(half, np.uint8))
     return levels
