@@ -41,8 +41,7 @@ class Camera:
         rays = np.empty((rows, columns, 3), dtype=np.float32)
         rays[..., 0], rays[..., 1] = sine + right * cosine, cosine - right * sine
         rays[..., 2] = ((rows * self.horizon - np.arange(rows) - 0.5) / focal)[:, None]
-        unit: Floats = (rays / np.linalg.norm(rays, axis=2, keepdims=True)).reshape(-1, 3)
-        return unit
+        return np.reshape(rays / np.linalg.norm(rays, axis=2, keepdims=True), (-1, 3))
 
 
 class Session:
@@ -73,8 +72,7 @@ class Session:
         )
         soft = np.clip(bright * (1 + bright / 4.0) / (1 + bright * 0.9), 0, 1) ** (1 / 2.2)
         grain = (0.013 if self.light.lamps > 0.5 else 0.008) * rng.standard_normal((*size, 1))
-        picture: NDArray[np.uint8] = np.clip(255 * (soft + grain) + 0.5, 0, 255).astype(np.uint8)
-        return picture
+        return np.asarray(np.clip(255 * (soft + grain) + 0.5, 0, 255), np.uint8)
 
     def _look(
         self, origins: Floats, directions: Floats, pixel: float, rng: Rng, grid: Grid | None

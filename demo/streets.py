@@ -4,7 +4,6 @@ import math
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from demo.layout import District, Land, Street
 from demo.model import Frame, Model, Span
@@ -88,7 +87,7 @@ def _along(model: Model, rng: Rng, street: Street, side: int, number: int) -> No
 
 
 @cache
-def _crown(kind: int) -> tuple[Floats, NDArray[np.float64]]:
+def _crown(kind: int) -> tuple[Floats, "np.typing.NDArray[np.float64]"]:
     """Leaves (N, 4, 3), three-cornered, of a tree 7 m high, and how bright each is (N,)."""
     rng = np.random.default_rng([kind, 17])
     if kind == 4:  # a conifer

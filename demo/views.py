@@ -42,8 +42,7 @@ def plan_views(district: District, plan: Plan, obstacles: list[Span]) -> list[Vi
             point = street.frame.at(along, 0.0)
             if all(math.dist(point, s.frame.at(a, 0.0)) > 7.0 for s, a in places):
                 places.append((street, along))
-    rng = district.rng(61)
-    views: list[View] = []
+    rng, views = district.rng(61), list[View]()
     for number, (street, along) in enumerate(places):
         position = street.frame.at(along, float(rng.uniform(-0.8, 0.8)))[:2]
         for turn in HEADINGS:
