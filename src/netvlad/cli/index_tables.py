@@ -36,12 +36,13 @@ def info_table(name: str, figures: dict[str, Any]) -> Table:
     """The figures of ``netvlad index info``, for people."""
     model = figures["model"]
     clusters = f" {model['num_clusters']}" if model["pooling"] == "netvlad" else ""
+    whitened = " whitened in part" if model.get("whitened_directions") else ""
     rows = {
         "places": f"{figures['places']}",
         "with a position": f"{figures['with_position']}",
         "with a heading": f"{figures['with_heading']}",
         "with a time": f"{figures['with_time']}",
-        "model": f"{model['arch']}, {model['pooling']}{clusters}",
+        "model": f"{model['arch']}, {model['pooling']}{clusters}{whitened}",
         "fingerprint": figures["model_fingerprint"],
         "descriptors": f"{figures['dim']} dimensions in {figures['storage']} bits",
         "search": figures["search"],
