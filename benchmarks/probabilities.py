@@ -17,7 +17,9 @@ import argparse
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +27,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 import netvlad
 from benchmarks.children import ROOT
 from netvlad.errors import DataError
-from netvlad.evaluation.confidence import measure_confidence, reliability
-from netvlad.fitting.calibration import fit_calibration
+from netvlad.evaluation.confidence import Reliability, measure_confidence, reliability
+from netvlad.fitting.calibration import Calibration, fit_calibration
 from netvlad.fitting.whitening import whiten_rows
 from netvlad.index.answer import CANDIDATES
 from netvlad.index.photo_descriptors import (
@@ -44,12 +47,14 @@ from netvlad.index.probability import (
     HERE,
     LOCATED_FEATURES,
     VERIFIED_FEATURES,
+    default_calibrations,
     features_of_answers,
 )
 from netvlad.matching.extracting import features_of
 from netvlad.matching.features import LocalFeatures
 from netvlad.matching.rerank import rerank
 from netvlad.matching.sift import ROOT_SIFT
+from netvlad.models import ModelSpec
 from netvlad.storage import write_json
 from netvlad.types import ImageSet
 
@@ -74,6 +79,15 @@ class Photos:
     split: NDArray[np.str_]
     query: NDArray[np.bool_]
     heading: NDArray[np.float64]
+
+    def joined(self, others: "Photos") -> "Photos":
+        return Photos(
+            self.files + others.files,
+            np.concatenate([self.positions, others.positions]),
+            np.append(self.split, others.split),
+            np.append(self.query, others.query),
+            np.append(self.heading, others.heading),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,26 +117,80 @@ def photos_of(data: Path, names: Sequence[str]) -> Photos:
 
 def among(photos: Photos, others: Photos) -> Photos:
     """Photos, and others that are far away and ask nothing."""
-    count = len(others.files)
-    return Photos(
-        photos.files + others.files,
-        np.concatenate([photos.positions, others.positions + 1e7]),
-        np.append(photos.split, np.full(count, "elsewhere")),
-        np.append(photos.query, np.zeros(count, np.bool_)),
-        np.append(photos.heading, others.heading),
+    silent, nowhere = np.zeros(len(others.files), np.bool_), others.positions + 1e7
+    elsewhere = np.full(len(others.files), "elsewhere")
+    return photos.joined(Photos(others.files, nowhere, elsewhere, silent, others.heading))
+
+
+def crops_of(photos: Photos, sources: NDArray[np.int64], count: int, folder: Path) -> Photos:
+    """Random parts of some of the photos: where their photo is; every second one mirrored, and so
+    nowhere."""
+    random = np.random.default_rng(5)
+    chosen = random.choice(sources, count)
+    shares, corners = random.uniform(0.5, 0.8, count), random.uniform(0, 1, (count, 2))
+
+    def cut(n: int) -> Path:
+        with Image.open(photos.files[chosen[n]]) as opened:
+            picture = opened.convert("RGB")
+        width, height = (round(shares[n] * side) for side in picture.size)
+        left, top = (
+            int(c * (side - part))
+            for c, side, part in zip(corners[n], picture.size, (width, height), strict=True)
+        )
+        part = picture.crop((left, top, left + width, top + height)).resize(picture.size)
+        path = folder / f"{n:06d}.jpg"
+        (ImageOps.mirror(part) if n % 2 else part).save(path, quality=90)
+        return path
+
+    with ThreadPoolExecutor() as pool:
+        files = list(pool.map(cut, range(count)))
+    positions = photos.positions[chosen]
+    positions[1::2] = 1e7 * np.arange(2, 2 + len(positions[1::2]))[:, None]
+    nothing = np.zeros(count, np.bool_)
+    return Photos(files, positions, np.full(count, "elsewhere"), nothing, np.full(count, np.nan))
+
+
+def measure_among(city: Photos, alike: Photos, size: int) -> None:
+    """The shipped calibrations, in an index of ``size`` photos most of which are made of others."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = among(city, alike)
+        sources = np.flatnonzero(~np.isin(photos.split, ("val", "test")))
+        missing = size - int((~photos.query).sum())
+        photos = photos.joined(crops_of(photos, sources, missing, Path(folder)))
+        second = descriptors_of(photos, "train", average=False)[1]
+        found = answered(photos, (second, second), asked(photos, ("val", "test"), (size,), 7))
+    shipped = default_calibrations(ModelSpec(whitened_directions=64), verified=True)
+    every = np.ones(len(found.size), np.bool_)
+    for kind, calibration in zip(KINDS, shipped, strict=True):
+        told_of(f"{kind}, {size:,} photos", calibration, found, kind, every)
+
+
+def told_of(
+    label: str, calibration: Calibration, found: Answers, kind: str, these: NDArray[np.bool_]
+) -> Reliability:
+    told, right = calibration.probability(found.features[kind][these]), found.right[kind][these]
+    figures = measure_confidence(told, right, groups=found.query[these])
+    here = told >= HERE
+    print(
+        f"{label}: {figures.answers} answers, {figures.right} right, ECE {figures.ece:.3f}, AUC "
+        f"{figures.auc:.3f}; here {here.mean():.2f}, of which right {right[here].mean():.3f}; of "
+        f"absent places here {here[1::2].mean():.3f}",
+        flush=True,
     )
+    return reliability(told, right, bins=5)
 
 
-def descriptors_of(photos: Photos, split: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def descriptors_of(
+    photos: Photos, split: str, *, average: bool = True
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, D) by average pooling, and by the default model of 300 photos of a split."""
     own = np.flatnonzero((photos.split == split) & ~photos.query)
     some = np.random.default_rng(1).choice(own, min(300, len(own)), replace=False)
     sample = ImageSet(Path(), tuple(str(photos.files[i]) for i in some))
     images = ImageSet(Path(), tuple(map(str, photos.files)))
-    average = netvlad.load_model("efficientnet-lite0-avg")
-    assert isinstance(average, netvlad.PlaceModel)
-    models = (average.resized(LONGEST_SIDE), default_model(sample))
-    first, second = (netvlad.describe(model, images).values for model in models)
+    pooled = netvlad.load_model("efficientnet-lite0-avg").resized(LONGEST_SIDE)
+    first = netvlad.describe(pooled, images).values if average else np.empty((0, 0), np.float32)
+    second = netvlad.describe(default_model(sample), images).values
     whitening = fitted_whitening(second[some], None, default=True)
     assert whitening is not None
     return first, whiten_rows(whitening, second)
@@ -180,7 +248,7 @@ def answered(
     sizes, queries = [], []
     for query, size, index in questions:
         rows = descriptors[size >= FEWEST_PHOTOS]
-        similar = rows[index] @ rows[query]
+        similar = (rows @ rows[query])[index]
         best = np.argsort(-similar)[:CANDIDATES]
         found = rerank(local(query), [local(i) for i in index[best].tolist()], similar[best])
         for kind, names in KINDS.items():
@@ -205,13 +273,20 @@ def answered(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="replace the package's defaults")
+    parser.add_argument(
+        "--among", type=int, help="measure the defaults in an index of so many photos instead"
+    )
     chosen = parser.parse_args(arguments)
     folders = [os.environ.get(f"NETVLAD_BENCH_{name}") for name in ("DATA", "ALIKE")]
     if None in folders:
         raise DataError("set NETVLAD_BENCH_DATA and NETVLAD_BENCH_ALIKE to folders of tables")
     data, alike_data = (Path(str(folder)) for folder in folders)
     alike = photos_of(alike_data, ("test",))
-    photos = among(photos_of(data, ("train", "val", "test")), alike)
+    city = photos_of(data, ("train", "val", "test"))
+    if chosen.among:
+        measure_among(city, alike, chosen.among)
+        return
+    photos = among(city, alike)
     descriptors = descriptors_of(photos, "train")
     fitted = answered(photos, descriptors, asked(photos, ("train",), FITTED, 0))
     measured = answered(photos, descriptors, asked(photos, ("val", "test"), MEASURED, 7))
@@ -233,30 +308,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             provenance=content[kind]["provenance"],
         )
         content[kind] = calibration.to_json()
-        told = calibration.probability(measured.features[kind])
         for size in (size for size in MEASURED if size >= fewest):
             these = measured.size == size
-            figures = measure_confidence(
-                told[these], measured.right[kind][these], groups=measured.query[these]
-            )
-            print(
-                f"{kind}, {size:,} photos: {figures.answers} answers, {figures.right} right, "
-                f"ECE {figures.ece:.3f}, AUC {figures.auc:.3f}"
-            )
-            table = reliability(told[these], measured.right[kind][these], bins=5)
+            table = told_of(f"{kind}, {size:,} photos", calibration, measured, kind, these)
             drawn.setdefault(kind, {})[f"{size:,}"] = {
                 "counts": table.counts.tolist(),
                 "stated": np.nan_to_num(table.probability).tolist(),
                 "right": np.nan_to_num(table.correct).tolist(),
             }
-        told, right = calibration.probability(floors[1].features[kind]), floors[1].right[kind]
-        figures = measure_confidence(told, right, groups=floors[1].query)
-        here = told >= HERE
-        print(
-            f"{kind}, places alike: {figures.answers} answers, {figures.right} right, "
-            f"ECE {figures.ece:.3f}, AUC {figures.auc:.3f}; here {here.mean():.2f}, of which right "
-            f"{right[here].mean():.2f}; of absent places here {here[1::2].mean():.2f}"
-        )
+        every = np.ones(len(floors[1].size), np.bool_)
+        told_of(f"{kind}, places alike", calibration, floors[1], kind, every)
     RESULTS.parent.mkdir(exist_ok=True)
     write_json(RESULTS, drawn)
     if chosen.write:
