@@ -195,8 +195,23 @@ def test_partial_whitening_leaves_alone_what_its_photos_do_not_show():
 def test_few_descriptors_tell_few_directions_and_zeros_do_not_count():
     x = some_descriptors(40, 60)
     assert fit_partial_whitening(x).directions == 10
-    with pytest.raises(SettingsError, match="0 dimensions"):
-        fit_partial_whitening(x[:3])
+    assert fit_partial_whitening(x[:3]) is None
+    broken = np.concatenate([x[:9], np.zeros((31, 60), np.float32)])
+    assert fit_partial_whitening(broken).directions == 2
     blank = np.zeros((1, 60), np.float32)
     assert not whiten_rows(fit_partial_whitening(x), blank).any()
     assert not unwhiten_rows(fit_partial_whitening(x), blank).any()
+
+
+def test_copies_of_a_few_photos_are_whitened_in_as_many_directions_as_they_span():
+    few = some_descriptors(5, 60)
+    copies = np.repeat(few, 8, axis=0)
+    whitening = fit_partial_whitening(copies)
+    assert whitening.directions == 4
+    np.testing.assert_allclose(
+        unwhiten_rows(whitening, whiten_rows(whitening, copies)), copies, atol=1e-5
+    )
+    assert fit_partial_whitening(np.repeat(few[:1], 40, axis=0)) is None
+    rounded = np.repeat(few[:1], 40, axis=0).astype(np.float16)
+    rounded[::2] = np.nextafter(rounded[::2], np.float16(1))
+    assert fit_partial_whitening(rounded) is None

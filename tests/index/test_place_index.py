@@ -232,6 +232,26 @@ def test_the_default_model_is_learned_from_the_photos_and_kept(
     assert few.model.spec.pooling == "avg"
 
 
+@pytest.mark.parametrize("kind", ["copies", "broken"])
+def test_the_default_model_takes_what_photos_there_are(
+    kind: str, photos: Path, tmp_path: Path
+) -> None:
+    """Copies, as of a camera that stands still, or hardly a photo that can be read."""
+    folder = tmp_path / kind
+    folder.mkdir()
+    for number, photo in enumerate(sorted((photos / "map").iterdir())[:40]):
+        content = photo.read_bytes()
+        if kind == "copies":
+            content = min((photos / "map").iterdir()).read_bytes()
+        elif number % 10:
+            content = content[:500]
+        (folder / photo.name).write_bytes(content)
+    for output in (tmp_path / "i", None):
+        index = PlaceIndex.build(folder, output=output)
+        assert len(index) == (40 if kind == "copies" else 4)
+        assert index.locate(min(folder.iterdir())).places[0].score > 0.99
+
+
 def test_whitened_descriptors_are_smaller_and_queries_are_whitened_too(
     photos: Path, quick_model: PlaceModel, tmp_path: Path
 ) -> None:

@@ -22,6 +22,9 @@ DIRECTIONS, PARTIAL_SAMPLE = 64, 4096
 _BLOCK_BYTES = 64 << 20  # of float64
 # Variance below this share of the largest is float32's rounding: no direction of the data.
 _SMALLEST_VARIANCE = 1e-10
+# What a partial whitening takes the others down to: a smaller share of the largest would take them
+# away altogether, and a smaller variance is half-precision rounding of copies of one photo.
+_LEAST_SHARE, _LEAST_VARIANCE = 1e-4, 1e-6
 
 Floats = NDArray[np.floating[Any]]
 
@@ -66,8 +69,15 @@ def fit_whitening(
     """
     if not 0 <= power <= 1:
         raise SettingsError(f"whitening power is {power}; choose 0 (PCA alone) to 1 (full)")
-    mean, variances, directions = _leading(descriptors, dim, sample, seed)
-    whitening = Whitening(len(mean), dim)
+    if dim < 1 or (sample is not None and sample < 2):
+        raise SettingsError(
+            f"whitening to {dim} dimensions from a sample of {sample}; at least 1 and 2 are needed"
+        )
+    rows = _sampled(descriptors, sample, seed)
+    _check_dim(dim, min(max(len(rows) - 1, 0), rows.shape[1]), len(rows))
+    mean, variances, directions = _leading(rows, dim)
+    _check_dim(dim, int((variances > variances[0] * _SMALLEST_VARIANCE).sum()), len(rows))
+    whitening = Whitening(rows.shape[1], dim)
     whitening.mean.copy_(torch.from_numpy(mean))
     whitening.projection.copy_(
         torch.from_numpy(directions / variances[:, None] ** (power / 2)).to(torch.float32)
@@ -81,47 +91,37 @@ def fit_partial_whitening(
     *,
     sample: int | None = PARTIAL_SAMPLE,
     seed: int = 123,
-) -> PartialWhitening:
+) -> PartialWhitening | None:
     """Learn a partial whitening from descriptors, see
     :class:`~netvlad.models.whitening.PartialWhitening`.
 
     Args:
-        descriptors: (N, D) as for :func:`fit_whitening`.
-        directions: m; with fewer than 4·m descriptors, a quarter of their number.
+        descriptors: (N, D) as for :func:`fit_whitening`, perhaps with copies among them.
+        directions: m; less where there are fewer than 4·m descriptors, or they vary in fewer
+            directions.
         sample: as for :func:`fit_whitening`. A few hundred tell the leading directions.
         seed: governs the sample.
 
+    Returns:
+        None where there are fewer than four descriptors, or all are alike.
+
     Raises:
-        SettingsError: ``sample`` is out of range, or the descriptors are fewer than four.
         DataError: the descriptors are no matrix, or not finite.
     """
-    given = len(descriptors) if sample is None else min(len(descriptors), sample)
-    count = min(directions, given // 4, descriptors.shape[-1])
-    mean, variances, leading = _leading(descriptors, count, sample, seed)
-    whitening = PartialWhitening(len(mean), count)
+    rows = _sampled(descriptors, sample, seed)
+    count = min(directions, len(rows) // 4, rows.shape[1])
+    if count < 1:
+        return None
+    mean, variances, leading = _leading(rows, count)
+    varying = variances > max(variances[0] * _LEAST_SHARE, _LEAST_VARIANCE)
+    if not varying.any():
+        return None
+    variances, leading = variances[varying], leading[varying]
+    whitening = PartialWhitening(rows.shape[1], len(variances))
     shrunk = 1 - np.sqrt(variances[-1] / variances)
     whitening.mean.copy_(torch.from_numpy(mean))
     whitening.projection.copy_(torch.from_numpy(leading * np.sqrt(shrunk)[:, None]))
     return whitening
-
-
-def _leading(
-    descriptors: Floats, dim: int, sample: int | None, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The mean (D,), the ``dim`` largest variances (d,) and their directions (d, D)."""
-    if dim < 1 or (sample is not None and sample < 2):
-        raise SettingsError(
-            f"whitening to {dim} dimensions from a sample of {sample}; at least 1 and 2 are needed"
-        )
-    if descriptors.ndim != 2:
-        raise DataError(f"expected descriptors of shape (N, D), got {descriptors.shape}")
-    rows = _sampled(descriptors, sample, seed)
-    _check_dim(dim, min(max(len(rows) - 1, 0), rows.shape[1]), len(rows))
-    mean = rows.mean(axis=0, dtype=np.float64)
-    variances, directions = _principal(rows, mean, dim)
-    _check_dim(dim, int((variances > variances[0] * _SMALLEST_VARIANCE).sum()), len(rows))
-    largest = np.abs(directions).argmax(axis=1)[:, None]
-    return mean, variances, directions * np.sign(np.take_along_axis(directions, largest, axis=1))
 
 
 def with_whitening(model: PlaceModel, whitening: Whitening | None) -> PlaceModel:
@@ -171,6 +171,8 @@ def unwhiten_rows(whitening: PartialWhitening, block: Floats) -> NDArray[np.floa
 
 def _sampled(descriptors: Floats, sample: int | None, seed: int) -> NDArray[np.float32]:
     """Rows to learn from, (n, D) float32, without the zero rows, in their order."""
+    if descriptors.ndim != 2:
+        raise DataError(f"expected descriptors of shape (N, D), got {descriptors.shape}")
     total, dimensions = descriptors.shape
     chosen = np.arange(total)
     if sample is not None and sample < total:
@@ -188,6 +190,16 @@ def _sampled(descriptors: Floats, sample: int | None, seed: int) -> NDArray[np.f
         rows[kept : kept + len(block)] = block
         kept += len(block)
     return rows[:kept]
+
+
+def _leading(
+    rows: NDArray[np.float32], dim: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The mean (D,), the ``dim`` largest variances (d,) and their directions (d, D)."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    variances, directions = _principal(rows, mean, dim)
+    largest = np.abs(directions).argmax(axis=1)[:, None]
+    return mean, variances, directions * np.sign(np.take_along_axis(directions, largest, axis=1))
 
 
 def _principal(
@@ -233,9 +245,9 @@ def _largest(
     matrix: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The largest eigenvalues of a symmetric matrix, falling, and the eigenvectors as rows."""
-    size = len(matrix)
     import scipy.linalg  # noqa: PLC0415 - a quarter of a second, which only learning needs
 
+    size = len(matrix)
     values, vectors = scipy.linalg.eigh(
         matrix, subset_by_index=[size - count, size - 1], overwrite_a=True, check_finite=False
     )

@@ -13,6 +13,7 @@ from netvlad.fitting.whitening import PARTIAL_SAMPLE, SAMPLE, with_whitening
 from netvlad.images import Unreadable
 from netvlad.index.build import Change
 from netvlad.index.photo_descriptors import (
+    FEWEST_PHOTOS,
     describe_photos,
     familiar,
     fitted_whitening,
@@ -46,8 +47,8 @@ def build_in_milvus(
     One that was killed after its first slice is an index of the photos written so far, which
     adding the photos again completes.
 
-    Args: as :func:`~netvlad.index.address.make_index`. Milvus Lite always stores 32 bits;
-    whitening is learned from a sample of the photos, which are described twice.
+    Args: as :meth:`~netvlad.index.place_index.PlaceIndex.build`. Milvus Lite always stores 32 bits;
+    any whitening is learned from a sample of the photos, which are described twice.
 
     Raises:
         DataError: not one photo can be used.
@@ -57,7 +58,7 @@ def build_in_milvus(
     MilvusStore.check_free(address)
     places = collection.places
     chosen = model_or_default(model, places, compute, seed, report)
-    if whiten or (whiten is None and model is None):
+    if whiten or (whiten is None and model is None and len(places) >= FEWEST_PHOTOS):
         chosen = _whitened(chosen, places, whiten, compute, seed, report)
     store: MilvusStore | None = None
     skipped: list[Unreadable] = []
