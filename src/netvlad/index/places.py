@@ -194,7 +194,7 @@ class Places:
             StorageError: it is no such table; ``name`` says which file it was.
         """
         try:
-            table = pq.read_table(file, use_threads=False)
+            table = pq.ParquetFile(_owned_by_arrow(file.read())).read(use_threads=False)
             return cls(table.select(SCHEMA.names).cast(SCHEMA))
         except (pa.ArrowException, KeyError, OSError, ValueError) as error:
             raise _damaged(name, error) from error
@@ -216,7 +216,7 @@ class StoredPlaces:
         self._name = name
         self._parts: dict[int, Places] = {}
         try:
-            self._file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
+            self._file = pq.ParquetFile(_owned_by_arrow(content))
             groups = range(self._file.num_row_groups)
             counts = [self._file.metadata.row_group(group).num_rows for group in groups]
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -238,6 +238,17 @@ class StoredPlaces:
                 raise _damaged(self._name, error) from error
         part = self._parts[group]
         return part.row(i - int(self._ends[group]) + len(part))
+
+
+def _owned_by_arrow(content: bytes) -> Any:
+    """A file of Arrow's own memory.
+
+    Its threads may let go of a file after Python has ended, which aborts the process (one command
+    in six) where the memory or the file is Python's.
+    """
+    stream = pa.BufferOutputStream()
+    stream.write(content)
+    return pa.BufferReader(stream.getvalue())
 
 
 def _damaged(name: str, error: Exception) -> StorageError:
