@@ -240,7 +240,7 @@ class StoredPlaces:
         return part.row(i - int(self._ends[group]) + len(part))
 
 
-def _owned_by_arrow(content: bytes) -> Any:
+def _owned_by_arrow(content: bytes | memoryview) -> Any:
     """A file of Arrow's own memory.
 
     Its threads may let go of a file after Python has ended, which aborts the process (one command
